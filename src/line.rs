@@ -1,0 +1,1 @@
+//! The only room that knows the LINE Messaging API of klink.cloud.
