@@ -2,8 +2,17 @@
 //! jitter are arguments. It imports nothing of the rest of the crate.
 
 pub mod clock;
+pub mod concurrency;
 pub mod dead_letter;
+pub mod delivery;
+pub mod gate;
+pub mod lanes;
+pub mod machine;
 pub mod message;
+pub mod metadata;
+pub mod offsets;
 pub mod outcome;
+pub mod pace;
 pub mod record;
+pub mod retry;
 pub mod rules;

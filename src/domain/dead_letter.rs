@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use super::clock::Timestamp;
+use super::record::Record;
+
 /// Why a record is set aside: a closed set, the value of the header `line-bridge-reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -61,4 +64,58 @@ pub struct Rejection {
     pub detail: String,
     /// The rule that failed, where it had come to one.
     pub rule: Option<Arc<str>>,
+}
+
+/// What was tried before a message was set aside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    pub attempts: u32,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    /// Of the last answer.
+    pub http_status: Option<u16>,
+    /// The API's id of the last request.
+    pub request_id: Option<String>,
+}
+
+/// What goes to the dead-letter topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub record: Arc<Record>,
+    pub rejection: Rejection,
+    /// The name of the channel, where a rule had come to one.
+    pub channel: Option<Arc<str>>,
+    pub tries: Tries,
+}
+
+/// The prefix of the headers that a dead letter carries besides its record's own.
+pub const HEADER_PREFIX: &str = "line-bridge-";
+
+impl DeadLetter {
+    /// The headers that say why, in UTF-8, numbers in decimal and times in milliseconds since
+    /// 1970. A header that has nothing to say is left out.
+    pub fn headers(&self, group: &str, version: &str) -> Vec<(String, String)> {
+        let (record, tries) = (&self.record, &self.tries);
+        let time = |time: Option<Timestamp>| time.map(|time| time.0.to_string());
+        let all = [
+            ("reason", Some(self.rejection.reason.label().to_owned())),
+            ("detail", Some(self.rejection.detail.clone())),
+            ("topic", Some(record.source.topic.to_string())),
+            ("partition", Some(record.source.partition.to_string())),
+            ("offset", Some(record.offset.0.to_string())),
+            ("timestamp", Some(record.timestamp.0.to_string())),
+            ("group", Some(group.to_owned())),
+            ("rule", self.rejection.rule.as_ref().map(ToString::to_string)),
+            ("channel", self.channel.as_ref().map(ToString::to_string)),
+            ("attempts", Some(tries.attempts.to_string())),
+            ("first-attempt", time(tries.first)),
+            ("last-attempt", time(tries.last)),
+            ("http-status", tries.http_status.map(|status| status.to_string())),
+            ("request-id", tries.request_id.clone()),
+            ("version", Some(version.to_owned())),
+            ("redrives", Some("0".to_owned())),
+        ];
+        let named = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        named.map(|(name, value)| (format!("{HEADER_PREFIX}{name}"), value)).collect()
+    }
 }

@@ -18,6 +18,11 @@ impl fmt::Display for TopicPartition {
     }
 }
 
+/// The number of one tenure of one partition, unique within the process: an assignment that is
+/// revoked and given back has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
+
 /// The offset of a record in its partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordOffset(pub u64);

@@ -1,0 +1,90 @@
+//! The sending of one message, from its first attempt to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::Timestamp;
+use super::dead_letter::Tries;
+use super::lanes::Lane;
+use super::message::Message;
+use super::outcome::Outcome;
+use super::record::RecordOffset;
+
+/// Unique within the process, so that an answer of an old epoch finds nothing to settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryId(pub u64);
+
+#[derive(Debug)]
+pub struct Delivery {
+    pub lane: Lane,
+    pub offset: RecordOffset,
+    /// Which of its record's messages this is, counted from zero.
+    pub part: usize,
+    pub message: Arc<Message>,
+    pub state: State,
+    pub tries: Tries,
+    /// How many attempts ended ambiguously. Ambiguity is sticky: once this is not zero, the
+    /// outcome is never reported as plainly failed.
+    pub ambiguous: u32,
+    /// Failures of its own, which the backoff grows with.
+    pub failures: u32,
+    /// What the gate's open time was at the first failure of its own.
+    pub trouble_since: Option<Duration>,
+    /// Its channel stopped while the verdict on it was held, and works again: the next verdict is
+    /// final, for it is now plain whose fault it is.
+    pub second_chance: bool,
+    /// When the machine looks at it again, if nothing happens before.
+    pub timer: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Behind another one in its lane.
+    Queued,
+    /// At the head of its lane, and waiting for the gate.
+    Ready,
+    /// At the head of its lane, until the backoff is over.
+    Backoff,
+    InFlight,
+    /// The API knows no such channel or recipient; the channel listing tells which.
+    InQuestion,
+    /// It failed for good, unless it turns out that the channel did.
+    Held(Verdict),
+    /// Its dead letter is on the way.
+    DeadLettering,
+}
+
+/// A failure that ends a delivery if it is the event's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Rejected,
+    Ambiguous,
+}
+
+impl Delivery {
+    pub fn new(lane: Lane, offset: RecordOffset, part: usize, message: Arc<Message>) -> Self {
+        Self {
+            lane,
+            offset,
+            part,
+            message,
+            state: State::Queued,
+            tries: Tries::default(),
+            ambiguous: 0,
+            failures: 0,
+            trouble_since: None,
+            second_chance: false,
+            timer: None,
+        }
+    }
+
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.message.deadline <= now
+    }
+
+    /// Notes an attempt that ended.
+    pub fn note(&mut self, outcome: &Outcome) {
+        self.tries.http_status = outcome.status;
+        self.tries.request_id.clone_from(&outcome.request_id);
+    }
+}

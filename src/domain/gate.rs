@@ -1,0 +1,264 @@
+//! What holds one channel's deliveries back: its rate, a `Retry-After`, the number that the API
+//! bears at once, and a stop.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use super::concurrency::Concurrency;
+use super::delivery::DeliveryId;
+use super::message::{Channel, Recipient};
+use super::outcome::{Scope, StopReason};
+use super::pace::Pace;
+
+/// So many failures alike in a row, on distinct recipients, are a fault of the channel.
+pub const STREAK: usize = 5;
+
+/// Whether a gate lets one more delivery through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    Open,
+    /// Not before then.
+    At(Duration),
+    /// Not until something happens.
+    Closed,
+}
+
+/// A channel, or the whole account, that takes no deliveries until a probe succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    pub reason: StopReason,
+    pub scope: Scope,
+    pub since: Duration,
+    /// Probes that failed.
+    pub failures: u32,
+    pub probe: Probe,
+}
+
+/// How far the probing of a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// The next probe is due then.
+    Due(Duration),
+    /// The channel listing has been asked for.
+    Listing,
+    /// The listing works: one held delivery may be tried.
+    HalfOpen,
+    /// That delivery is in flight.
+    Trying(DeliveryId),
+}
+
+/// What kind of failure a streak is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alike {
+    Rejected { status: Option<u16> },
+    Ambiguous,
+    NotJson,
+    Unverified,
+    Unreachable,
+}
+
+impl Alike {
+    pub fn stop_reason(self) -> StopReason {
+        match self {
+            Self::Rejected { .. } => StopReason::Rejected,
+            Self::Ambiguous => StopReason::Outage,
+            Self::NotJson => StopReason::NotJson,
+            Self::Unverified => StopReason::Unverified,
+            Self::Unreachable => StopReason::Unreachable,
+        }
+    }
+}
+
+/// Failures alike in a row.
+#[derive(Debug, Default)]
+struct Streak {
+    kind: Option<Alike>,
+    recipients: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Streak {
+    fn add(&mut self, kind: Alike, recipient: &Recipient) -> bool {
+        if self.kind.replace(kind) != Some(kind) {
+            self.recipients.clear();
+        }
+        self.recipients.insert(self.hasher.hash_one(recipient));
+        self.recipients.len() >= STREAK
+    }
+
+    fn end(&mut self) {
+        self.kind = None;
+        self.recipients.clear();
+    }
+}
+
+/// The gate of one channel, and the heads of its lanes that wait at it.
+#[derive(Debug)]
+pub struct Gate {
+    pub channel: Channel,
+    pub pace: Pace,
+    pub concurrency: Concurrency,
+    /// Heads of lanes, in the order in which they go through. Ids of deliveries that have moved on
+    /// meanwhile are passed over.
+    pub ready: VecDeque<DeliveryId>,
+    /// Deliveries whose verdict waits for a different answer.
+    pub suspects: Vec<DeliveryId>,
+    pub in_flight: usize,
+    pub stop: Option<Stop>,
+    /// The account has stopped, and so this channel with it.
+    pub halted: bool,
+    closed_until: Duration,
+    streak: Streak,
+    /// Attempts that never reached the API are counted apart: they say nothing of its answers.
+    unreachable: Streak,
+    /// The time that the gate has been open until `open_since`.
+    open_for: Duration,
+    open_since: Duration,
+}
+
+impl Gate {
+    pub fn new(channel: Channel, requests_per_second: f64, most_in_flight: usize) -> Self {
+        Self {
+            channel,
+            pace: Pace::new(requests_per_second),
+            concurrency: Concurrency::new(most_in_flight),
+            ready: VecDeque::new(),
+            suspects: Vec::new(),
+            in_flight: 0,
+            stop: None,
+            halted: false,
+            closed_until: Duration::ZERO,
+            streak: Streak::default(),
+            unreachable: Streak::default(),
+            open_for: Duration::ZERO,
+            open_since: Duration::ZERO,
+        }
+    }
+
+    /// Whether one more delivery may start, and takes its share of the rate if so. A stop is not
+    /// looked at here: the caller knows the account's as well.
+    pub fn pass(&mut self, now: Duration) -> Passage {
+        if self.closed_until > now {
+            return Passage::At(self.closed_until);
+        }
+        if self.in_flight >= self.concurrency.limit() {
+            return Passage::Closed;
+        }
+        self.pace.take(now)
+    }
+
+    /// The whole channel waits this long (`Retry-After`).
+    pub fn close_for(&mut self, wait: Duration, now: Duration) {
+        let until = now.saturating_add(wait);
+        if until > self.closed_until {
+            self.note_open_time(now);
+            self.closed_until = until;
+        }
+    }
+
+    /// When the wait that `Retry-After` asked for is over; none where nothing is waited for.
+    pub fn closed_until(&self, now: Duration) -> Option<Duration> {
+        Some(self.closed_until).filter(|until| *until > now)
+    }
+
+    /// The time for which the gate has let deliveries through. Only this counts towards
+    /// `retry.max_elapsed`: an outage is no event's fault.
+    pub fn open_time(&mut self, now: Duration) -> Duration {
+        self.note_open_time(now);
+        self.open_for
+    }
+
+    /// To be called before the gate closes or opens.
+    pub fn note_open_time(&mut self, now: Duration) {
+        let from = self.open_since.max(self.closed_until);
+        if !self.is_stopped() && now > from {
+            self.open_for += now - from;
+        }
+        self.open_since = self.open_since.max(now);
+    }
+
+    /// Counts a failure; true where it makes the streak long enough for a stop.
+    pub fn failed_alike(&mut self, kind: Alike, recipient: &Recipient) -> bool {
+        if kind == Alike::Unreachable {
+            return self.unreachable.add(kind, recipient);
+        }
+        self.unreachable.end();
+        self.streak.add(kind, recipient)
+    }
+
+    /// Whether this kind of failure would be a different answer from those of the streak.
+    pub fn differs(&self, kind: Alike) -> bool {
+        kind != Alike::Unreachable && self.streak.kind.is_some_and(|streak| streak != kind)
+    }
+
+    pub fn end_streak(&mut self) {
+        self.streak.end();
+        self.unreachable.end();
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_some() || self.halted
+    }
+
+    /// Metrics' `gate_state`: 0 open, 1 slowed, 2 stopped.
+    pub fn state(&self, now: Duration) -> u8 {
+        if self.is_stopped() { 2 } else { u8::from(self.closed_until > now || self.pace.is_cut()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate() -> Gate {
+        let channel = Channel { name: "support".into(), id: "c-1".into() };
+        Gate::new(channel, 1_000.0, 8)
+    }
+
+    fn who(name: &str) -> Recipient {
+        Recipient::contact(name).unwrap()
+    }
+
+    #[test]
+    fn five_failures_alike_on_distinct_recipients_make_a_streak() {
+        let mut gate = gate();
+        for name in ["a", "b", "c", "d"] {
+            assert!(!gate.failed_alike(Alike::Ambiguous, &who(name)));
+        }
+        assert!(!gate.failed_alike(Alike::Ambiguous, &who("a")), "a second time is no fifth one");
+        assert!(gate.failed_alike(Alike::Ambiguous, &who("e")));
+    }
+
+    #[test]
+    fn a_different_answer_starts_the_count_again() {
+        let mut gate = gate();
+        for name in ["a", "b", "c", "d"] {
+            gate.failed_alike(Alike::Rejected { status: Some(400) }, &who(name));
+        }
+        assert!(gate.differs(Alike::Rejected { status: Some(422) }));
+        assert!(!gate.failed_alike(Alike::Rejected { status: Some(422) }, &who("e")));
+    }
+
+    #[test]
+    fn time_behind_a_closed_gate_does_not_count() {
+        let mut gate = gate();
+        let at = Duration::from_secs;
+        assert_eq!(gate.open_time(at(10)), at(10));
+        gate.close_for(at(5), at(10));
+        assert_eq!(gate.open_time(at(13)), at(10));
+        assert_eq!(gate.open_time(at(16)), at(11));
+        gate.close_for(at(4), at(20));
+        assert_eq!(gate.open_time(at(21)), at(15));
+    }
+
+    #[test]
+    fn retry_after_closes_the_gate_and_the_longest_one_counts() {
+        let mut gate = gate();
+        let at = Duration::from_secs;
+        gate.close_for(at(5), at(0));
+        gate.close_for(at(1), at(1));
+        assert_eq!(gate.pass(at(2)), Passage::At(at(5)));
+        assert_eq!(gate.pass(at(5)), Passage::Open);
+    }
+}

@@ -1,0 +1,94 @@
+//! The queues in which deliveries wait their turn: one for each partition, channel and recipient.
+//!
+//! Only the head of a lane may be sent, and it stays the head until it has settled. So a retry
+//! goes before its recipient's newer messages, and never more than one is in flight.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::delivery::DeliveryId;
+use super::message::Recipient;
+use super::record::Epoch;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lane {
+    /// Stands for the partition and its tenure.
+    pub epoch: Epoch,
+    /// The `channelId`.
+    pub channel: Arc<str>,
+    pub recipient: Recipient,
+}
+
+#[derive(Debug, Default)]
+pub struct Lanes {
+    queues: HashMap<Lane, VecDeque<DeliveryId>>,
+}
+
+impl Lanes {
+    /// Queues a delivery; true where it is the head, and so may be sent.
+    pub fn push(&mut self, lane: &Lane, delivery: DeliveryId) -> bool {
+        if let Some(queue) = self.queues.get_mut(lane) {
+            queue.push_back(delivery);
+            return false;
+        }
+        self.queues.insert(lane.clone(), VecDeque::from([delivery]));
+        true
+    }
+
+    /// Takes a delivery out. Where it was the head, the one behind it is the head from now on and
+    /// is returned. A lane without deliveries costs nothing.
+    pub fn remove(&mut self, lane: &Lane, delivery: DeliveryId) -> Option<DeliveryId> {
+        let queue = self.queues.get_mut(lane)?;
+        let next = if queue.front() == Some(&delivery) {
+            queue.pop_front();
+            queue.front().copied()
+        } else {
+            queue.retain(|queued| *queued != delivery);
+            None
+        };
+        if queue.is_empty() {
+            self.queues.remove(lane);
+        }
+        next
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(recipient: &str) -> Lane {
+        Lane {
+            epoch: Epoch(1),
+            channel: "c".into(),
+            recipient: Recipient::contact(recipient).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_head_stays_until_it_is_removed_and_the_next_one_follows() {
+        let mut lanes = Lanes::default();
+        assert!(lanes.push(&lane("ann"), DeliveryId(1)));
+        assert!(!lanes.push(&lane("ann"), DeliveryId(2)));
+        assert!(lanes.push(&lane("bob"), DeliveryId(3)));
+        assert_eq!(lanes.remove(&lane("ann"), DeliveryId(1)), Some(DeliveryId(2)));
+        assert_eq!(lanes.remove(&lane("ann"), DeliveryId(2)), None);
+        assert_eq!(lanes.remove(&lane("bob"), DeliveryId(3)), None);
+        assert!(lanes.is_empty());
+    }
+
+    #[test]
+    fn removing_from_the_middle_makes_no_new_head() {
+        let mut lanes = Lanes::default();
+        lanes.push(&lane("ann"), DeliveryId(1));
+        lanes.push(&lane("ann"), DeliveryId(2));
+        lanes.push(&lane("ann"), DeliveryId(3));
+        assert_eq!(lanes.remove(&lane("ann"), DeliveryId(2)), None);
+        assert_eq!(lanes.remove(&lane("ann"), DeliveryId(1)), Some(DeliveryId(3)));
+    }
+}

@@ -1,0 +1,436 @@
+//! The core: a state machine, `(input, now) → effects`.
+//!
+//! Whatever happens outside comes in as an [`Input`]; whatever is to happen outside goes out as an
+//! [`Effect`]. One driver performs the effects. Nothing here reads a clock, draws a random number
+//! that the seed does not fix, or waits.
+//!
+//! | room | what happens there |
+//! |---|---|
+//! | [`intake`] | a record is tracked, and its decision carried out; the bounds and the brake |
+//! | [`dispatch`] | which delivery starts next |
+//! | [`answers`] | what an outcome means for its delivery |
+//! | [`stops`] | channels that stop, their probes, and the verdicts that wait for them |
+//! | [`settle`] | a message is done with; dead letters and their acknowledgement |
+//! | [`commits`] | when to commit what, and what a commit's result means |
+//! | [`tenure`] | assignment, revoke, loss and drain of partitions |
+
+mod answers;
+mod commits;
+mod dispatch;
+mod intake;
+mod settle;
+mod status;
+mod stops;
+mod tenure;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::{Moment, Timestamp};
+use super::dead_letter::{DeadLetter, Reason};
+use super::delivery::{Delivery, DeliveryId};
+use super::gate::{Gate, Stop};
+use super::lanes::Lanes;
+use super::message::{Channel, Decision, Message};
+use super::outcome::{Listing, Outcome, StopReason};
+use super::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
+pub use status::{ChannelStatus, PartitionStatus, Status};
+use tenure::Tenure;
+
+/// What the machine has to know of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The most deliveries in flight, and the most messages accepted and not yet committed.
+    pub max_in_flight: usize,
+    /// The most records held, over all partitions; each has an equal share.
+    pub held_records: usize,
+    /// The most bytes of records held, likewise.
+    pub held_bytes: usize,
+    /// After this an attempt is over, one way or another.
+    pub attempt_timeout: Duration,
+    /// After this without a sign of life the group gives the member's partitions away.
+    pub session_timeout: Duration,
+    pub drain_timeout: Duration,
+    /// How long a message may fail, its channel being open, before it is set aside.
+    pub retry_max_elapsed: Duration,
+    /// For each channel, shared by the group.
+    pub requests_per_second: f64,
+    /// So many dead letters in a row for `schema` or `rule_error` pause their topic.
+    pub brake: u32,
+    pub channels: Vec<Channel>,
+    /// For each topic, what tells one set of rules from another.
+    pub fingerprints: BTreeMap<Arc<str>, u64>,
+}
+
+/// A partition that the group has given to this member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    pub source: TopicPartition,
+    pub epoch: Epoch,
+    /// Where reading begins.
+    pub position: CommitOffset,
+    /// The metadata of the commit that `position` comes from; empty where there is none.
+    pub metadata: String,
+}
+
+/// One dead letter on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LetterId(pub u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitFailure {
+    /// `OFFSET_METADATA_TOO_LARGE`: a shorter string will do.
+    MetadataTooLarge,
+    /// Anything else; it is tried again.
+    Other,
+}
+
+#[derive(Debug)]
+pub enum Input {
+    Assigned {
+        assignments: Vec<Assignment>,
+        /// The number of partitions of all the topics, whoever owns them.
+        partitions_in_all: usize,
+    },
+    Record {
+        epoch: Epoch,
+        record: Arc<Record>,
+        decision: Decision,
+    },
+    Answered {
+        delivery: DeliveryId,
+        outcome: Outcome,
+        took: Duration,
+    },
+    /// Whether the broker has acknowledged a dead letter.
+    DeadLettered {
+        letter: LetterId,
+        acknowledged: bool,
+    },
+    Committed(Vec<(Epoch, Result<(), CommitFailure>)>),
+    Listed(Listing),
+    /// The group takes partitions away, and waits until they are released.
+    Revoked(Vec<TopicPartition>),
+    /// The group has taken partitions away already.
+    Lost(Vec<TopicPartition>),
+    /// The position of a partition is not in its log (any more).
+    OutOfRange(TopicPartition),
+    /// The group's coordinator was last heard of so long ago.
+    CoordinatorHeard {
+        ago: Duration,
+    },
+    TokenChanged,
+    /// Take nothing new, settle what is in flight, commit for the last time.
+    Drain,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitRequest {
+    pub epoch: Epoch,
+    pub source: TopicPartition,
+    pub offset: CommitOffset,
+    pub metadata: String,
+}
+
+/// One attempt to make. Source, offset and part name the delivery for ever, whoever sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub delivery: DeliveryId,
+    pub message: Arc<Message>,
+    pub source: TopicPartition,
+    pub offset: RecordOffset,
+    pub part: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Send(Attempt),
+    /// Ask for the channel listing.
+    List,
+    DeadLetter {
+        letter: LetterId,
+        content: Arc<DeadLetter>,
+    },
+    /// Commit synchronously; exactly one [`Input::Committed`] answers it.
+    Commit(Vec<CommitRequest>),
+    Pause(TopicPartition),
+    Resume(TopicPartition),
+    /// These partitions may go: the answer to [`Input::Revoked`].
+    Release(Vec<TopicPartition>),
+    /// Nothing is held any more: the answer to [`Input::Drain`].
+    Drained,
+    Report(Report),
+}
+
+/// How a record settled; of several messages, the worst counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SettledAs {
+    Skipped,
+    Accepted,
+    DeadLettered,
+}
+
+impl SettledAs {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Accepted => "accepted",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
+/// Why a topic, or a partition of it, is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PauseReason {
+    /// Too many dead letters in a row for `schema` or `rule_error`.
+    Brake,
+    /// The committed offset is not in the partition's log.
+    OffsetOutOfRange,
+}
+
+impl PauseReason {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Brake => "brake",
+            Self::OffsetOutOfRange => "offset_out_of_range",
+        }
+    }
+}
+
+/// What has happened, for the metrics and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    Tracked {
+        topic: Arc<str>,
+    },
+    /// It had settled before a restart or a rebalance, as the commit's metadata says.
+    SettledBefore {
+        topic: Arc<str>,
+    },
+    Settled {
+        topic: Arc<str>,
+        settled: SettledAs,
+    },
+    Accepted {
+        topic: Arc<str>,
+        age: Duration,
+    },
+    Ambiguous {
+        topic: Arc<str>,
+        rule: Arc<str>,
+    },
+    PossibleDuplicate {
+        topic: Arc<str>,
+    },
+    DeadLettered {
+        source: TopicPartition,
+        offset: RecordOffset,
+        reason: Reason,
+        detail: String,
+    },
+    DeadLetterFailed,
+    /// `channel` is none where every channel stops.
+    Stopped {
+        channel: Option<Arc<str>>,
+        reason: StopReason,
+    },
+    Resumed {
+        channel: Option<Arc<str>>,
+        reason: StopReason,
+        after: Duration,
+    },
+    Paused {
+        source: TopicPartition,
+        reason: PauseReason,
+    },
+    MetadataIgnored {
+        source: TopicPartition,
+        why: super::metadata::Ignored,
+    },
+    Committed {
+        partitions: usize,
+    },
+    CommitFailed {
+        source: TopicPartition,
+    },
+}
+
+/// An attempt under way, whether or not its delivery is still ours.
+#[derive(Clone, Copy, Debug)]
+struct OnWire {
+    gate: usize,
+}
+
+/// A dead letter that the broker has not acknowledged.
+#[derive(Debug)]
+struct Letter {
+    epoch: Epoch,
+    offset: RecordOffset,
+    part: usize,
+    delivery: Option<DeliveryId>,
+    content: Arc<DeadLetter>,
+    failures: u32,
+}
+
+/// Counts for invariant 6: tracked = settled + held + dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conservation {
+    pub tracked: u64,
+    pub settled: u64,
+    pub dropped: u64,
+}
+
+/// The whole state of the bridge.
+#[derive(Debug)]
+pub struct Machine {
+    settings: Settings,
+    jitter: fastrand::Rng,
+    tenures: BTreeMap<Epoch, Tenure>,
+    deliveries: HashMap<DeliveryId, Delivery>,
+    lanes: Lanes,
+    letters: HashMap<LetterId, Letter>,
+    on_wire: HashMap<DeliveryId, OnWire>,
+    gates: Vec<Gate>,
+    /// Every channel is stopped.
+    account: Option<Stop>,
+    /// Topics that the brake holds, and their dead letters in a row.
+    brakes: BTreeMap<Arc<str>, u32>,
+    timers: BTreeSet<(Duration, DeliveryId)>,
+    letter_timers: BTreeSet<(Duration, LetterId)>,
+    last_id: u64,
+    next_gate: usize,
+    listing: bool,
+    in_question: Vec<DeliveryId>,
+    partitions_in_all: usize,
+    commits: commits::Schedule,
+    /// Messages accepted and not yet covered by a commit.
+    uncommitted: usize,
+    coordinator_heard: Duration,
+    gate_wakeup: Option<Duration>,
+    revokes: Vec<Vec<TopicPartition>>,
+    draining: Option<Draining>,
+    conservation: Conservation,
+    effects: Vec<Effect>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Draining {
+    deadline: Duration,
+    told: bool,
+}
+
+impl Machine {
+    /// A machine without partitions. `seed` fixes the jitter: the same seed and the same inputs
+    /// give the same effects.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        let gate = |channel: &Channel| {
+            Gate::new(channel.clone(), settings.requests_per_second, settings.max_in_flight)
+        };
+        Self {
+            gates: settings.channels.iter().map(gate).collect(),
+            settings,
+            jitter: fastrand::Rng::with_seed(seed),
+            tenures: BTreeMap::new(),
+            deliveries: HashMap::new(),
+            lanes: Lanes::default(),
+            letters: HashMap::new(),
+            on_wire: HashMap::new(),
+            account: None,
+            brakes: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            letter_timers: BTreeSet::new(),
+            last_id: 0,
+            next_gate: 0,
+            listing: false,
+            in_question: Vec::new(),
+            partitions_in_all: 0,
+            commits: commits::Schedule::default(),
+            uncommitted: 0,
+            coordinator_heard: Duration::ZERO,
+            gate_wakeup: None,
+            revokes: Vec::new(),
+            draining: None,
+            conservation: Conservation::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes one input in. What follows from it is in the next [`Machine::effects`].
+    pub fn input(&mut self, input: Input, now: Moment) {
+        match input {
+            Input::Assigned { assignments, partitions_in_all } => {
+                self.assigned(assignments, partitions_in_all, now);
+            }
+            Input::Record { epoch, record, decision } => self.record(epoch, record, decision, now),
+            Input::Answered { delivery, outcome, took } => {
+                self.answered(delivery, &outcome, took, now);
+            }
+            Input::DeadLettered { letter, acknowledged } => {
+                self.dead_lettered(letter, acknowledged, now);
+            }
+            Input::Committed(results) => self.committed(results, now),
+            Input::Listed(listing) => self.listed(&listing, now),
+            Input::Revoked(sources) => self.revoked(sources, now),
+            Input::Lost(sources) => self.lost(&sources),
+            Input::OutOfRange(source) => self.out_of_range(&source),
+            Input::CoordinatorHeard { ago } => {
+                let heard = now.elapsed.saturating_sub(ago);
+                self.coordinator_heard = self.coordinator_heard.max(heard);
+            }
+            Input::TokenChanged => self.token_changed(now),
+            Input::Drain => self.drain(now),
+        }
+    }
+
+    /// What is to happen now. To be called after every input, or every few, and at
+    /// [`Machine::next_wakeup`].
+    pub fn effects(&mut self, now: Moment) -> Vec<Effect> {
+        self.fire_timers(now);
+        self.probe(now);
+        self.start(now);
+        self.leave(now);
+        self.commit(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Machine::effects`] has something to do even if nothing comes in, on the monotonic
+    /// clock.
+    pub fn next_wakeup(&self) -> Option<Duration> {
+        let timers = self.timers.first().map(|(due, _)| *due);
+        let letters = self.letter_timers.first().map(|(due, _)| *due);
+        let waits = [timers, letters, self.gate_wakeup, self.commits.wakeup];
+        let probes = self.next_probe();
+        waits.into_iter().flatten().chain(probes).chain(self.next_departure()).min()
+    }
+
+    pub fn conservation(&self) -> Conservation {
+        self.conservation
+    }
+
+    fn report(&mut self, report: Report) {
+        self.effects.push(Effect::Report(report));
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Sets, moves or (with none) clears the one timer of a delivery.
+    fn set_timer(&mut self, id: DeliveryId, due: Option<Duration>) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        if let Some(set) = std::mem::replace(&mut delivery.timer, due) {
+            self.timers.remove(&(set, id));
+        }
+        if let Some(due) = due {
+            self.timers.insert((due, id));
+        }
+    }
+}
+
+/// Where a point on the wall clock lies on the monotonic one, as things stand.
+fn on_monotonic_clock(at: Timestamp, now: Moment) -> Duration {
+    now.elapsed.saturating_add(at.since(now.wall))
+}

@@ -1,0 +1,192 @@
+//! What an outcome means for its delivery.
+
+use std::time::Duration;
+
+use super::super::clock::Moment;
+use super::super::dead_letter::Reason;
+use super::super::delivery::{DeliveryId, State, Verdict};
+use super::super::gate::Alike;
+use super::super::message::OnAmbiguous;
+use super::super::outcome::{Ambiguity, Class, NotApplied, Outcome, Scope};
+use super::super::retry;
+use super::{Machine, Report, SettledAs, on_monotonic_clock};
+
+impl Machine {
+    pub(super) fn answered(
+        &mut self,
+        id: DeliveryId,
+        outcome: &Outcome,
+        took: Duration,
+        now: Moment,
+    ) {
+        let Some(wire) = self.on_wire.remove(&id) else { return };
+        self.feed_gate(wire.gate, outcome.class, took, now);
+        let ours = self.deliveries.get(&id).is_some_and(|d| d.state == State::InFlight);
+        if outcome.class != Class::NotFound || !ours {
+            self.probe_answered(id, outcome.class, now);
+        }
+        // The answer of an old epoch, or of an attempt that was given up, settles nothing.
+        let Some(delivery) = self.deliveries.get_mut(&id).filter(|_| ours) else { return };
+        delivery.note(outcome);
+        let epoch = delivery.lane.epoch;
+        if let Some(tenure) = self.tenures.get_mut(&epoch) {
+            tenure.in_flight = tenure.in_flight.saturating_sub(1);
+        }
+        match outcome.class {
+            Class::Accepted => {
+                self.different_answer(wire.gate);
+                self.accept(id, now);
+            }
+            Class::Unverified => {
+                self.failed_alike(wire.gate, id, Alike::Unverified, now);
+                self.accept(id, now);
+            }
+            Class::Permanent => self.refused(wire.gate, id, now),
+            Class::Ambiguous(kind) => self.ambiguous(wire.gate, id, kind, took, now),
+            Class::NotApplied(why) => self.not_applied(wire.gate, id, why, now),
+            Class::NotFound => self.question(id, now),
+            Class::Stop(scope, reason) => {
+                self.stop(scope, reason, wire.gate, now);
+                self.wait_again(id, now);
+            }
+        }
+    }
+
+    /// What the answer says of the rate and the concurrency that the API bears.
+    fn feed_gate(&mut self, gate: usize, class: Class, took: Duration, now: Moment) {
+        let Some(gate) = self.gates.get_mut(gate) else { return };
+        let in_flight = gate.in_flight;
+        gate.in_flight = in_flight.saturating_sub(1);
+        match class {
+            Class::Accepted | Class::Unverified | Class::Permanent | Class::NotFound => {
+                gate.pace.accepted(now.elapsed);
+                gate.concurrency.accepted(in_flight);
+            }
+            Class::NotApplied(NotApplied::RateLimited) => {
+                gate.pace.refused(now.elapsed);
+                gate.concurrency.complained(now.elapsed, took);
+            }
+            Class::NotApplied(NotApplied::RetryAfter(wait)) => {
+                gate.close_for(wait, now.elapsed);
+            }
+            Class::Ambiguous(Ambiguity::NoAnswer | Ambiguity::ServerError)
+            | Class::NotApplied(NotApplied::Unreachable) => {
+                gate.concurrency.complained(now.elapsed, took);
+            }
+            Class::Ambiguous(Ambiguity::NotJson | Ambiguity::Unclear) | Class::Stop(..) => {}
+        }
+    }
+
+    fn accept(&mut self, id: DeliveryId, now: Moment) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let (epoch, offset) = (delivery.lane.epoch, delivery.offset);
+        if let Some(tenure) = self.tenures.get_mut(&epoch)
+            && let Some(held) = tenure.offsets.get(offset)
+        {
+            let age = now.wall.since(held.event_time);
+            tenure.uncommitted.accepted(offset);
+            self.uncommitted += 1;
+            let topic = tenure.source.topic.clone();
+            self.report(Report::Accepted { topic, age });
+        }
+        self.finish(id, SettledAs::Accepted, now);
+    }
+
+    fn refused(&mut self, gate: usize, id: DeliveryId, now: Moment) {
+        let status = self.deliveries.get(&id).and_then(|delivery| delivery.tries.http_status);
+        self.suspect(gate, id, Verdict::Rejected, Alike::Rejected { status }, now);
+    }
+
+    fn ambiguous(
+        &mut self,
+        gate: usize,
+        id: DeliveryId,
+        kind: Ambiguity,
+        took: Duration,
+        now: Moment,
+    ) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        delivery.ambiguous += 1;
+        let rule = delivery.message.rule.clone();
+        let policy = delivery.message.on_ambiguous;
+        if let Some(tenure) = self.tenures.get(&delivery.lane.epoch) {
+            let topic = tenure.source.topic.clone();
+            self.report(Report::Ambiguous { topic, rule });
+        }
+        let alike = match kind {
+            Ambiguity::NotJson => Alike::NotJson,
+            Ambiguity::NoAnswer | Ambiguity::ServerError | Ambiguity::Unclear => Alike::Ambiguous,
+        };
+        match policy {
+            OnAmbiguous::DeadLetter => self.suspect(gate, id, Verdict::Ambiguous, alike, now),
+            OnAmbiguous::Retry => {
+                self.failed_alike(gate, id, alike, now);
+                self.retry_or_give_up(gate, id, took, now);
+            }
+        }
+    }
+
+    /// Counts how long the delivery has failed while its channel was open.
+    fn retry_or_give_up(&mut self, gate: usize, id: DeliveryId, took: Duration, now: Moment) {
+        let Some(gate) = self.gates.get_mut(gate) else { return };
+        let open_time = gate.open_time(now.elapsed);
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        let since = *delivery.trouble_since.get_or_insert(open_time.saturating_sub(took));
+        let leaving = self.tenures.get(&delivery.lane.epoch).is_none_or(|t| t.leaving.is_some());
+        let stopped = gate.is_stopped();
+        if !leaving && !stopped && open_time - since >= self.settings.retry_max_elapsed {
+            let detail = format!(
+                "no plain answer within retry.max_elapsed; {} of {} attempts may have reached the customer",
+                delivery.ambiguous, delivery.tries.attempts
+            );
+            return self.set_aside(id, Reason::RetriesExhausted, detail);
+        }
+        self.back_off(id, now);
+    }
+
+    fn not_applied(&mut self, gate: usize, id: DeliveryId, why: NotApplied, now: Moment) {
+        match why {
+            NotApplied::RetryAfter(_) => self.wait_again(id, now),
+            NotApplied::RateLimited => self.back_off(id, now),
+            NotApplied::Unreachable => {
+                self.failed_alike(gate, id, Alike::Unreachable, now);
+                self.back_off(id, now);
+            }
+        }
+    }
+
+    /// It keeps its place at the head of its lane, and waits for the gate.
+    pub(super) fn wait_again(&mut self, id: DeliveryId, now: Moment) {
+        if self.deliveries.get(&id).is_some_and(|delivery| self.is_leaving(delivery.lane.epoch)) {
+            self.drop_delivery(id);
+        } else {
+            self.make_ready(id, now);
+        }
+    }
+
+    /// It keeps its place at the head of its lane, and waits for a while.
+    fn back_off(&mut self, id: DeliveryId, now: Moment) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        if self.is_leaving(delivery.lane.epoch) {
+            return self.drop_delivery(id);
+        }
+        let jitter = self.jitter.f64();
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        delivery.failures += 1;
+        delivery.state = State::Backoff;
+        let due = now.elapsed + retry::DELIVERY.delay(delivery.failures, jitter);
+        let deadline = on_monotonic_clock(delivery.message.deadline, now);
+        self.set_timer(id, Some(due.min(deadline)));
+    }
+
+    pub(super) fn failed_alike(&mut self, gate: usize, id: DeliveryId, kind: Alike, now: Moment) {
+        if self.gates.get(gate).is_some_and(|gate| gate.differs(kind)) {
+            self.different_answer(gate);
+        }
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let Some(at) = self.gates.get_mut(gate) else { return };
+        if at.failed_alike(kind, &delivery.message.recipient) && !at.is_stopped() {
+            self.stop(Scope::Channel, kind.stop_reason(), gate, now);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! When to commit what, and what a commit's result means.
+//!
+//! One commit is under way at a time. At once when nothing is in flight, else every 100 ms.
+
+use std::time::Duration;
+
+use super::super::clock::Moment;
+use super::super::metadata::{self, Beyond, Encoded, Partial};
+use super::super::record::{Epoch, RecordOffset};
+use super::super::retry;
+use super::tenure::{Part, Tenure};
+use super::{CommitFailure, CommitRequest, Effect, Machine, Report};
+
+/// Between commits while deliveries are in flight.
+const BUSY: Duration = Duration::from_millis(100);
+
+/// Between commits while none are: a stream of skipped records is no reason to ask the broker
+/// after each.
+const IDLE: Duration = Duration::from_millis(10);
+
+/// When the next commit may be.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    under_way: bool,
+    last: Duration,
+    not_before: Duration,
+    failures: u32,
+    pub(super) wakeup: Option<Duration>,
+}
+
+/// What of one partition has changed since its last commit.
+#[derive(Debug)]
+pub(super) struct Uncommitted {
+    /// Grows with every change of what would be committed.
+    changes: u64,
+    confirmed: u64,
+    /// The offsets of messages accepted since the last commit that covers them.
+    accepted: Vec<RecordOffset>,
+    under_way: Option<UnderWay>,
+    metadata_limit: usize,
+}
+
+#[derive(Debug)]
+struct UnderWay {
+    changes: u64,
+    accepted: Vec<RecordOffset>,
+    covers_below: u64,
+    metadata: usize,
+}
+
+impl Uncommitted {
+    pub(super) fn new(metadata_limit: usize) -> Self {
+        Self { changes: 0, confirmed: 0, accepted: Vec::new(), under_way: None, metadata_limit }
+    }
+
+    pub(super) fn changed(&mut self) {
+        self.changes += 1;
+    }
+
+    /// A message of this record has been accepted.
+    pub(super) fn accepted(&mut self, offset: RecordOffset) {
+        self.accepted.push(offset);
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.changes == self.confirmed && self.under_way.is_none()
+    }
+
+    /// The number of messages accepted and not yet covered by a commit.
+    pub(super) fn count(&self) -> usize {
+        self.accepted.len() + self.under_way.as_ref().map_or(0, |commit| commit.accepted.len())
+    }
+
+    /// Notes that a commit of the state as it is now is under way.
+    fn start(&mut self, encoded: &Encoded) {
+        self.under_way = Some(UnderWay {
+            changes: self.changes,
+            accepted: std::mem::take(&mut self.accepted),
+            covers_below: encoded.covers_below,
+            metadata: encoded.metadata.len(),
+        });
+    }
+
+    /// Looks at the result of the commit under way. Returns how many messages it covers.
+    fn end(&mut self, result: Result<(), CommitFailure>) -> usize {
+        let Some(mut commit) = self.under_way.take() else { return 0 };
+        match result {
+            Ok(()) => {
+                self.confirmed = commit.changes;
+                let before = commit.accepted.len();
+                commit.accepted.retain(|offset| offset.0 >= commit.covers_below);
+                let covered = before - commit.accepted.len();
+                self.accepted.append(&mut commit.accepted);
+                covered
+            }
+            Err(failure) => {
+                if failure == CommitFailure::MetadataTooLarge {
+                    self.metadata_limit = commit.metadata / 2;
+                }
+                self.accepted.append(&mut commit.accepted);
+                0
+            }
+        }
+    }
+}
+
+impl Tenure {
+    fn beyond(&self) -> Beyond {
+        let settled = |parts: &[Part]| parts.iter().map(|part| part.settled).collect();
+        let some = |parts: &[Part]| parts.iter().any(|part| part.settled);
+        let held = self.offsets.held().filter(|(_, held)| some(&held.parts));
+        let partials =
+            held.map(|(offset, held)| Partial { offset: offset.0, settled: settled(&held.parts) });
+        let restored = self.restored.values().cloned();
+        let mut partials: Vec<_> = partials.chain(restored).collect();
+        partials.sort_by_key(|partial| partial.offset);
+        Beyond { runs: self.offsets.settled_beyond(), partials }
+    }
+}
+
+impl Machine {
+    /// Commits what has changed, if it is time.
+    pub(super) fn commit(&mut self, now: Moment) {
+        self.commits.wakeup = None;
+        let dirty = |tenure: &Tenure| !tenure.uncommitted.is_clean();
+        if self.commits.under_way || !self.tenures.values().any(dirty) {
+            return;
+        }
+        let urgent = |tenure: &Tenure| {
+            tenure.leaving.is_some() && tenure.in_flight == 0 && tenure.letters == 0
+        };
+        let idle = self.on_wire.is_empty() || self.tenures.values().any(urgent);
+        let interval = if idle { IDLE } else { BUSY };
+        let earliest = (self.commits.last + interval).max(self.commits.not_before);
+        if now.elapsed < earliest && self.commits.last > Duration::ZERO {
+            self.commits.wakeup = Some(earliest);
+            return;
+        }
+        let mut requests = Vec::new();
+        for (epoch, tenure) in self.tenures.iter_mut().filter(|(_, tenure)| dirty(tenure)) {
+            let fingerprint = self.settings.fingerprints.get(&tenure.source.topic).copied();
+            let offset = tenure.offsets.frontier();
+            let limit = tenure.uncommitted.metadata_limit;
+            let beyond = tenure.beyond();
+            let encoded = metadata::encode(offset, fingerprint.unwrap_or_default(), &beyond, limit);
+            tenure.uncommitted.start(&encoded);
+            requests.push(CommitRequest {
+                epoch: *epoch,
+                source: tenure.source.clone(),
+                offset,
+                metadata: encoded.metadata,
+            });
+        }
+        self.commits.under_way = true;
+        self.commits.last = now.elapsed;
+        self.effects.push(Effect::Commit(requests));
+    }
+
+    pub(super) fn committed(
+        &mut self,
+        results: Vec<(Epoch, Result<(), CommitFailure>)>,
+        now: Moment,
+    ) {
+        self.commits.under_way = false;
+        let mut partitions = 0;
+        let mut failed = false;
+        for (epoch, result) in results {
+            let Some(tenure) = self.tenures.get_mut(&epoch) else { continue };
+            self.uncommitted -= tenure.uncommitted.end(result);
+            if result.is_ok() {
+                partitions += 1;
+            } else {
+                let source = tenure.source.clone();
+                // A shorter string is not a fault to wait for.
+                failed |= result == Err(CommitFailure::Other);
+                self.report(Report::CommitFailed { source });
+            }
+        }
+        if failed {
+            self.commits.failures = self.commits.failures.saturating_add(1);
+            let wait = retry::BROKER.delay(self.commits.failures, self.jitter.f64());
+            self.commits.not_before = now.elapsed + wait;
+        } else {
+            self.commits.failures = 0;
+            self.commits.not_before = Duration::ZERO;
+        }
+        if partitions > 0 {
+            self.coordinator_heard = now.elapsed;
+            self.report(Report::Committed { partitions });
+        }
+    }
+}

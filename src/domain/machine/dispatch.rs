@@ -1,0 +1,163 @@
+//! Which delivery starts next.
+
+use std::time::Duration;
+
+use super::super::clock::Moment;
+use super::super::dead_letter::Reason;
+use super::super::delivery::{DeliveryId, State};
+use super::super::gate::Passage;
+use super::{Attempt, Effect, Machine, OnWire, Report, on_monotonic_clock};
+
+impl Machine {
+    /// Puts the head of a lane in the queue of its channel's gate.
+    pub(super) fn make_ready(&mut self, id: DeliveryId, now: Moment) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        delivery.state = State::Ready;
+        let deadline = delivery.message.deadline;
+        let channel = &delivery.lane.channel;
+        let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
+            return;
+        };
+        gate.ready.push_back(id);
+        self.set_timer(id, Some(on_monotonic_clock(deadline, now)));
+    }
+
+    /// Starts what may start. The channels take turns, so that a busy one does not starve the
+    /// others of the deliveries that may be in flight.
+    pub(super) fn start(&mut self, now: Moment) {
+        self.gate_wakeup = None;
+        let mut idle = 0;
+        while idle < self.gates.len() && self.may_start(now) {
+            let gate = self.next_gate % self.gates.len();
+            self.next_gate = gate + 1;
+            idle = if self.start_at(gate, now) { 0 } else { idle + 1 };
+        }
+    }
+
+    /// Whether anything new may be started at all.
+    pub(super) fn may_start(&self, now: Moment) -> bool {
+        let silent_for = now.elapsed.saturating_sub(self.coordinator_heard);
+        let patience = self.settings.session_timeout.saturating_sub(self.settings.attempt_timeout);
+        self.on_wire.len() < self.settings.max_in_flight
+            && self.uncommitted < self.settings.max_in_flight
+            && silent_for < patience
+    }
+
+    /// Starts one delivery at this gate, if there is one that may go through.
+    fn start_at(&mut self, gate: usize, now: Moment) -> bool {
+        if self.account.is_some() || self.gates.get(gate).is_none_or(|gate| gate.stop.is_some()) {
+            return false;
+        }
+        let Some(id) = self.next_ready(gate, now) else { return false };
+        let Some(at) = self.gates.get_mut(gate) else { return false };
+        match at.pass(now.elapsed) {
+            Passage::Open => {
+                at.ready.pop_front();
+                self.launch(gate, id, now);
+                true
+            }
+            Passage::At(then) => {
+                self.gate_wakeup = Some(self.gate_wakeup.map_or(then, |set| set.min(then)));
+                false
+            }
+            Passage::Closed => false,
+        }
+    }
+
+    /// The delivery at the front of a gate's queue, which it does not leave yet. Those that have
+    /// moved on are passed over; those whose deadline has passed are set aside.
+    pub(super) fn next_ready(&mut self, gate: usize, now: Moment) -> Option<DeliveryId> {
+        loop {
+            let gate = self.gates.get_mut(gate)?;
+            let id = *gate.ready.front()?;
+            match self.deliveries.get(&id) {
+                Some(delivery) if delivery.state == State::Ready => {
+                    if !delivery.expired(now.wall) {
+                        return Some(id);
+                    }
+                    gate.ready.pop_front();
+                    self.expire(id);
+                }
+                Some(_) | None => {
+                    gate.ready.pop_front();
+                }
+            }
+        }
+    }
+
+    /// Makes the next attempt of a delivery.
+    pub(super) fn launch(&mut self, gate: usize, id: DeliveryId, now: Moment) {
+        self.set_timer(id, None);
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        let Some(tenure) = self.tenures.get_mut(&delivery.lane.epoch) else { return };
+        delivery.state = State::InFlight;
+        delivery.tries.attempts += 1;
+        delivery.tries.first.get_or_insert(now.wall);
+        delivery.tries.last = Some(now.wall);
+        let attempt = Attempt {
+            delivery: id,
+            message: delivery.message.clone(),
+            source: tenure.source.clone(),
+            offset: delivery.offset,
+            part: delivery.part,
+        };
+        let repeats = delivery.ambiguous > 0;
+        tenure.in_flight += 1;
+        self.on_wire.insert(id, OnWire { gate });
+        if let Some(gate) = self.gates.get_mut(gate) {
+            gate.in_flight += 1;
+        }
+        if repeats {
+            self.report(Report::PossibleDuplicate { topic: attempt.source.topic.clone() });
+        }
+        self.effects.push(Effect::Send(attempt));
+    }
+
+    /// Looks at every delivery whose timer is due.
+    pub(super) fn fire_timers(&mut self, now: Moment) {
+        while let Some((due, id)) =
+            self.timers.first().copied().filter(|(due, _)| *due <= now.elapsed)
+        {
+            self.timers.remove(&(due, id));
+            let Some(delivery) = self.deliveries.get_mut(&id) else { continue };
+            delivery.timer = None;
+            let expired = delivery.expired(now.wall);
+            match delivery.state {
+                State::Backoff if !expired => self.make_ready(id, now),
+                State::Backoff | State::Ready if expired => self.expire(id),
+                // The wall clock was set back: the deadline is further off than it was.
+                State::Ready => self.await_deadline(id, now),
+                State::Held(verdict) => self.hold_is_over(id, verdict, now),
+                State::Backoff
+                | State::Queued
+                | State::InFlight
+                | State::InQuestion
+                | State::DeadLettering => {}
+            }
+        }
+        while let Some((due, id)) =
+            self.letter_timers.first().copied().filter(|(due, _)| *due <= now.elapsed)
+        {
+            self.letter_timers.remove(&(due, id));
+            self.send_letter(id);
+        }
+    }
+
+    pub(super) fn await_deadline(&mut self, id: DeliveryId, now: Moment) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let deadline = on_monotonic_clock(delivery.message.deadline, now);
+        let soonest = now.elapsed + Duration::from_millis(1);
+        self.set_timer(id, Some(deadline.max(soonest)));
+    }
+
+    /// The deadline has passed: it is not sent any more.
+    pub(super) fn expire(&mut self, id: DeliveryId) {
+        let ambiguous = self.deliveries.get(&id).is_some_and(|delivery| delivery.ambiguous > 0);
+        let (reason, detail) = if ambiguous {
+            (Reason::Ambiguous, "the deadline passed after an attempt whose outcome is unknown")
+        } else {
+            (Reason::Expired, "the deadline passed before the message could be sent")
+        };
+        self.set_aside(id, reason, detail.to_owned());
+    }
+}

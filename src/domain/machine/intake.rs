@@ -1,0 +1,208 @@
+//! A record is tracked, and its decision carried out; the bounds and the brake.
+
+use std::sync::Arc;
+
+use super::super::clock::Moment;
+use super::super::dead_letter::{Reason, Rejection, Tries};
+use super::super::delivery::{Delivery, DeliveryId};
+use super::super::lanes::Lane;
+use super::super::message::{Decision, Message, Verdict};
+use super::super::offsets::Tracked;
+use super::super::record::{Epoch, Record, RecordOffset};
+use super::tenure::{Held, Part, Tenure};
+use super::{Effect, Machine, PauseReason, Report, SettledAs};
+
+impl Machine {
+    pub(super) fn record(
+        &mut self,
+        epoch: Epoch,
+        record: Arc<Record>,
+        decision: Decision,
+        now: Moment,
+    ) {
+        let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
+        if tenure.leaving.is_some() {
+            return;
+        }
+        let (topic, offset) = (Arc::clone(&record.source.topic), record.offset);
+        let bytes = record.held_bytes();
+        let parts = match &decision.verdict {
+            Verdict::Skip(_) => 0,
+            Verdict::Reject(_) => 1,
+            Verdict::Deliver(parts) => parts.len(),
+        };
+        let held = Held {
+            record,
+            event_time: decision.event_time,
+            parts: vec![Part::default(); parts],
+            settled: SettledAs::Skipped,
+        };
+        match tenure.offsets.track(offset, held) {
+            Tracked::Repeated => return,
+            Tracked::SettledBefore => {
+                tenure.uncommitted.changed();
+                return self.report(Report::SettledBefore { topic });
+            }
+            Tracked::Held => tenure.bytes += bytes,
+        }
+        self.conservation.tracked += 1;
+        self.report(Report::Tracked { topic: Arc::clone(&topic) });
+        if self.holds_back(&topic, &decision.verdict) {
+            self.mind_the_bound(epoch);
+            return;
+        }
+        match decision.verdict {
+            Verdict::Skip(_) => self.settle_if_done(epoch, offset),
+            Verdict::Reject(rejection) => {
+                self.set_aside_part(epoch, offset, 0, rejection);
+            }
+            Verdict::Deliver(parts) => self.deliver(epoch, offset, parts, now),
+        }
+        self.mind_the_bound(epoch);
+    }
+
+    fn deliver(
+        &mut self,
+        epoch: Epoch,
+        offset: RecordOffset,
+        parts: Vec<Result<Message, Rejection>>,
+        now: Moment,
+    ) {
+        let settled = self.restored_parts(epoch, offset, parts.len());
+        for (part, content) in parts.into_iter().enumerate() {
+            if settled.get(part).copied().unwrap_or(false) {
+                self.settle_part(epoch, offset, part, SettledAs::Accepted);
+                continue;
+            }
+            match content {
+                Ok(message) => self.queue(epoch, offset, part, message, now),
+                Err(rejection) => self.set_aside_part(epoch, offset, part, rejection),
+            }
+        }
+    }
+
+    /// Which messages of the record had settled before this epoch; told only where their number is
+    /// what it was.
+    fn restored_parts(&mut self, epoch: Epoch, offset: RecordOffset, count: usize) -> Vec<bool> {
+        let tenure = self.tenures.get_mut(&epoch);
+        let partial = tenure.and_then(|tenure| tenure.restored.remove(&offset));
+        partial.map(|partial| partial.settled).filter(|s| s.len() == count).unwrap_or_default()
+    }
+
+    fn queue(
+        &mut self,
+        epoch: Epoch,
+        offset: RecordOffset,
+        part: usize,
+        message: Message,
+        now: Moment,
+    ) {
+        let id = DeliveryId(self.next_id());
+        let lane = Lane {
+            epoch,
+            channel: Arc::clone(&message.channel.id),
+            recipient: message.recipient.clone(),
+        };
+        let is_head = self.lanes.push(&lane, id);
+        self.deliveries.insert(id, Delivery::new(lane, offset, part, Arc::new(message)));
+        if let Some(part) = self.part_mut(epoch, offset, part) {
+            part.delivery = Some(id);
+        }
+        if is_head {
+            self.make_ready(id, now);
+        }
+    }
+
+    pub(super) fn part_mut(
+        &mut self,
+        epoch: Epoch,
+        offset: RecordOffset,
+        part: usize,
+    ) -> Option<&mut Part> {
+        self.tenures.get_mut(&epoch)?.offsets.get_mut(offset)?.parts.get_mut(part)
+    }
+
+    fn set_aside_part(
+        &mut self,
+        epoch: Epoch,
+        offset: RecordOffset,
+        part: usize,
+        rejection: Rejection,
+    ) {
+        self.dead_letter(epoch, offset, part, None, rejection, Tries::default());
+    }
+
+    /// Pauses a partition at its bound, and resumes it when a quarter of it is free again.
+    pub(super) fn mind_the_bound(&mut self, epoch: Epoch) {
+        let share = self.tenures.len().max(1);
+        let records = (self.settings.held_records / share).max(1);
+        let bytes = self.settings.held_bytes / share;
+        let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
+        let was_paused = tenure.is_paused();
+        let held = tenure.offsets.held_count();
+        if held >= records || tenure.bytes >= bytes {
+            tenure.full = true;
+        } else if held <= records / 4 * 3 && tenure.bytes <= bytes / 4 * 3 {
+            tenure.full = false;
+        }
+        if tenure.leaving.is_none() && tenure.is_paused() != was_paused {
+            let source = tenure.source.clone();
+            self.effects.push(if was_paused {
+                Effect::Resume(source)
+            } else {
+                Effect::Pause(source)
+            });
+        }
+    }
+
+    /// Counts dead letters in a row for `schema` and `rule_error`. When there are as many as the
+    /// brake allows, the topic pauses; such records of it as have been polled already stay held.
+    fn holds_back(&mut self, topic: &Arc<str>, verdict: &Verdict) -> bool {
+        let bad = match verdict {
+            Verdict::Reject(rejection) => is_rollout_fault(rejection),
+            Verdict::Deliver(parts) => {
+                parts.iter().all(|part| part.as_ref().is_err_and(is_rollout_fault))
+            }
+            Verdict::Skip(_) => return false,
+        };
+        if self.braked(topic) {
+            return bad;
+        }
+        if !bad {
+            self.brakes.remove(topic);
+            return false;
+        }
+        *self.brakes.entry(Arc::clone(topic)).or_default() += 1;
+        if self.braked(topic) {
+            let of_topic = |tenure: &Tenure| tenure.source.topic == *topic;
+            let tenures = self.tenures.iter().filter(|(_, tenure)| of_topic(tenure));
+            let epochs: Vec<_> = tenures.map(|(epoch, _)| *epoch).collect();
+            for epoch in epochs {
+                self.pause(epoch, PauseReason::Brake);
+            }
+        }
+        false
+    }
+
+    pub(super) fn braked(&self, topic: &str) -> bool {
+        self.brakes.get(topic).is_some_and(|in_a_row| *in_a_row >= self.settings.brake)
+    }
+
+    pub(super) fn pause(&mut self, epoch: Epoch, reason: PauseReason) {
+        let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
+        let was_paused = tenure.is_paused();
+        if tenure.paused.replace(reason) == Some(reason) {
+            return;
+        }
+        let source = tenure.source.clone();
+        if !was_paused {
+            self.effects.push(Effect::Pause(source.clone()));
+        }
+        self.report(Report::Paused { source, reason });
+    }
+}
+
+/// Whether a schema or a rule that does not fit its events is the likely cause.
+fn is_rollout_fault(rejection: &Rejection) -> bool {
+    matches!(rejection.reason, Reason::Schema | Reason::RuleError)
+}

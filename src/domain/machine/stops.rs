@@ -1,0 +1,384 @@
+//! Channels that stop, their probes, and the verdicts that wait for them.
+//!
+//! A stop is the answer to a fault that is not the event's own: deliveries wait, nothing is spent.
+//! It is probed with backoff. A probe asks for the channel listing first, which costs nothing;
+//! where that works, one held delivery is tried, for a listing proves little about sending.
+//!
+//! A single failure may be the event's own or the first sign of such a fault. So a verdict that
+//! would set a message aside is held until a different answer shows that the channel works, and
+//! is carried out then. If five alike come together instead, the channel stops, and when it works
+//! again those messages are sent once more: whatever they meet then is their own.
+
+use std::time::Duration;
+
+use super::super::clock::Moment;
+use super::super::dead_letter::Reason;
+use super::super::delivery::{DeliveryId, State, Verdict};
+use super::super::gate::{Alike, Gate, Probe, Stop};
+use super::super::outcome::{Class, Listing, Scope, StopReason};
+use super::super::retry::{self, Backoff};
+use super::{Effect, Machine, Report, on_monotonic_clock};
+
+/// A verdict is held this long where no different answer comes; then it is the event's own.
+const VERDICT_HOLD: Duration = Duration::from_secs(30);
+
+impl Machine {
+    /// Holds a verdict that would set the delivery aside.
+    pub(super) fn suspect(
+        &mut self,
+        gate: usize,
+        id: DeliveryId,
+        verdict: Verdict,
+        alike: Alike,
+        now: Moment,
+    ) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let deadline = on_monotonic_clock(delivery.message.deadline, now);
+        let epoch = delivery.lane.epoch;
+        if delivery.second_chance {
+            return self.spend(id, verdict);
+        }
+        self.failed_alike(gate, id, alike, now);
+        let Some(at) = self.gates.get_mut(gate) else { return };
+        let stopped = at.is_stopped();
+        if self.tenures.get(&epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
+            return if stopped { self.drop_delivery(id) } else { self.spend(id, verdict) };
+        }
+        at.suspects.push(id);
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.state = State::Held(verdict);
+        }
+        let hold = now.elapsed + VERDICT_HOLD;
+        self.set_timer(id, Some(if stopped { deadline } else { hold }));
+    }
+
+    /// The channel works, or fails in another way: what was held against its deliveries is theirs.
+    pub(super) fn different_answer(&mut self, gate: usize) {
+        let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
+        at.end_streak();
+        for id in std::mem::take(&mut at.suspects) {
+            if let Some(State::Held(verdict)) = self.deliveries.get(&id).map(|d| d.state) {
+                self.spend(id, verdict);
+            }
+        }
+    }
+
+    /// The timer of a held verdict has come.
+    pub(super) fn hold_is_over(&mut self, id: DeliveryId, verdict: Verdict, now: Moment) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let expired = delivery.expired(now.wall);
+        let stopped = self.is_stopped(&delivery.lane.channel);
+        if stopped && !expired {
+            return self.await_deadline(id, now);
+        }
+        for gate in &mut self.gates {
+            gate.suspects.retain(|suspect| *suspect != id);
+        }
+        if stopped { self.expire(id) } else { self.spend(id, verdict) }
+    }
+
+    /// Carries a verdict out.
+    pub(super) fn spend(&mut self, id: DeliveryId, verdict: Verdict) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let status = match delivery.tries.http_status {
+            Some(status) => format!("HTTP status {status}"),
+            None => "no answer".to_owned(),
+        };
+        let (reason, detail) = match verdict {
+            Verdict::Rejected if delivery.ambiguous == 0 => {
+                (Reason::Rejected, format!("the API refused the message: {status}"))
+            }
+            Verdict::Rejected => (
+                Reason::Ambiguous,
+                format!("refused ({status}) after an attempt that may have reached the customer"),
+            ),
+            Verdict::Ambiguous => {
+                (Reason::Ambiguous, format!("the customer may have the message: {status}"))
+            }
+        };
+        self.set_aside(id, reason, detail);
+    }
+
+    pub(super) fn is_stopped(&self, channel: &str) -> bool {
+        let gate = self.gates.iter().find(|gate| *gate.channel.id == *channel);
+        gate.is_some_and(Gate::is_stopped)
+    }
+
+    /// Stops a channel, or all of them.
+    pub(super) fn stop(&mut self, scope: Scope, reason: StopReason, gate: usize, now: Moment) {
+        let due = now.elapsed + backoff(reason).delay(1, self.jitter.f64());
+        let stop = Stop { reason, scope, since: now.elapsed, failures: 0, probe: Probe::Due(due) };
+        let channel = match scope {
+            Scope::Account if self.account.is_none() => {
+                self.account = Some(stop);
+                for gate in &mut self.gates {
+                    gate.note_open_time(now.elapsed);
+                    gate.halted = true;
+                }
+                None
+            }
+            Scope::Channel => {
+                let Some(gate) = self.gates.get_mut(gate).filter(|g| g.stop.is_none()) else {
+                    return;
+                };
+                gate.note_open_time(now.elapsed);
+                gate.stop = Some(stop);
+                Some(gate.channel.name.clone())
+            }
+            Scope::Account => return,
+        };
+        self.report(Report::Stopped { channel, reason });
+    }
+
+    /// An answer has come. If it is that of a probe, it decides.
+    pub(super) fn probe_answered(&mut self, id: DeliveryId, class: Class, now: Moment) {
+        let tried = |stop: &Stop| stop.probe == Probe::Trying(id);
+        let channel = self.gates.iter().position(|gate| gate.stop.as_ref().is_some_and(tried));
+        if let Some(stop) = self.account.filter(tried) {
+            if is_cured(stop.reason, class) {
+                self.resume_account(stop, now);
+            } else {
+                self.account = Some(self.failed_probe(stop, now));
+            }
+        } else if let Some(at) = channel {
+            let Some(stop) = self.gates.get(at).and_then(|gate| gate.stop) else { return };
+            if is_cured(stop.reason, class) {
+                self.resume_channel(at, stop, now);
+            } else {
+                let failed = self.failed_probe(stop, now);
+                if let Some(gate) = self.gates.get_mut(at) {
+                    gate.stop = Some(failed);
+                }
+            }
+        }
+    }
+
+    fn failed_probe(&mut self, stop: Stop, now: Moment) -> Stop {
+        let failures = stop.failures.saturating_add(1);
+        let wait = backoff(stop.reason).delay(failures.saturating_add(1), self.jitter.f64());
+        Stop { failures, probe: Probe::Due(now.elapsed + wait), ..stop }
+    }
+
+    fn resume_account(&mut self, stop: Stop, now: Moment) {
+        self.account = None;
+        for gate in 0..self.gates.len() {
+            if let Some(gate) = self.gates.get_mut(gate) {
+                gate.note_open_time(now.elapsed);
+                gate.halted = false;
+            }
+            self.reopen(gate, now);
+        }
+        let after = now.elapsed.saturating_sub(stop.since);
+        self.report(Report::Resumed { channel: None, reason: stop.reason, after });
+    }
+
+    fn resume_channel(&mut self, gate: usize, stop: Stop, now: Moment) {
+        let Some(at) = self.gates.get_mut(gate) else { return };
+        at.note_open_time(now.elapsed);
+        at.stop = None;
+        let channel = Some(at.channel.name.clone());
+        self.reopen(gate, now);
+        let after = now.elapsed.saturating_sub(stop.since);
+        self.report(Report::Resumed { channel, reason: stop.reason, after });
+    }
+
+    /// Gives those a second chance whose verdict was held.
+    fn reopen(&mut self, gate: usize, now: Moment) {
+        let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
+        at.end_streak();
+        at.concurrency.restart();
+        for id in std::mem::take(&mut at.suspects) {
+            if let Some(delivery) = self.deliveries.get_mut(&id)
+                && matches!(delivery.state, State::Held(_))
+            {
+                delivery.second_chance = true;
+                self.make_ready(id, now);
+            }
+        }
+    }
+
+    /// The API does not know the channel or the recipient: the listing tells which.
+    pub(super) fn question(&mut self, id: DeliveryId, now: Moment) {
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        if self.tenures.get(&delivery.lane.epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
+            self.probe_answered(id, Class::NotFound, now);
+            return self.drop_delivery(id);
+        }
+        delivery.state = State::InQuestion;
+        self.in_question.push(id);
+        self.list();
+    }
+
+    fn list(&mut self) {
+        if !std::mem::replace(&mut self.listing, true) {
+            self.effects.push(Effect::List);
+        }
+    }
+
+    pub(super) fn listed(&mut self, listing: &Listing, now: Moment) {
+        self.listing = false;
+        self.listing_probed(listing, now);
+        for id in std::mem::take(&mut self.in_question) {
+            let Some(delivery) = self.deliveries.get(&id) else {
+                self.probe_answered(id, Class::NotFound, now);
+                continue;
+            };
+            let channel = delivery.lane.channel.clone();
+            let Some(gate) = self.gates.iter().position(|gate| gate.channel.id == channel) else {
+                continue;
+            };
+            let (class, stop) = match listing {
+                Listing::Channels(ids) if ids.iter().any(|id| **id == *channel) => {
+                    (Class::Permanent, None)
+                }
+                Listing::Channels(_) => {
+                    let missing = (Scope::Channel, StopReason::ChannelMissing);
+                    (Class::Stop(missing.0, missing.1), Some(missing))
+                }
+                Listing::Failed(class) => {
+                    let failed = (Scope::Account, StopReason::ListingFailed);
+                    (*class, Some(failed))
+                }
+            };
+            self.probe_answered(id, class, now);
+            match stop {
+                None => {
+                    let status = delivery_status(self, id);
+                    self.suspect(gate, id, Verdict::Rejected, Alike::Rejected { status }, now);
+                }
+                Some((scope, reason)) => {
+                    self.stop(scope, reason, gate, now);
+                    self.wait_again(id, now);
+                }
+            }
+        }
+    }
+
+    /// Takes the listing as the first half of the probes that asked for it.
+    fn listing_probed(&mut self, listing: &Listing, now: Moment) {
+        if let Some(stop) = self.account.filter(|stop| stop.probe == Probe::Listing) {
+            let next = match listing {
+                Listing::Channels(_) => Stop { probe: Probe::HalfOpen, ..stop },
+                Listing::Failed(_) => self.failed_probe(stop, now),
+            };
+            self.account = Some(next);
+        }
+        for at in 0..self.gates.len() {
+            let Some(gate) = self.gates.get(at) else { continue };
+            let Some(stop) = gate.stop.filter(|stop| stop.probe == Probe::Listing) else {
+                continue;
+            };
+            let listed = match listing {
+                Listing::Channels(ids) => ids.iter().any(|id| **id == *gate.channel.id),
+                Listing::Failed(_) => false,
+            };
+            let next = if listed {
+                Stop { probe: Probe::HalfOpen, ..stop }
+            } else {
+                self.failed_probe(stop, now)
+            };
+            if let Some(gate) = self.gates.get_mut(at) {
+                gate.stop = Some(next);
+            }
+        }
+    }
+
+    /// Probes what is due.
+    pub(super) fn probe(&mut self, now: Moment) {
+        let due = |stop: &Stop| matches!(stop.probe, Probe::Due(at) if at <= now.elapsed);
+        let mut list = false;
+        let channels = self.gates.iter_mut().filter_map(|gate| gate.stop.as_mut());
+        for stop in self.account.as_mut().into_iter().chain(channels) {
+            if due(stop) {
+                stop.probe = Probe::Listing;
+                list = true;
+            }
+        }
+        if list {
+            self.list();
+        }
+        for gate in 0..self.gates.len() {
+            self.try_one(gate, now);
+        }
+    }
+
+    /// Sends the one delivery that a half-open stop lets through.
+    fn try_one(&mut self, gate: usize, now: Moment) {
+        let half_open = |stop: Stop| stop.probe == Probe::HalfOpen;
+        let Some(at) = self.gates.get(gate) else { return };
+        let (account, channel) = (self.account, at.stop);
+        if at.closed_until(now.elapsed).is_some() || !self.may_start(now) {
+            return;
+        }
+        let of_account = account.is_some_and(half_open) && channel.is_none();
+        let of_channel = account.is_none() && channel.is_some_and(half_open);
+        if !of_account && !of_channel {
+            return;
+        }
+        let Some(id) = self.candidate(gate, now) else { return };
+        let trying = Probe::Trying(id);
+        if of_account {
+            self.account = account.map(|stop| Stop { probe: trying, ..stop });
+        } else if let Some(gate) = self.gates.get_mut(gate) {
+            gate.stop = channel.map(|stop| Stop { probe: trying, ..stop });
+        }
+        self.launch(gate, id, now);
+    }
+
+    /// Which delivery is tried: a fresh one if there is one, for a suspect may have failed through
+    /// its own fault; and of the suspects rather one that the customer certainly does not have.
+    fn candidate(&mut self, gate: usize, now: Moment) -> Option<DeliveryId> {
+        if let Some(id) = self.next_ready(gate, now) {
+            self.gates.get_mut(gate)?.ready.pop_front();
+            return Some(id);
+        }
+        let deliveries = &self.deliveries;
+        let at = self.gates.get_mut(gate)?;
+        let refused = |id: &DeliveryId| {
+            deliveries.get(id).is_some_and(|d| d.state == State::Held(Verdict::Rejected))
+        };
+        let chosen =
+            at.suspects.iter().position(refused).or((!at.suspects.is_empty()).then_some(0))?;
+        Some(at.suspects.remove(chosen))
+    }
+
+    pub(super) fn next_probe(&self) -> impl Iterator<Item = Duration> {
+        let channels = self.gates.iter().filter_map(|gate| gate.stop);
+        self.account.into_iter().chain(channels).filter_map(|stop| match stop.probe {
+            Probe::Due(at) => Some(at),
+            Probe::Listing | Probe::HalfOpen | Probe::Trying(_) => None,
+        })
+    }
+
+    /// A new token may end the stops that a token can cause, at once.
+    pub(super) fn token_changed(&mut self, now: Moment) {
+        let channels = self.gates.iter_mut().filter_map(|gate| gate.stop.as_mut());
+        for stop in self.account.as_mut().into_iter().chain(channels) {
+            let of_token = matches!(
+                stop.reason,
+                StopReason::Unauthorized | StopReason::Forbidden | StopReason::Transport
+            );
+            if of_token && matches!(stop.probe, Probe::Due(_)) {
+                stop.probe = Probe::Due(now.elapsed);
+            }
+        }
+    }
+}
+
+fn delivery_status(machine: &Machine, id: DeliveryId) -> Option<u16> {
+    machine.deliveries.get(&id).and_then(|delivery| delivery.tries.http_status)
+}
+
+/// Whether the answer to a probe is one that the fault would not have given.
+fn is_cured(reason: StopReason, class: Class) -> bool {
+    match class {
+        Class::Accepted => true,
+        Class::Unverified => reason != StopReason::Unverified,
+        Class::Permanent => reason != StopReason::Rejected,
+        Class::Ambiguous(_) | Class::NotApplied(_) | Class::NotFound | Class::Stop(..) => false,
+    }
+}
+
+fn backoff(reason: StopReason) -> Backoff {
+    if reason == StopReason::MonthlyLimit { retry::SLOW_PROBE } else { retry::PROBE }
+}

@@ -1,0 +1,319 @@
+//! Assignment, revoke, loss and drain of partitions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::clock::{Moment, Timestamp};
+use super::super::delivery::{DeliveryId, State, Verdict};
+use super::super::message::OnAmbiguous;
+use super::super::metadata::{self, METADATA_LIMIT, Partial};
+use super::super::offsets::Offsets;
+use super::super::record::{Epoch, Record, RecordOffset, TopicPartition};
+use super::commits::Uncommitted;
+use super::{Assignment, Draining, Effect, Machine, PauseReason, Report, SettledAs};
+
+/// How much longer than an attempt a revoke may take: for the dead letters that come of it.
+const REVOKE_GRACE: Duration = Duration::from_secs(5);
+
+/// How long the last dead letters and the last commit may take once the deadline has passed.
+const LAST_GRACE: Duration = Duration::from_secs(3);
+
+/// A partition, from its assignment until it is revoked, lost or drained.
+#[derive(Debug)]
+pub(super) struct Tenure {
+    pub(super) source: TopicPartition,
+    pub(super) offsets: Offsets<Held>,
+    pub(super) bytes: usize,
+    /// Records of which some messages had settled when the epoch began.
+    pub(super) restored: BTreeMap<RecordOffset, Partial>,
+    /// The bound is reached, and so reading pauses.
+    pub(super) full: bool,
+    pub(super) paused: Option<PauseReason>,
+    pub(super) leaving: Option<Leaving>,
+    pub(super) uncommitted: Uncommitted,
+    /// Attempts of this tenure on the wire.
+    pub(super) in_flight: usize,
+    /// Dead letters of this tenure that are not acknowledged.
+    pub(super) letters: usize,
+}
+
+/// A record that has not settled.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) record: Arc<Record>,
+    pub(super) event_time: Timestamp,
+    /// One for each message; empty where the brake holds the record.
+    pub(super) parts: Vec<Part>,
+    pub(super) settled: SettledAs,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Part {
+    pub(super) delivery: Option<DeliveryId>,
+    pub(super) settled: bool,
+}
+
+/// The partition takes nothing new, and goes when what is in flight has settled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    pub(super) deadline: Duration,
+    /// The deadline has passed, and what was on the wire has been given up.
+    pub(super) overdue: bool,
+}
+
+impl Tenure {
+    pub(super) fn is_paused(&self) -> bool {
+        self.full || self.paused.is_some()
+    }
+}
+
+impl Machine {
+    pub(super) fn assigned(
+        &mut self,
+        assignments: Vec<Assignment>,
+        partitions_in_all: usize,
+        now: Moment,
+    ) {
+        self.partitions_in_all = partitions_in_all;
+        self.coordinator_heard = now.elapsed;
+        for assignment in assignments {
+            self.begin(assignment, now);
+        }
+        self.share_out();
+    }
+
+    fn begin(&mut self, assignment: Assignment, now: Moment) {
+        let Assignment { source, epoch, position, metadata } = assignment;
+        let fingerprint = self.fingerprint(&source.topic);
+        let beyond = metadata::decode(&metadata, position, fingerprint).unwrap_or_else(|why| {
+            self.report(Report::MetadataIgnored { source: source.clone(), why });
+            metadata::Beyond::default()
+        });
+        let partials = beyond.partials.into_iter();
+        let braked = self.braked(&source.topic);
+        let leaving = self
+            .draining
+            .map(|drain| Leaving { deadline: drain.deadline.max(now.elapsed), overdue: false });
+        let tenure = Tenure {
+            offsets: Offsets::starting_at(position, beyond.runs),
+            bytes: 0,
+            restored: partials.map(|partial| (RecordOffset(partial.offset), partial)).collect(),
+            full: false,
+            paused: braked.then_some(PauseReason::Brake),
+            leaving,
+            uncommitted: Uncommitted::new(METADATA_LIMIT),
+            in_flight: 0,
+            letters: 0,
+            source,
+        };
+        if tenure.is_paused() {
+            self.effects.push(Effect::Pause(tenure.source.clone()));
+        }
+        self.tenures.insert(epoch, tenure);
+    }
+
+    pub(super) fn fingerprint(&self, topic: &str) -> u64 {
+        self.settings.fingerprints.get(topic).copied().unwrap_or_default()
+    }
+
+    /// A member has the part of the group's rate that it has of the topics' partitions.
+    fn share_out(&mut self) {
+        let owned = u32::try_from(self.tenures.len()).unwrap_or(u32::MAX);
+        let in_all = u32::try_from(self.partitions_in_all).unwrap_or(u32::MAX).max(owned).max(1);
+        let share = self.settings.requests_per_second * f64::from(owned) / f64::from(in_all);
+        for gate in &mut self.gates {
+            gate.pace.set(share);
+        }
+        let epochs: Vec<_> = self.tenures.keys().copied().collect();
+        for epoch in epochs {
+            self.mind_the_bound(epoch);
+        }
+    }
+
+    pub(super) fn revoked(&mut self, sources: Vec<TopicPartition>, now: Moment) {
+        let deadline = now.elapsed + self.settings.attempt_timeout + REVOKE_GRACE;
+        for epoch in self.epochs_of(&sources) {
+            self.start_leaving(epoch, deadline);
+        }
+        self.revokes.push(sources);
+    }
+
+    pub(super) fn lost(&mut self, sources: &[TopicPartition]) {
+        for epoch in self.epochs_of(sources) {
+            self.drop_tenure(epoch);
+        }
+        self.share_out();
+    }
+
+    pub(super) fn drain(&mut self, now: Moment) {
+        if self.draining.is_some() {
+            return;
+        }
+        let deadline = now.elapsed + self.settings.drain_timeout;
+        self.draining = Some(Draining { deadline, told: false });
+        let epochs: Vec<_> = self.tenures.keys().copied().collect();
+        for epoch in epochs {
+            self.start_leaving(epoch, deadline);
+        }
+    }
+
+    pub(super) fn out_of_range(&mut self, source: &TopicPartition) {
+        for epoch in self.epochs_of(std::slice::from_ref(source)) {
+            self.pause(epoch, PauseReason::OffsetOutOfRange);
+        }
+    }
+
+    fn epochs_of(&self, sources: &[TopicPartition]) -> Vec<Epoch> {
+        let owned = self.tenures.iter().filter(|(_, tenure)| sources.contains(&tenure.source));
+        owned.map(|(epoch, _)| *epoch).collect()
+    }
+
+    /// Gives up what is not on the wire: the next owner reads it again.
+    fn start_leaving(&mut self, epoch: Epoch, deadline: Duration) {
+        let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
+        match &mut tenure.leaving {
+            Some(leaving) => {
+                leaving.deadline = leaving.deadline.min(deadline);
+                return;
+            }
+            None => tenure.leaving = Some(Leaving { deadline, overdue: false }),
+        }
+        self.effects.push(Effect::Pause(tenure.source.clone()));
+        for id in self.deliveries_of(epoch) {
+            let Some(delivery) = self.deliveries.get(&id) else { continue };
+            match delivery.state {
+                State::InFlight | State::DeadLettering => {}
+                State::Held(verdict) => self.leave_suspect(id, verdict),
+                State::Queued | State::Ready | State::Backoff | State::InQuestion => {
+                    self.drop_delivery(id);
+                }
+            }
+        }
+    }
+
+    /// A verdict that waits for a different answer can wait no longer. Where the channel has
+    /// stopped it is left to the next owner, for then it is not the event's own.
+    fn leave_suspect(&mut self, id: DeliveryId, verdict: Verdict) {
+        if self.deliveries.get(&id).is_some_and(|delivery| self.is_stopped(&delivery.lane.channel))
+        {
+            self.drop_delivery(id);
+        } else {
+            self.spend(id, verdict);
+        }
+    }
+
+    pub(super) fn deliveries_of(&self, epoch: Epoch) -> Vec<DeliveryId> {
+        let Some(tenure) = self.tenures.get(&epoch) else { return Vec::new() };
+        let parts = tenure.offsets.held().flat_map(|(_, held)| &held.parts);
+        parts.filter_map(|part| part.delivery).collect()
+    }
+
+    pub(super) fn is_leaving(&self, epoch: Epoch) -> bool {
+        self.tenures.get(&epoch).is_none_or(|tenure| tenure.leaving.is_some())
+    }
+
+    /// Lets those go that have settled all that was in flight, and committed it.
+    pub(super) fn leave(&mut self, now: Moment) {
+        let leaving = |(epoch, tenure): (&Epoch, &Tenure)| Some((*epoch, tenure.leaving?));
+        let all: Vec<_> = self.tenures.iter().filter_map(leaving).collect();
+        for (epoch, leaving) in &all {
+            if !leaving.overdue && now.elapsed >= leaving.deadline {
+                self.give_up_wire(*epoch);
+            }
+            if self.may_go(*epoch, *leaving, now) {
+                self.drop_tenure(*epoch);
+            }
+        }
+        if !all.is_empty() {
+            self.share_out();
+        }
+        let owned: Vec<_> = self.tenures.values().map(|tenure| tenure.source.clone()).collect();
+        let gone = |sources: &mut Vec<TopicPartition>| sources.iter().all(|s| !owned.contains(s));
+        for sources in self.revokes.extract_if(.., gone) {
+            self.effects.push(Effect::Release(sources));
+        }
+        if let Some(draining) = self.draining.as_mut().filter(|draining| !draining.told)
+            && self.tenures.is_empty()
+        {
+            draining.told = true;
+            self.effects.push(Effect::Drained);
+        }
+    }
+
+    fn may_go(&self, epoch: Epoch, leaving: Leaving, now: Moment) -> bool {
+        let Some(tenure) = self.tenures.get(&epoch) else { return false };
+        let quiet = tenure.in_flight == 0 && tenure.letters == 0;
+        let committed = tenure.uncommitted.is_clean();
+        (quiet && committed) || now.elapsed >= leaving.deadline + LAST_GRACE
+    }
+
+    /// An attempt that is still on the wire is ambiguous: a `dead_letter` rule sets it aside, a
+    /// `retry` rule leaves it to the next owner.
+    fn give_up_wire(&mut self, epoch: Epoch) {
+        if let Some(leaving) = self.tenures.get_mut(&epoch).and_then(|t| t.leaving.as_mut()) {
+            leaving.overdue = true;
+        }
+        for id in self.deliveries_of(epoch) {
+            let Some(delivery) = self.deliveries.get_mut(&id) else { continue };
+            if delivery.state != State::InFlight {
+                continue;
+            }
+            delivery.ambiguous += 1;
+            match delivery.message.on_ambiguous {
+                OnAmbiguous::DeadLetter => self.spend(id, Verdict::Ambiguous),
+                OnAmbiguous::Retry => self.drop_delivery(id),
+            }
+            if let Some(tenure) = self.tenures.get_mut(&epoch) {
+                tenure.in_flight = 0;
+            }
+        }
+    }
+
+    /// When a leaving partition is due to go, whatever happens.
+    pub(super) fn next_departure(&self) -> Option<Duration> {
+        let due = |leaving: Leaving| {
+            if leaving.overdue { leaving.deadline + LAST_GRACE } else { leaving.deadline }
+        };
+        self.tenures.values().filter_map(|tenure| tenure.leaving.map(due)).min()
+    }
+
+    /// Forgets a partition and all that is held of it. Its attempts on the wire go on, but their
+    /// answers find nothing to settle.
+    fn drop_tenure(&mut self, epoch: Epoch) {
+        for id in self.deliveries_of(epoch) {
+            self.drop_delivery(id);
+        }
+        let Some(tenure) = self.tenures.remove(&epoch) else { return };
+        self.conservation.dropped += tenure.offsets.held_count() as u64;
+        self.uncommitted -= tenure.uncommitted.count();
+        let stale: Vec<_> = self
+            .letter_timers
+            .iter()
+            .filter(|(_, id)| self.letters.get(id).is_some_and(|letter| letter.epoch == epoch))
+            .copied()
+            .collect();
+        for timer in stale {
+            self.letter_timers.remove(&timer);
+        }
+        self.letters.retain(|_, letter| letter.epoch != epoch);
+        let live = &self.deliveries;
+        for gate in &mut self.gates {
+            gate.ready.retain(|id| live.contains_key(id));
+            gate.suspects.retain(|id| live.contains_key(id));
+        }
+    }
+
+    /// Forgets a delivery; its record stays held, for it has not settled.
+    pub(super) fn drop_delivery(&mut self, id: DeliveryId) {
+        self.set_timer(id, None);
+        let Some(delivery) = self.deliveries.remove(&id) else { return };
+        self.lanes.remove(&delivery.lane, id);
+        if let Some(tenure) = self.tenures.get_mut(&delivery.lane.epoch)
+            && let Some(held) = tenure.offsets.get_mut(delivery.offset)
+            && let Some(part) = held.parts.get_mut(delivery.part)
+        {
+            part.delivery = None;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Which records of one partition are settled, and up to where the partition may be committed.
+//!
+//! Only what is *not* settled is kept: between the frontier and the last record tracked, every
+//! offset that is not held has settled, or never was (compaction and transaction markers leave
+//! gaps, which cost nothing). So memory follows the held records and not the backlog.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::record::{CommitOffset, RecordOffset};
+
+/// Ascending, disjoint runs of settled offsets.
+pub type Runs = Vec<Range<u64>>;
+
+/// What became of a record that was to be tracked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// It is held from now on.
+    Held,
+    /// It settled before this epoch, and does not have to be sent again.
+    SettledBefore,
+    /// It has been tracked already in this epoch.
+    Repeated,
+}
+
+/// The records of one partition within one epoch; `T` is what is known of a held one.
+#[derive(Debug)]
+pub struct Offsets<T> {
+    held: BTreeMap<u64, T>,
+    /// The offset after the last one tracked.
+    next: u64,
+    /// What had settled beyond the frontier when the epoch began.
+    restored: Runs,
+}
+
+impl<T> Offsets<T> {
+    /// A partition that is read from `position`, of which `restored` has settled before.
+    pub fn starting_at(position: CommitOffset, restored: Runs) -> Self {
+        Self { held: BTreeMap::new(), next: position.0, restored }
+    }
+
+    /// Takes a record in, in the partition's order.
+    pub fn track(&mut self, offset: RecordOffset, item: T) -> Tracked {
+        if offset.0 < self.next {
+            return Tracked::Repeated;
+        }
+        self.next = offset.next().0;
+        self.restored.retain(|run| run.end > offset.0);
+        if self.restored.first().is_some_and(|run| run.contains(&offset.0)) {
+            return Tracked::SettledBefore;
+        }
+        self.held.insert(offset.0, item);
+        Tracked::Held
+    }
+
+    /// Takes a held record out; none where it is not held (any more).
+    pub fn settle(&mut self, offset: RecordOffset) -> Option<T> {
+        self.held.remove(&offset.0)
+    }
+
+    pub fn get(&self, offset: RecordOffset) -> Option<&T> {
+        self.held.get(&offset.0)
+    }
+
+    pub fn get_mut(&mut self, offset: RecordOffset) -> Option<&mut T> {
+        self.held.get_mut(&offset.0)
+    }
+
+    /// The held records, in the partition's order.
+    pub fn held(&self) -> impl Iterator<Item = (RecordOffset, &T)> {
+        self.held.iter().map(|(offset, item)| (RecordOffset(*offset), item))
+    }
+
+    pub fn held_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The committable offset: the end of the contiguous settled prefix, plus one.
+    pub fn frontier(&self) -> CommitOffset {
+        CommitOffset(self.held.keys().next().copied().unwrap_or(self.next))
+    }
+
+    /// The oldest held record.
+    pub fn oldest(&self) -> Option<(RecordOffset, &T)> {
+        self.held().next()
+    }
+
+    /// What has settled beyond the frontier, nearest the frontier first.
+    pub fn settled_beyond(&self) -> Runs {
+        let mut runs = Runs::new();
+        let ends = self.held.keys().skip(1).copied().chain([self.next]);
+        for (held, end) in self.held.keys().zip(ends) {
+            push(&mut runs, held + 1..end);
+        }
+        for run in &self.restored {
+            push(&mut runs, run.start.max(self.next)..run.end);
+        }
+        runs
+    }
+}
+
+/// Appends a run, joined to the last one where they touch.
+fn push(runs: &mut Runs, run: Range<u64>) {
+    if run.is_empty() {
+        return;
+    }
+    match runs.last_mut() {
+        Some(last) if last.end == run.start => last.end = run.end,
+        Some(_) | None => runs.push(run),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tracking(offsets: Range<u64>) -> Offsets<()> {
+        let mut tracked = Offsets::starting_at(CommitOffset(offsets.start), Runs::new());
+        for offset in offsets {
+            assert_eq!(tracked.track(RecordOffset(offset), ()), Tracked::Held);
+        }
+        tracked
+    }
+
+    #[test]
+    fn an_empty_partition_is_committable_where_it_starts() {
+        assert_eq!(tracking(7..7).frontier(), CommitOffset(7));
+    }
+
+    #[test]
+    fn settling_out_of_order_does_not_move_the_frontier() {
+        let mut offsets = tracking(10..14);
+        offsets.settle(RecordOffset(12));
+        assert_eq!(offsets.frontier(), CommitOffset(10));
+        assert_eq!(offsets.settled_beyond(), [12..13]);
+        offsets.settle(RecordOffset(10));
+        assert_eq!(offsets.frontier(), CommitOffset(11));
+        offsets.settle(RecordOffset(11));
+        assert_eq!(offsets.frontier(), CommitOffset(13));
+        assert!(offsets.settled_beyond().is_empty());
+    }
+
+    #[test]
+    fn a_gap_does_not_hold_the_frontier_up() {
+        let mut offsets = Offsets::starting_at(CommitOffset(0), Runs::new());
+        offsets.track(RecordOffset(5), ());
+        offsets.track(RecordOffset(900), ());
+        offsets.settle(RecordOffset(5));
+        assert_eq!(offsets.frontier(), CommitOffset(900));
+        offsets.settle(RecordOffset(900));
+        assert_eq!(offsets.frontier(), CommitOffset(901));
+    }
+
+    #[test]
+    fn a_record_that_settled_before_is_not_held_again() {
+        let mut offsets = Offsets::starting_at(CommitOffset(3), vec![4..6]);
+        assert_eq!(offsets.track(RecordOffset(3), ()), Tracked::Held);
+        assert_eq!(offsets.track(RecordOffset(4), ()), Tracked::SettledBefore);
+        assert_eq!(offsets.track(RecordOffset(5), ()), Tracked::SettledBefore);
+        assert_eq!(offsets.track(RecordOffset(6), ()), Tracked::Held);
+        assert_eq!(offsets.settled_beyond(), [4..6]);
+    }
+
+    #[test]
+    fn what_settled_before_is_remembered_until_the_frontier_has_passed_it() {
+        let mut offsets = Offsets::starting_at(CommitOffset(3), vec![4..6, 8..9]);
+        offsets.track(RecordOffset(3), ());
+        assert_eq!(offsets.settled_beyond(), [4..6, 8..9]);
+        offsets.settle(RecordOffset(3));
+        assert_eq!(offsets.frontier(), CommitOffset(4));
+        assert_eq!(offsets.settled_beyond(), [4..6, 8..9]);
+    }
+
+    #[test]
+    fn a_record_polled_twice_is_tracked_once() {
+        let mut offsets = tracking(0..2);
+        assert_eq!(offsets.track(RecordOffset(1), ()), Tracked::Repeated);
+        assert_eq!(offsets.held_count(), 2);
+    }
+
+    proptest! {
+        /// The naive model keeps every offset it has seen.
+        #[test]
+        fn agrees_with_a_naive_model(
+            gaps in proptest::collection::vec(1_u64..4, 1..60),
+            settling in proptest::collection::vec(any::<prop::sample::Index>(), 0..120),
+            tracked_first in 0_usize..60,
+        ) {
+            let all: Vec<u64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
+            let mut offsets = Offsets::starting_at(CommitOffset(0), Runs::new());
+            let mut unsettled = BTreeSet::new();
+            let (early, late) = all.split_at(tracked_first.min(all.len()));
+            for part in [early, late] {
+                for offset in part {
+                    offsets.track(RecordOffset(*offset), ());
+                    unsettled.insert(*offset);
+                }
+                for index in &settling {
+                    let offset = all[index.index(all.len())];
+                    let held = offsets.settle(RecordOffset(offset)).is_some();
+                    prop_assert_eq!(held, unsettled.remove(&offset));
+                    let last = part.last().copied().unwrap_or(0);
+                    let frontier = offsets.frontier().0;
+                    for settled in all.iter().filter(|o| **o <= last && !unsettled.contains(o)) {
+                        let beyond = offsets.settled_beyond().iter().any(|run| run.contains(settled));
+                        prop_assert_eq!(*settled >= frontier, beyond);
+                    }
+                    prop_assert!(unsettled.iter().all(|held| *held >= frontier));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! How many requests a second a channel gets.
+
+use std::time::Duration;
+
+use governor::clock::{Clock as _, FakeRelativeClock};
+use governor::middleware::NoOpMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+use super::gate::Passage;
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Instant>>;
+type Instant = <FakeRelativeClock as governor::clock::Clock>::Instant;
+
+/// A cut rate is never lower than this part of the full one.
+const LEAST: f64 = 0.02;
+
+/// How often a rate is cut or raised, at the most.
+const STEP: Duration = Duration::from_secs(1);
+
+/// A rate limit under the clock that the core is told. An answer of 429 halves the rate; while
+/// nothing is refused it grows back by a twentieth of the full rate a second.
+pub struct Pace {
+    limiter: Limiter,
+    clock: FakeRelativeClock,
+    told: Duration,
+    per_second: f64,
+    /// The part of the rate that is used: 1 unless the API refused.
+    part: f64,
+    last_step: Option<Duration>,
+}
+
+impl std::fmt::Debug for Pace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pace").field("per_second", &self.rate()).finish_non_exhaustive()
+    }
+}
+
+impl Pace {
+    pub fn new(per_second: f64) -> Self {
+        let clock = FakeRelativeClock::default();
+        let limiter = limiter(per_second, &clock);
+        Self { limiter, clock, told: Duration::ZERO, per_second, part: 1.0, last_step: None }
+    }
+
+    /// Takes one request out of the rate, or tells when the next one may go.
+    pub fn take(&mut self, now: Duration) -> Passage {
+        self.tell(now);
+        match self.limiter.check() {
+            Ok(()) => Passage::Open,
+            Err(not_yet) => {
+                let wait = not_yet.wait_time_from(self.clock.now());
+                Passage::At(now.saturating_add(wait))
+            }
+        }
+    }
+
+    /// What is in force, in requests a second.
+    pub fn rate(&self) -> f64 {
+        self.per_second * self.part
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.part < 1.0
+    }
+
+    /// Changes the full rate, as when the member's share of the group's has changed.
+    pub fn set(&mut self, per_second: f64) {
+        if (self.per_second - per_second).abs() > f64::EPSILON {
+            self.per_second = per_second;
+            self.renew();
+        }
+    }
+
+    /// The API refused for the rate (429).
+    pub fn refused(&mut self, now: Duration) {
+        if self.steps(now) {
+            self.part = (self.part / 2.0).max(LEAST);
+            self.renew();
+        }
+    }
+
+    /// The API took a request.
+    pub fn accepted(&mut self, now: Duration) {
+        if self.is_cut() && self.steps(now) {
+            self.part = (self.part + 0.05).min(1.0);
+            self.renew();
+        }
+    }
+
+    fn steps(&mut self, now: Duration) -> bool {
+        let due = self.last_step.is_none_or(|last| now >= last + STEP);
+        if due {
+            self.last_step = Some(now);
+        }
+        due
+    }
+
+    fn tell(&mut self, now: Duration) {
+        if let Some(passed) = now.checked_sub(self.told) {
+            self.clock.advance(passed);
+            self.told = now;
+        }
+    }
+
+    fn renew(&mut self) {
+        self.limiter = limiter(self.rate(), &self.clock);
+        // A new limiter starts with a full burst, which would add up where the rate changes often.
+        while self.limiter.check().is_ok() {}
+    }
+}
+
+/// The burst is what the rate gives in 50 ms: enough that a late wake-up loses nothing.
+fn limiter(per_second: f64, clock: &FakeRelativeClock) -> Limiter {
+    let per_second = per_second.clamp(0.001, 1_000_000.0);
+    let period = Duration::from_secs_f64(1.0 / per_second);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 50,000")]
+    let burst = (per_second / 20.0) as u32;
+    let burst = std::num::NonZeroU32::new(burst).unwrap_or(std::num::NonZeroU32::MIN);
+    let quota = Quota::with_period(period).unwrap_or(Quota::per_second(std::num::NonZeroU32::MIN));
+    RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Sends whenever the pace allows it, and counts.
+    fn sent_within(pace: &mut Pace, from: Duration, span: Duration) -> u32 {
+        let (mut now, mut sent) = (from, 0);
+        while now < from + span {
+            match pace.take(now) {
+                Passage::Open => sent += 1,
+                Passage::At(then) => now = then,
+                Passage::Closed => unreachable!("a pace never closes"),
+            }
+        }
+        sent
+    }
+
+    #[rstest]
+    #[case::slow(0.5)]
+    #[case::one(1.0)]
+    #[case::the_default(100.0)]
+    #[case::odd(333.3)]
+    #[case::the_most_that_line_allows(2_000.0)]
+    fn a_rate_is_exact_within_one_percent(#[case] per_second: f64) {
+        let mut pace = Pace::new(per_second);
+        let seconds = 1_000.0;
+        let sent = sent_within(&mut pace, Duration::ZERO, Duration::from_secs_f64(seconds));
+        let wanted = per_second * seconds;
+        assert!((f64::from(sent) - wanted).abs() <= wanted * 0.01, "{sent} instead of {wanted}");
+    }
+
+    #[test]
+    fn a_refusal_halves_the_rate_and_it_grows_back() {
+        let mut pace = Pace::new(100.0);
+        pace.refused(Duration::from_secs(1));
+        pace.refused(Duration::from_millis(1_500));
+        assert!((pace.rate() - 50.0).abs() < 1e-9, "one cut a second: {}", pace.rate());
+        for second in 2..30 {
+            pace.accepted(Duration::from_secs(second));
+        }
+        assert!(!pace.is_cut());
+    }
+
+    #[test]
+    fn changing_the_rate_gives_no_burst() {
+        let mut pace = Pace::new(100.0);
+        let mut sent = 0;
+        for step in 0..100_u32 {
+            pace.set(100.0 + f64::from(step % 2));
+            let from = Duration::from_millis(10) * step;
+            sent += sent_within(&mut pace, from, Duration::from_millis(10));
+        }
+        assert!(sent <= 106, "{sent} in a second");
+    }
+}
