@@ -13,6 +13,7 @@ pub mod metadata;
 pub mod offsets;
 pub mod outcome;
 pub mod pace;
+pub mod ports;
 pub mod record;
 pub mod retry;
 pub mod rules;

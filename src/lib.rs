@@ -30,6 +30,11 @@
 //!     dead-letters nothing; while it lasts only a message's own deadline ends it (`expired`), and
 //!     its time does not count towards `retry.max_elapsed`.
 
+pub mod admin;
+pub mod clock;
 pub mod domain;
+pub mod driver;
+pub mod kafka;
 pub mod line;
+pub mod metrics;
 pub mod sandbox;

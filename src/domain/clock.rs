@@ -8,6 +8,7 @@ pub struct Timestamp(pub i64);
 
 impl Timestamp {
     /// This point plus `duration`; at the end of what can be counted, the end.
+    #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))

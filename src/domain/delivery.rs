@@ -33,6 +33,8 @@ pub struct Delivery {
     /// Its channel stopped while the verdict on it was held, and works again: the next verdict is
     /// final, for it is now plain whose fault it is.
     pub second_chance: bool,
+    /// Since when it has waited at the gate.
+    pub ready_since: Duration,
     /// When the machine looks at it again, if nothing happens before.
     pub timer: Option<Duration>,
 }
@@ -74,6 +76,7 @@ impl Delivery {
             failures: 0,
             trouble_since: None,
             second_chance: false,
+            ready_since: Duration::ZERO,
             timer: None,
         }
     }

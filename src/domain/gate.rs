@@ -172,8 +172,8 @@ impl Gate {
     /// To be called before the gate closes or opens.
     pub fn note_open_time(&mut self, now: Duration) {
         let from = self.open_since.max(self.closed_until);
-        if !self.is_stopped() && now > from {
-            self.open_for += now - from;
+        if !self.is_stopped() {
+            self.open_for += now.saturating_sub(from);
         }
         self.open_since = self.open_since.max(now);
     }

@@ -213,6 +213,10 @@ pub enum Report {
         topic: Arc<str>,
         settled: SettledAs,
     },
+    /// An attempt starts that has waited so long at its channel's gate.
+    Started {
+        waited: Duration,
+    },
     Accepted {
         topic: Arc<str>,
         age: Duration,

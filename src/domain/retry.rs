@@ -22,7 +22,7 @@ pub const PROBE: Backoff =
 /// Between the probes of a channel whose monthly limit is reached: only a purchase or a new
 /// month ends that.
 pub const SLOW_PROBE: Backoff =
-    Backoff { first: Duration::from_secs(60), longest: Duration::from_secs(600) };
+    Backoff { first: Duration::from_mins(1), longest: Duration::from_mins(10) };
 
 /// Between the tries of a dead letter or a commit that the broker did not take.
 pub const BROKER: Backoff =

@@ -134,7 +134,8 @@ impl Machine {
         let since = *delivery.trouble_since.get_or_insert(open_time.saturating_sub(took));
         let leaving = self.tenures.get(&delivery.lane.epoch).is_none_or(|t| t.leaving.is_some());
         let stopped = gate.is_stopped();
-        if !leaving && !stopped && open_time - since >= self.settings.retry_max_elapsed {
+        let failing_for = open_time.saturating_sub(since);
+        if !leaving && !stopped && failing_for >= self.settings.retry_max_elapsed {
             let detail = format!(
                 "no plain answer within retry.max_elapsed; {} of {} attempts may have reached the customer",
                 delivery.ambiguous, delivery.tries.attempts

@@ -13,6 +13,7 @@ impl Machine {
     pub(super) fn make_ready(&mut self, id: DeliveryId, now: Moment) {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         delivery.state = State::Ready;
+        delivery.ready_since = now.elapsed;
         let deadline = delivery.message.deadline;
         let channel = &delivery.lane.channel;
         let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
@@ -102,11 +103,13 @@ impl Machine {
             part: delivery.part,
         };
         let repeats = delivery.ambiguous > 0;
+        let waited = now.elapsed.saturating_sub(delivery.ready_since);
         tenure.in_flight += 1;
         self.on_wire.insert(id, OnWire { gate });
         if let Some(gate) = self.gates.get_mut(gate) {
             gate.in_flight += 1;
         }
+        self.report(Report::Started { waited });
         if repeats {
             self.report(Report::PossibleDuplicate { topic: attempt.source.topic.clone() });
         }

@@ -121,12 +121,11 @@ impl Machine {
             reason: rejection.reason,
             detail: rejection.detail.clone(),
         });
-        match letter.delivery {
-            Some(delivery) => self.finish(delivery, SettledAs::DeadLettered, now),
-            None => {
-                let (epoch, offset, part) = (letter.epoch, letter.offset, letter.part);
-                self.settle_part(epoch, offset, part, SettledAs::DeadLettered);
-            }
+        if let Some(delivery) = letter.delivery {
+            self.finish(delivery, SettledAs::DeadLettered, now);
+        } else {
+            let (epoch, offset, part) = (letter.epoch, letter.offset, letter.part);
+            self.settle_part(epoch, offset, part, SettledAs::DeadLettered);
         }
     }
 }

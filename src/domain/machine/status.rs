@@ -58,7 +58,7 @@ impl Machine {
             rate: gate.pace.rate(),
             concurrency: gate.concurrency.limit(),
             in_flight: gate.in_flight,
-            waits: gate.closed_until(now.elapsed).map(|until| until - now.elapsed),
+            waits: gate.closed_until(now.elapsed).map(|until| until.saturating_sub(now.elapsed)),
         };
         Status {
             partitions: self.tenures.values().map(partition).collect(),

@@ -1,0 +1,91 @@
+//! What of all that happens is worth a line in the log. No line has a text, a token, a recipient
+//! or an event's value in it.
+
+use crate::domain::machine::Report;
+use crate::domain::ports::LogEvent;
+use crate::domain::record::TopicPartition;
+
+pub(super) fn report(report: &Report) {
+    match report {
+        Report::DeadLettered { source, offset, reason, detail } => tracing::warn!(
+            topic = &*source.topic,
+            partition = source.partition,
+            offset = offset.0,
+            reason = reason.label(),
+            detail,
+            "dead letter"
+        ),
+        Report::Stopped { channel, reason } => tracing::error!(
+            channel = channel.as_deref().unwrap_or("all"),
+            reason = reason.label(),
+            "deliveries stopped: nothing is lost, and it is probed until it works"
+        ),
+        Report::Resumed { channel, reason, after } => tracing::info!(
+            channel = channel.as_deref().unwrap_or("all"),
+            reason = reason.label(),
+            seconds = after.as_secs(),
+            "deliveries resumed"
+        ),
+        Report::Paused { source, reason } => tracing::error!(
+            topic = &*source.topic,
+            partition = source.partition,
+            reason = reason.label(),
+            "partition paused until a restart"
+        ),
+        Report::MetadataIgnored { source, why } => tracing::warn!(
+            topic = &*source.topic,
+            partition = source.partition,
+            %why,
+            "the commit's metadata is ignored; messages that settled beyond the committed offset may be repeated"
+        ),
+        Report::CommitFailed { source } => tracing::warn!(
+            topic = &*source.topic,
+            partition = source.partition,
+            "a commit failed and is tried again"
+        ),
+        Report::Ambiguous { topic, rule } => {
+            tracing::warn!(topic = &**topic, rule = &**rule, "ambiguous attempt");
+        }
+        // The producer says why.
+        Report::DeadLetterFailed
+        | Report::Tracked { .. }
+        | Report::SettledBefore { .. }
+        | Report::Settled { .. }
+        | Report::Started { .. }
+        | Report::Accepted { .. }
+        | Report::PossibleDuplicate { .. }
+        | Report::Committed { .. } => {}
+    }
+}
+
+pub(super) fn log_event(event: &LogEvent) {
+    match event {
+        LogEvent::Assigned { assignments, .. } => {
+            let sources = assignments.iter().map(|assignment| &assignment.source);
+            tracing::info!(partitions = names(sources), "partitions assigned");
+        }
+        LogEvent::Revoked(sources) => {
+            tracing::info!(
+                partitions = names(sources),
+                "partitions revoked; what is in flight settles first"
+            );
+        }
+        LogEvent::Lost(sources) => {
+            tracing::warn!(
+                partitions = names(sources),
+                "partitions lost; what was in flight may be repeated"
+            );
+        }
+        LogEvent::OutOfRange(source) => tracing::error!(
+            topic = &*source.topic,
+            partition = source.partition,
+            "the committed offset is not in the log any more; set the group's offset by hand and restart"
+        ),
+        LogEvent::Fatal(why) => tracing::error!(why, "the Kafka client can't go on"),
+        LogEvent::Record { .. } | LogEvent::Committed(_) | LogEvent::Seen { .. } => {}
+    }
+}
+
+fn names<'a>(sources: impl IntoIterator<Item = &'a TopicPartition>) -> String {
+    sources.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}

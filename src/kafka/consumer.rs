@@ -1,0 +1,229 @@
+//! The member of the consumer group: one thread owns it, polls it and commits for it.
+//!
+//! A synchronous commit blocks this thread for as long as the coordinator is away, and nothing
+//! else; the driver goes on, and hears of the result as of everything else.
+
+mod assignment;
+mod commit;
+mod poll;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use tokio::sync::mpsc as channel;
+
+use super::rebalance::Callbacks;
+use super::settings::{Settings, Start};
+use crate::domain::clock::Timestamp;
+use crate::domain::machine::CommitRequest;
+use crate::domain::ports::{Clock, Log, LogEvent};
+use crate::domain::record::{CommitOffset, Epoch, TopicPartition};
+
+/// How many events wait for the driver before the thread waits for it.
+const EVENTS: usize = 256;
+
+/// How long the thread sleeps when neither Kafka nor the driver has anything for it.
+const NAP: Duration = Duration::from_millis(20);
+
+/// A member of the consumer group.
+#[derive(Debug)]
+pub struct Consumer {
+    commands: Sender<Command>,
+    bell: Arc<Bell>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Commit(Vec<CommitRequest>),
+    Pause(TopicPartition),
+    Resume(TopicPartition),
+    Release(Vec<TopicPartition>),
+    Close,
+}
+
+/// Wakes the thread.
+#[derive(Debug, Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    waiter: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.waiter.notify_one();
+    }
+
+    fn wait(&self, at_most: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.waiter.wait_timeout_while(rung, at_most, |rung| !*rung);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+    }
+}
+
+/// What goes round in the thread.
+struct Member {
+    consumer: BaseConsumer<Callbacks>,
+    topics: Vec<String>,
+    start: Start,
+    clock: Arc<dyn Clock>,
+    commands: Receiver<Command>,
+    bell: Arc<Bell>,
+    events: channel::Sender<LogEvent>,
+    turned: Box<dyn Fn() + Send>,
+    assigned: BTreeMap<TopicPartition, Assigned>,
+    /// Given by the group, and not yet answered: where to begin could not be found out.
+    to_assign: Vec<TopicPartition>,
+    assign_not_before: Option<Duration>,
+    last_epoch: u64,
+    partitions_in_all: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Assigned {
+    epoch: Epoch,
+    /// The offset of the next record.
+    next: CommitOffset,
+}
+
+impl Consumer {
+    /// Joins the group. `turned` is called whenever the poll loop has turned.
+    pub fn join(
+        settings: &Settings,
+        topics: Vec<String>,
+        clock: Arc<dyn Clock>,
+        turned: Box<dyn Fn() + Send>,
+    ) -> Result<(Self, channel::Receiver<LogEvent>), KafkaError> {
+        let mut consumer: BaseConsumer<Callbacks> =
+            settings.consumer().create_with_context(Callbacks::default())?;
+        let bell = Arc::new(Bell::default());
+        let ringer = Arc::clone(&bell);
+        consumer.set_nonempty_callback(move || ringer.ring());
+        consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let (commands, to_obey) = mpsc::channel();
+        let (events, to_hear) = channel::channel(EVENTS);
+        let member = Member {
+            consumer,
+            topics,
+            start: settings.start,
+            clock,
+            commands: to_obey,
+            bell: Arc::clone(&bell),
+            events,
+            turned,
+            assigned: BTreeMap::new(),
+            to_assign: Vec::new(),
+            assign_not_before: None,
+            last_epoch: 0,
+            partitions_in_all: 0,
+        };
+        let builder = std::thread::Builder::new().name("kafka-consumer".to_owned());
+        let thread = builder.spawn(move || member.run()).map_err(|error| {
+            KafkaError::ClientCreation(format!("the consumer's thread did not start: {error}"))
+        })?;
+        Ok((Self { commands, bell, thread: Some(thread) }, to_hear))
+    }
+
+    /// Leaves the group. Returns false where that is not done within `deadline`; the group then
+    /// learns of it by the session timeout.
+    pub async fn close(mut self, deadline: Duration) -> bool {
+        self.tell(Command::Close);
+        let Some(thread) = self.thread.take() else { return true };
+        let joined = tokio::task::spawn_blocking(move || thread.join().is_ok());
+        matches!(tokio::time::timeout(deadline, joined).await, Ok(Ok(true)))
+    }
+
+    fn tell(&self, command: Command) {
+        // The thread is gone only when the process is about to be as well.
+        if self.commands.send(command).is_ok() {
+            self.bell.ring();
+        }
+    }
+}
+
+impl Log for Consumer {
+    fn commit(&self, requests: Vec<CommitRequest>) {
+        self.tell(Command::Commit(requests));
+    }
+
+    fn pause(&self, source: TopicPartition) {
+        self.tell(Command::Pause(source));
+    }
+
+    fn resume(&self, source: TopicPartition) {
+        self.tell(Command::Resume(source));
+    }
+
+    fn release(&self, sources: Vec<TopicPartition>) {
+        self.tell(Command::Release(sources));
+    }
+}
+
+impl Member {
+    fn run(mut self) {
+        loop {
+            (self.turned)();
+            while let Ok(command) = self.commands.try_recv() {
+                if matches!(command, Command::Close) {
+                    self.consumer.context().close();
+                    return;
+                }
+                self.obey(command);
+            }
+            if !self.poll() {
+                self.bell.wait(NAP);
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let result = match command {
+            Command::Commit(requests) => {
+                let results = self.commit(requests);
+                self.tell(LogEvent::Committed(results));
+                return;
+            }
+            Command::Pause(source) => self.consumer.pause(&list(&[source])),
+            Command::Resume(source) if self.assigned.contains_key(&source) => {
+                self.consumer.resume(&list(&[source]))
+            }
+            Command::Release(sources) => {
+                for source in &sources {
+                    self.assigned.remove(source);
+                }
+                self.consumer.incremental_unassign(&list(&sources))
+            }
+            Command::Resume(_) | Command::Close => Ok(()),
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, "the consumer did not do what it was told");
+        }
+    }
+
+    /// Waits while the driver has too much to do: then nothing is to be polled either.
+    fn tell(&self, event: LogEvent) {
+        if self.events.blocking_send(event).is_err() {
+            tracing::debug!("nobody listens to the consumer any more");
+        }
+    }
+
+    fn now(&self) -> (Duration, Timestamp) {
+        let now = self.clock.now();
+        (now.elapsed, now.wall)
+    }
+}
+
+fn list(sources: &[TopicPartition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(sources.len());
+    for source in sources {
+        list.add_partition(&source.topic, source.partition);
+    }
+    list
+}

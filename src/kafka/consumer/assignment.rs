@@ -1,0 +1,172 @@
+//! Where a partition that the group gives is read from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
+
+use super::super::settings::Start;
+use super::{Assigned, Member, list};
+use crate::domain::machine::Assignment;
+use crate::domain::ports::LogEvent;
+use crate::domain::record::{CommitOffset, Epoch, TopicPartition};
+
+/// How long the broker may take to answer a question about offsets.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Between two tries to find out where to begin.
+const AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+struct Position {
+    offset: CommitOffset,
+    metadata: String,
+}
+
+type Positions = BTreeMap<TopicPartition, Position>;
+
+impl Member {
+    /// Answers an assignment. Where the committed offsets can't be had, the answer waits: reading
+    /// from a guessed position would lose or repeat messages.
+    pub(super) fn assign_what_waits(&mut self) {
+        let (now, _) = self.now();
+        if self.to_assign.is_empty() || self.assign_not_before.is_some_and(|then| now < then) {
+            return;
+        }
+        let sources = self.to_assign.clone();
+        match self.positions(&sources).and_then(|positions| self.assign(&sources, &positions)) {
+            Ok(()) => self.to_assign.clear(),
+            Err(error) => {
+                tracing::warn!(%error, "where to begin reading is not known yet; it is asked again");
+                self.assign_not_before = Some(now + AGAIN);
+            }
+        }
+    }
+
+    fn assign(
+        &mut self,
+        sources: &[TopicPartition],
+        positions: &Positions,
+    ) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(sources.len());
+        let mut assignments = Vec::with_capacity(sources.len());
+        for source in sources {
+            let Some(Position { offset, metadata }) = positions.get(source).cloned() else {
+                continue;
+            };
+            let raw = Offset::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX));
+            list.add_partition_offset(&source.topic, source.partition, raw)?;
+            self.last_epoch += 1;
+            let epoch = Epoch(self.last_epoch);
+            let source = source.clone();
+            assignments.push(Assignment { source, epoch, position: offset, metadata });
+        }
+        self.consumer.incremental_assign(&list)?;
+        for Assignment { source, epoch, position, .. } in &assignments {
+            let assigned = Assigned { epoch: *epoch, next: *position };
+            self.assigned.insert(source.clone(), assigned);
+        }
+        let partitions_in_all = self.partitions_in_all;
+        self.tell(LogEvent::Assigned { assignments, partitions_in_all });
+        Ok(())
+    }
+
+    /// Where to read each partition from: what is committed, or where the group is to start.
+    fn positions(&mut self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
+        let partitions = self.partitions()?;
+        self.partitions_in_all = partitions.values().map(Vec::len).sum();
+        let mut positions = self.committed(sources)?;
+        let missing = sources.iter().filter(|source| !positions.contains_key(*source)).cloned();
+        let missing: Vec<_> = missing.collect();
+        let topics: BTreeSet<_> = missing.iter().map(|source| Arc::clone(&source.topic)).collect();
+        for topic in topics {
+            let of_topic = partitions.get(&topic).cloned().unwrap_or_default();
+            let known = self.committed(&of_topic)?;
+            if known.is_empty() {
+                positions.extend(self.start_group(&of_topic)?);
+                continue;
+            }
+            // The group knows the topic, so these partitions were added later, and nobody has
+            // read their first records.
+            for source in missing.iter().filter(|source| source.topic == topic) {
+                let committed = known.get(source).cloned();
+                let position = match committed {
+                    Some(position) => position,
+                    None => self.watermark(source, Start::Earliest)?,
+                };
+                positions.insert(source.clone(), position);
+            }
+        }
+        Ok(positions)
+    }
+
+    /// Where a group without commits starts. That is committed at once and for the whole topic:
+    /// `latest` is when the group began, and not when a member happened to come back.
+    fn start_group(&self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
+        let mut positions = Positions::new();
+        let mut list = TopicPartitionList::with_capacity(sources.len());
+        for source in sources {
+            let position = self.watermark(source, self.start)?;
+            let raw = Offset::Offset(i64::try_from(position.offset.0).unwrap_or(i64::MAX));
+            list.add_partition_offset(&source.topic, source.partition, raw)?;
+            positions.insert(source.clone(), position);
+        }
+        if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
+            tracing::warn!(%error, "where the group starts could not be committed yet");
+        }
+        Ok(positions)
+    }
+
+    fn watermark(&self, source: &TopicPartition, end: Start) -> Result<Position, KafkaError> {
+        let (low, high) =
+            self.consumer.fetch_watermarks(&source.topic, source.partition, ANSWER)?;
+        let offset = match end {
+            Start::Earliest => low,
+            Start::Latest => high,
+        };
+        let offset = CommitOffset(u64::try_from(offset).unwrap_or(0));
+        Ok(Position { offset, metadata: String::new() })
+    }
+
+    /// All partitions of the topics that the bridge reads.
+    fn partitions(&self) -> Result<BTreeMap<Arc<str>, Vec<TopicPartition>>, KafkaError> {
+        let mut all = BTreeMap::new();
+        for topic in &self.topics {
+            let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER)?;
+            let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
+            let topic: Arc<str> = topic.as_str().into();
+            let source = |partition: i32| TopicPartition { topic: Arc::clone(&topic), partition };
+            let sources = partitions.map(|partition| source(partition.id())).collect();
+            all.insert(Arc::clone(&topic), sources);
+        }
+        Ok(all)
+    }
+
+    fn committed(&self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
+        let committed = self.consumer.committed_offsets(list(sources), ANSWER)?;
+        let mut positions = Positions::new();
+        for element in committed.elements() {
+            element.error()?;
+            if let Offset::Offset(offset) = element.offset() {
+                let topic = element.topic().into();
+                let source = TopicPartition { topic, partition: element.partition() };
+                let offset = CommitOffset(u64::try_from(offset).unwrap_or(0));
+                positions.insert(source, Position { offset, metadata: metadata(&element) });
+            }
+        }
+        Ok(positions)
+    }
+}
+
+/// The metadata of a commit. rdkafka panics on what is not UTF-8, which any program that has the
+/// right to commit may have written.
+fn metadata(element: &TopicPartitionListElem<'_>) -> String {
+    let read = catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned()));
+    read.unwrap_or_else(|_| "not UTF-8".to_owned())
+}

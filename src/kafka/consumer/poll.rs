@@ -1,0 +1,138 @@
+//! Record by record, and what comes between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::Message as _;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers as _};
+
+use super::super::rebalance::Callback;
+use super::{Member, list};
+use crate::domain::clock::Timestamp;
+use crate::domain::ports::LogEvent;
+use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
+
+/// How many records are polled before the thread looks at its commands again.
+const BATCH: usize = 64;
+
+/// How long a broker may take to say where a partition begins and ends.
+const WATERMARKS: Duration = Duration::from_secs(5);
+
+impl Member {
+    /// Takes what is there. Returns whether there may be more.
+    pub(super) fn poll(&mut self) -> bool {
+        let mut more = false;
+        for _ in 0..BATCH {
+            let polled = self
+                .consumer
+                .poll(Duration::ZERO)
+                .map(|polled| polled.map(|message| own(&message, self.now().1)));
+            more = polled.is_some();
+            match polled {
+                None => {}
+                Some(Ok(record)) => self.deliver(record),
+                Some(Err(error)) => self.failed(&error),
+            }
+            more |= self.look_at_callbacks();
+            if !more {
+                break;
+            }
+        }
+        self.assign_what_waits();
+        more
+    }
+
+    fn look_at_callbacks(&mut self) -> bool {
+        let callbacks = self.consumer.context().take();
+        let any = !callbacks.is_empty();
+        for callback in callbacks {
+            match callback {
+                Callback::Assign(sources) => {
+                    self.to_assign.extend(sources);
+                    self.assign_not_before = None;
+                    self.assign_what_waits();
+                }
+                Callback::Revoke { sources, lost } => self.revoke(sources, lost),
+                Callback::Seen { coordinator, ends } => {
+                    let ours =
+                        |(source, _): &(TopicPartition, u64)| self.assigned.contains_key(source);
+                    let ends = ends.into_iter().filter(ours).collect();
+                    self.tell(LogEvent::Seen { coordinator, ends });
+                }
+            }
+        }
+        any
+    }
+
+    fn deliver(&mut self, record: Record) {
+        // A record of a partition that has gone meanwhile is the next owner's.
+        let Some(assigned) = self.assigned.get_mut(&record.source) else { return };
+        assigned.next = record.offset.next();
+        let epoch = assigned.epoch;
+        self.tell(LogEvent::Record { epoch, record });
+    }
+
+    fn revoke(&mut self, sources: Vec<TopicPartition>, lost: bool) {
+        self.to_assign.retain(|source| !sources.contains(source));
+        let list = list(&sources);
+        if lost {
+            for source in &sources {
+                self.assigned.remove(source);
+            }
+            if let Err(error) = self.consumer.incremental_unassign(&list) {
+                tracing::warn!(%error, "lost partitions could not be unassigned");
+            }
+            return self.tell(LogEvent::Lost(sources));
+        }
+        if let Err(error) = self.consumer.pause(&list) {
+            tracing::warn!(%error, "revoked partitions could not be paused");
+        }
+        self.tell(LogEvent::Revoked(sources));
+    }
+
+    fn failed(&mut self, error: &KafkaError) {
+        if matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) {
+            self.find_out_of_range();
+        } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            self.tell(LogEvent::Fatal(error.to_string()));
+        } else {
+            tracing::warn!(%error, "Kafka");
+        }
+    }
+
+    /// librdkafka says that some position is out of range, and not which.
+    fn find_out_of_range(&self) {
+        for (source, assigned) in &self.assigned {
+            let topic = &source.topic;
+            match self.consumer.fetch_watermarks(topic, source.partition, WATERMARKS) {
+                Ok((low, high)) => {
+                    let range = u64::try_from(low).unwrap_or(0)..=u64::try_from(high).unwrap_or(0);
+                    if !range.contains(&assigned.next.0) {
+                        self.tell(LogEvent::OutOfRange(source.clone()));
+                    }
+                }
+                Err(error) => tracing::warn!(%source, %error, "where the log begins is not known"),
+            }
+        }
+    }
+}
+
+/// Copies a record out of librdkafka's memory.
+fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Record {
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
+    let headers = headers.map(|header| Header {
+        name: header.key.to_owned(),
+        value: header.value.map(<[u8]>::to_vec),
+    });
+    let topic: Arc<str> = message.topic().into();
+    Record {
+        source: TopicPartition { topic, partition: message.partition() },
+        offset: RecordOffset(u64::try_from(message.offset()).unwrap_or(0)),
+        timestamp: message.timestamp().to_millis().map_or(now, Timestamp),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers.collect(),
+    }
+}

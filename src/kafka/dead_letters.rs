@@ -1,0 +1,103 @@
+//! The producer of dead letters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+
+use super::settings::Settings;
+use crate::domain::dead_letter::DeadLetter;
+use crate::domain::ports;
+
+/// How long a dead letter waits for a place in the producer's queue.
+const QUEUE: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug, Default)]
+struct Logging;
+
+impl ClientContext for Logging {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        super::rebalance::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "Kafka");
+    }
+}
+
+/// Writes to the dead-letter topic; idempotent, and acknowledged by all replicas in sync.
+pub struct DeadLetters {
+    producer: ArcSwap<FutureProducer<Logging>>,
+    settings: Settings,
+    topic: String,
+}
+
+impl std::fmt::Debug for DeadLetters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeadLetters").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl DeadLetters {
+    pub fn new(settings: Settings, topic: String) -> Result<Self, KafkaError> {
+        let producer = ArcSwap::from_pointee(settings.producer().create_with_context(Logging)?);
+        Ok(Self { producer, settings, topic })
+    }
+
+    async fn send(&self, letter: &DeadLetter, with_value: bool) -> Result<(), KafkaError> {
+        let record = &letter.record;
+        let mut headers = OwnedHeaders::new();
+        for header in &record.headers {
+            headers = headers.insert(Header { key: &header.name, value: header.value.as_deref() });
+        }
+        for (key, value) in letter.headers(&self.settings.group, env!("CARGO_PKG_VERSION")) {
+            headers = headers.insert(Header { key: &key, value: Some(value.as_bytes()) });
+        }
+        let mut future = FutureRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
+        if let Some(key) = &record.key {
+            future = future.key(key);
+        }
+        if let Some(value) = record.value.as_ref().filter(|_| with_value) {
+            future = future.payload(value);
+        }
+        let producer = self.producer.load_full();
+        let sent = producer.send(future, QUEUE).await;
+        sent.map(|_| ()).map_err(|(error, _)| {
+            self.renew_if_fatal(&producer);
+            error
+        })
+    }
+
+    /// A fatal error ends an idempotent producer for good: another one takes its place.
+    fn renew_if_fatal(&self, failed: &Arc<FutureProducer<Logging>>) {
+        if failed.client().fatal_error().is_none() {
+            return;
+        }
+        match self.settings.producer().create_with_context(Logging) {
+            Ok(producer) => drop(self.producer.compare_and_swap(failed, Arc::new(producer))),
+            Err(error) => tracing::warn!(%error, "no new producer for dead letters"),
+        }
+    }
+}
+
+impl ports::DeadLetters for DeadLetters {
+    async fn produce(&self, letter: &DeadLetter) -> bool {
+        let mut sent = self.send(letter, true).await;
+        let too_large = |error: &KafkaError| {
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+        };
+        if sent.as_ref().is_err_and(too_large) {
+            // It goes as a pointer: the headers say where the record is.
+            sent = self.send(letter, false).await;
+        }
+        if let Err(error) = &sent {
+            tracing::warn!(%error, topic = self.topic, "a dead letter was not acknowledged");
+        }
+        sent.is_ok()
+    }
+}

@@ -1,0 +1,123 @@
+//! What is looked at before the bridge joins its group.
+
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::settings::Settings;
+
+/// How long the brokers may take to answer for the first time.
+pub const REACHABLE_WITHIN: Duration = Duration::from_secs(30);
+
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Dead letters that are kept for less than this may be gone before anybody has looked at them.
+const SHORT_RETENTION: Duration = Duration::from_hours(72);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error(
+        "no broker of `kafka.brokers: {brokers}` could be reached within {} s ({cause}); check the addresses, the network, and `kafka.properties` (security.protocol, sasl.*, ssl.*)",
+        REACHABLE_WITHIN.as_secs()
+    )]
+    Unreachable { brokers: String, cause: String },
+    #[error("the Kafka client refuses its configuration: {0}; check `kafka.properties`")]
+    Configuration(KafkaError),
+    #[error("the topic `{topic}` does not exist; create it, or take it out of `topics`")]
+    NoTopic { topic: String },
+    #[error(
+        "the dead-letter topic `{topic}` does not exist; create it, or name another one in `dead_letters.topic`"
+    )]
+    NoDeadLetterTopic { topic: String },
+    #[error(
+        "the dead-letter topic `{topic}` is compacted (cleanup.policy={policy}): a dead letter would erase the one before it with the same key; set cleanup.policy=delete"
+    )]
+    Compacted { topic: String, policy: String },
+    #[error(
+        "Kafka does not let the bridge see the topic `{topic}`: {cause}; grant it Describe and Read (Describe and Write for the dead-letter topic)"
+    )]
+    Forbidden { topic: String, cause: String },
+}
+
+/// Asks the brokers for the topics. Blocks for at most about a minute. Returns warnings.
+pub fn look(
+    settings: &Settings,
+    topics: &[String],
+    dead_letters: &str,
+) -> Result<Vec<String>, Refused> {
+    let config = settings.client();
+    let client: BaseConsumer = config.create().map_err(Refused::Configuration)?;
+    client.fetch_metadata(None, REACHABLE_WITHIN).map_err(|error| Refused::Unreachable {
+        brokers: settings.brokers.clone(),
+        cause: error.to_string(),
+    })?;
+    for topic in topics {
+        let missing = Refused::NoTopic { topic: topic.clone() };
+        exists(&client, settings, topic, missing)?;
+    }
+    let missing = Refused::NoDeadLetterTopic { topic: dead_letters.to_owned() };
+    exists(&client, settings, dead_letters, missing)?;
+    let admin: AdminClient<DefaultClientContext> =
+        config.create().map_err(Refused::Configuration)?;
+    dead_letter_topic(&admin, dead_letters)
+}
+
+fn exists(
+    client: &BaseConsumer,
+    settings: &Settings,
+    topic: &str,
+    missing: Refused,
+) -> Result<(), Refused> {
+    let unreachable = |error: KafkaError| Refused::Unreachable {
+        brokers: settings.brokers.clone(),
+        cause: error.to_string(),
+    };
+    let metadata = client.fetch_metadata(Some(topic), ANSWER).map_err(unreachable)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    match found.map(|found| (found.error().map(RDKafkaErrorCode::from), found.partitions().len())) {
+        None | Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition), _) | (None, 0)) => {
+            Err(missing)
+        }
+        Some((None, _)) => Ok(()),
+        Some((Some(error), _)) => {
+            Err(Refused::Forbidden { topic: topic.to_owned(), cause: error.to_string() })
+        }
+    }
+}
+
+/// Looks at how the dead-letter topic keeps its records. A broker that does not tell is no fault:
+/// the right to describe configurations is not one that the bridge needs.
+fn dead_letter_topic(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+) -> Result<Vec<String>, Refused> {
+    let options = AdminOptions::new().request_timeout(Some(ANSWER));
+    let resources = [ResourceSpecifier::Topic(topic)];
+    let asked = admin.describe_configs(&resources, &options);
+    let answer = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .ok()
+        .and_then(|runtime| runtime.block_on(asked).ok());
+    let Some(Ok(resource)) = answer.and_then(|answers| answers.into_iter().next()) else {
+        return Ok(vec![format!(
+            "Kafka does not tell how the dead-letter topic `{topic}` keeps its records; see that it is not compacted"
+        )]);
+    };
+    let value = |name: &str| resource.get(name).and_then(|entry| entry.value.clone());
+    if let Some(policy) = value("cleanup.policy").filter(|policy| policy.contains("compact")) {
+        return Err(Refused::Compacted { topic: topic.to_owned(), policy });
+    }
+    let retention = value("retention.ms").and_then(|millis| millis.parse().ok());
+    let short = retention.map(Duration::from_millis).filter(|kept| *kept < SHORT_RETENTION);
+    let warning = |kept: Duration| {
+        format!(
+            "the dead-letter topic `{topic}` keeps its records for {} h only (retention.ms)",
+            kept.as_secs() / 3600
+        )
+    };
+    Ok(short.map(warning).into_iter().collect())
+}

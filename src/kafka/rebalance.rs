@@ -1,0 +1,129 @@
+//! What librdkafka calls back, kept for the consumer's thread to look at.
+//!
+//! A rebalance is only noted here and answered later: a partition is not given away before what
+//! is in flight of it has settled and has been committed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Statistics, TopicPartitionList};
+
+use crate::domain::record::TopicPartition;
+
+/// One thing that librdkafka has called back.
+#[derive(Debug)]
+pub(super) enum Callback {
+    Assign(Vec<TopicPartition>),
+    Revoke { sources: Vec<TopicPartition>, lost: bool },
+    Seen { coordinator: Option<Duration>, ends: Vec<(TopicPartition, u64)> },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Callbacks {
+    waiting: Mutex<Vec<Callback>>,
+    closing: AtomicBool,
+}
+
+impl Callbacks {
+    pub(super) fn take(&self) -> Vec<Callback> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From now on a rebalance is answered at once: nobody is left to wait for.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    fn push(&self, callback: Callback) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(callback);
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let assign = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Relaxed) {
+            let empty = TopicPartitionList::new();
+            let answered = if assign {
+                consumer.incremental_assign(&empty)
+            } else {
+                consumer.incremental_unassign(list)
+            };
+            if let Err(error) = answered {
+                tracing::warn!(%error, "the group's rebalance could not be answered while closing");
+            }
+            return;
+        }
+        let sources = sources(list);
+        self.push(if assign {
+            Callback::Assign(sources)
+        } else {
+            Callback::Revoke { sources, lost: consumer.assignment_lost() }
+        });
+    }
+}
+
+impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let coordinator = statistics.brokers.get("GroupCoordinator");
+        let heard = coordinator.filter(|broker| broker.state == "UP").map(|broker| broker.rxidle);
+        let partitions = statistics.topics.iter().flat_map(|(topic, statistics)| {
+            statistics
+                .partitions
+                .iter()
+                .map(move |(partition, statistics)| (topic, *partition, statistics))
+        });
+        let ends = partitions.filter_map(|(topic, partition, statistics)| {
+            let source = TopicPartition { topic: topic.as_str().into(), partition };
+            Some((source, u64::try_from(statistics.ls_offset).ok()?))
+        });
+        let ends = ends.collect();
+        self.push(Callback::Seen {
+            coordinator: heard
+                .and_then(|micros| u64::try_from(micros).ok())
+                .map(Duration::from_micros),
+            ends,
+        });
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "Kafka");
+    }
+}
+
+/// librdkafka's own log lines; they name brokers and never a record's content.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
+        }
+    }
+}
+
+fn sources(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    let elements = list.elements();
+    let source = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+        TopicPartition { topic: element.topic().into(), partition: element.partition() }
+    };
+    elements.iter().map(source).collect()
+}

@@ -1,0 +1,66 @@
+//! Where each partition stands: the committed offset, the end of its log, and the lag between.
+
+use std::collections::BTreeMap;
+
+use prometheus::IntGaugeVec;
+
+use super::Group;
+use crate::domain::record::TopicPartition;
+
+#[derive(Debug, Default)]
+pub(super) struct Positions(BTreeMap<TopicPartition, Position>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    committed: u64,
+    end: Option<u64>,
+}
+
+impl Positions {
+    pub(super) fn begin(&mut self, source: &TopicPartition, committed: u64, group: &Group) {
+        self.0.insert(source.clone(), Position { committed, end: None });
+        self.show(source, group);
+    }
+
+    pub(super) fn committed(&mut self, source: &TopicPartition, committed: u64, group: &Group) {
+        if let Some(position) = self.0.get_mut(source) {
+            position.committed = committed;
+            self.show(source, group);
+        }
+    }
+
+    pub(super) fn ends(&mut self, source: &TopicPartition, end: u64, group: &Group) {
+        if let Some(position) = self.0.get_mut(source) {
+            position.end = Some(end);
+            self.show(source, group);
+        }
+    }
+
+    /// A partition that another member has is that member's to show.
+    pub(super) fn forget(&mut self, source: &TopicPartition, group: &Group) {
+        if self.0.remove(source).is_some() {
+            remove(&group.committed_offset, source);
+            remove(&group.lag, source);
+        }
+    }
+
+    fn show(&self, source: &TopicPartition, group: &Group) {
+        let Some(position) = self.0.get(source) else { return };
+        set(&group.committed_offset, source, position.committed);
+        if let Some(end) = position.end {
+            set(&group.lag, source, end.saturating_sub(position.committed));
+        }
+    }
+}
+
+fn set(gauge: &IntGaugeVec, source: &TopicPartition, value: u64) {
+    let partition = source.partition.to_string();
+    let value = i64::try_from(value).unwrap_or(i64::MAX);
+    gauge.with_label_values(&[&*source.topic, partition.as_str()]).set(value);
+}
+
+fn remove(gauge: &IntGaugeVec, source: &TopicPartition) {
+    let partition = source.partition.to_string();
+    // A series that has no value yet is not there to be removed.
+    drop(gauge.remove_label_values(&[&*source.topic, partition.as_str()]));
+}
