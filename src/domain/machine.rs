@@ -438,3 +438,6 @@ impl Machine {
 fn on_monotonic_clock(at: Timestamp, now: Moment) -> Duration {
     now.elapsed.saturating_add(at.since(now.wall))
 }
+
+#[cfg(test)]
+mod tests;

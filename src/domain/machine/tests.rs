@@ -1,0 +1,6 @@
+//! The core's promises: one test for each invariant, and a simulation of them all.
+
+mod invariants;
+mod rig;
+mod simulation;
+mod stopping;
