@@ -84,7 +84,8 @@ pub struct Stats {
     pub faults: BTreeMap<&'static str, u64>,
     pub in_flight: usize,
     pub max_concurrent_sends: usize,
-    /// The most sends under way at once for one channel and recipient.
+    /// The most sends under way at once for one channel and recipient. A client that times out and
+    /// tries again at once can be here before its hang-up is: that counts as two.
     pub max_concurrent_per_recipient: usize,
     /// The lanes that ever had more than one under way; the first hundred.
     pub overlapping: Vec<LaneLoad>,
@@ -102,7 +103,7 @@ pub struct Inbox(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    grown: Notify,
+    changed: Notify,
     messages_limit: usize,
     bytes_limit: usize,
 }
@@ -126,7 +127,7 @@ impl Inbox {
     pub(super) fn new(messages_limit: usize, bytes_limit: usize) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
-            grown: Notify::new(),
+            changed: Notify::new(),
             messages_limit,
             bytes_limit,
         }))
@@ -189,29 +190,34 @@ impl Inbox {
 
     /// Waits until `accepted` messages have been accepted since the inbox was last cleared.
     pub async fn wait_for(&self, accepted: u64) {
-        self.wait_until(|stats| stats.accepted >= accepted).await;
+        self.wait_until(|state| state.stats.accepted >= accepted).await;
     }
 
     /// Waits until `attempts` sends have arrived since the inbox was last cleared.
     pub async fn wait_for_attempts(&self, attempts: u64) {
-        self.wait_until(|stats| stats.attempts >= attempts).await;
+        self.wait_until(|state| state.stats.attempts >= attempts).await;
     }
 
-    async fn wait_until(&self, done: impl Fn(&Stats) -> bool) {
+    /// Waits until no send is under way; one that was timed out ends when its client has hung up.
+    pub async fn wait_idle(&self) {
+        self.wait_until(|state| state.lanes.in_flight() == 0).await;
+    }
+
+    async fn wait_until(&self, done: impl Fn(&State) -> bool) {
         loop {
-            let mut grown = std::pin::pin!(self.0.grown.notified());
+            let mut changed = std::pin::pin!(self.0.changed.notified());
             // Enlisted before the look, or a message between the two would go unnoticed.
-            grown.as_mut().enable();
-            if done(&self.state().stats) {
+            changed.as_mut().enable();
+            if done(&self.state()) {
                 return;
             }
-            grown.await;
+            changed.await;
         }
     }
 
     pub(super) fn count_attempt(&self) {
         self.state().stats.attempts += 1;
-        self.0.grown.notify_waiters();
+        self.0.changed.notify_waiters();
     }
 
     pub(super) fn count_listing(&self) {
@@ -248,7 +254,7 @@ impl Inbox {
             state.stats.dropped += 1;
         }
         drop(state);
-        self.0.grown.notify_waiters();
+        self.0.changed.notify_waiters();
     }
 
     /// A send begins; it ends when what is returned is dropped.
@@ -270,6 +276,7 @@ pub(super) struct Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.inbox.state().lanes.end(&self.lane);
+        self.inbox.0.changed.notify_waiters();
     }
 }
 

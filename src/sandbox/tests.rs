@@ -5,6 +5,7 @@ mod running;
 mod shapes;
 mod strict;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder};
@@ -16,6 +17,17 @@ use super::{Faults, Options, Rule, Sandbox};
 const CHANNEL: &str = "f6154dda-bd9a-4d03-8a77-ff3421070009";
 const USER: &str = "U0123456789abcdef0123456789abcdef";
 
+/// One for all tests, because each reads the system's certificates for a quarter of a second. Its
+/// connections are kept by address, so no test meets another's.
+static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
+});
+
 /// A sandbox and a client that holds its token.
 struct Bench {
     sandbox: Sandbox,
@@ -25,13 +37,7 @@ struct Bench {
 impl Bench {
     async fn start(options: Options) -> Self {
         let sandbox = Sandbox::start("127.0.0.1:0".parse().unwrap(), options).await.unwrap();
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
-        Self { sandbox, client }
+        Self { sandbox, client: CLIENT.clone() }
     }
 
     async fn plain() -> Self {

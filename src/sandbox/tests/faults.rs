@@ -133,6 +133,8 @@ async fn a_hanging_call_never_answers(#[values(true, false)] accept: bool) {
     let error = bench.send("c").timeout(Duration::from_millis(200)).send().await.unwrap_err();
     assert!(error.is_timeout(), "{error:?}");
     assert_eq!(inbox(&bench).0, u64::from(accept));
+    // The call ends here too once its client has left.
+    bench.sandbox.inbox().wait_idle().await;
 }
 
 #[tokio::test]
