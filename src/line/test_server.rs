@@ -1,5 +1,6 @@
 //! A server on loopback that does to each connection what a test says, byte by byte.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub(super) enum Step {
     /// Reads the headers of a request only as far as this many bytes.
     ReadBytes(usize),
     Write(Vec<u8>),
+    /// Reads requests and answers each with the next of these, until the client closes.
+    Answer(Arc<Mutex<VecDeque<Vec<u8>>>>),
     /// Ends the connection with FIN, or with RST where something is still unread.
     Close,
     /// Ends the connection with RST.
@@ -64,10 +67,11 @@ impl Server {
         Self { base_url, seen, closed, task: task.abort_handle() }
     }
 
-    /// A server with one connection, which answers every request with the next of `answers`.
+    /// A server that answers every request with the next of `answers`, on whatever connection the
+    /// request comes: a client may open a second one while the first is on its way to its pool.
     pub(super) async fn answering(answers: Vec<Vec<u8>>) -> Self {
-        let steps = answers.into_iter().flat_map(|answer| [Step::Read, Step::Write(answer)]);
-        Self::start(vec![steps.chain([Step::Hang]).collect()]).await
+        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+        Self::start(vec![vec![Step::Answer(answers)]; 100]).await
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -105,6 +109,13 @@ async fn perform(mut stream: TcpStream, script: Vec<Step>, log: &Mutex<Seen>) {
             Step::ReadBytes(count) => {
                 let mut bytes = vec![0; count];
                 stream.read_exact(&mut bytes).await.unwrap();
+            }
+            Step::Answer(answers) => {
+                while let Some(request) = read_request(&mut stream).await {
+                    log.lock().unwrap().requests.push(request);
+                    let answer = answers.lock().unwrap().pop_front().unwrap();
+                    stream.write_all(&answer).await.unwrap();
+                }
             }
             // A client that has had enough may close before it has all.
             Step::Write(bytes) => {
