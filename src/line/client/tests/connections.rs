@@ -74,13 +74,17 @@ async fn a_refusal_cut_short_is_still_a_refusal() {
 
 #[rstest]
 #[case::in_chunks(
+    "",
     "Transfer-Encoding: chunked\r\n\r\n8\r\n{\"status\r\na\r\n\":\"success\r\n2\r\n\"}\r\n0\r\n\r\n"
 )]
-#[case::until_the_end("Connection: close\r\n\r\n{\"status\":\"success\"}")]
-#[case::after_an_interim_answer("Content-Length: 20\r\n\r\n{\"status\":\"success\"}")]
+#[case::until_the_end("", "Connection: close\r\n\r\n{\"status\":\"success\"}")]
+#[case::after_an_interim_answer(
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "Content-Length: 20\r\n\r\n{\"status\":\"success\"}"
+)]
 #[tokio::test]
-async fn a_body_is_read_however_it_is_framed(#[case] rest: &str) {
-    let script = vec![Read, head_and(rest), Close];
+async fn a_body_is_read_however_it_is_framed(#[case] before: &str, #[case] rest: &str) {
+    let script = vec![Read, Write(before.into()), head_and(rest), Close];
     let server = Server::start(vec![script]).await;
     let outcome = client(&server.base_url).send(&message(), "1").await;
     assert_eq!(outcome.class, Class::Accepted);
