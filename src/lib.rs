@@ -30,6 +30,7 @@
 //!     dead-letters nothing; while it lasts only a message's own deadline ends it (`expired`), and
 //!     its time does not count towards `retry.max_elapsed`.
 
+pub mod config;
 pub mod domain;
 pub mod line;
 pub mod sandbox;
