@@ -127,7 +127,8 @@ fn read_sections(reader: &mut Reader<'_>, root: &Item<'_>) -> Option<Sections> {
     let delivery = delivery::read(reader, &root, line.as_ref());
     let channels = topics::read_channels(reader, &root);
     let topics = topics::read_topics(reader, &root, &channels);
-    let dead_letters = delivery::read_dead_letters(reader, &root, topics.keys().map(AsRef::as_ref));
+    let dead_letters =
+        delivery::read_dead_letters(reader, &root, &topics.keys().map(AsRef::as_ref));
     let admin = delivery::read_admin(reader, &root);
     Some((kafka, line?, delivery, channels, dead_letters, topics, admin))
 }

@@ -101,7 +101,7 @@ const REDRIVE_SUFFIX: &str = ".redrive";
 pub(super) fn read_dead_letters<'s>(
     reader: &mut Reader<'_>,
     root: &Fields<'_>,
-    sources: impl Iterator<Item = &'s str> + Clone,
+    sources: &(impl Iterator<Item = &'s str> + Clone),
 ) -> DeadLetters {
     let fields = reader.section(root, "dead_letters", &["topic", "redrive_topic"]);
     let topic = reader.require(&fields, "topic", TOPIC_NAME);

@@ -37,7 +37,8 @@ pub(super) fn format(duration: Duration) -> String {
     let mut text = String::new();
     for (unit, millis) in UNITS {
         if rest >= millis {
-            text.push_str(&format!("{}{unit}", rest / millis));
+            text += &(rest / millis).to_string();
+            text += unit;
             rest %= millis;
         }
     }

@@ -90,12 +90,12 @@ pub(super) struct Named<'n> {
 pub(super) struct Fields<'n> {
     path: KeyPath,
     home: Place,
-    fields: Vec<Named<'n>>,
+    known: Vec<Named<'n>>,
 }
 
 impl<'n> Fields<'n> {
     pub(super) fn get(&self, name: &str) -> Option<Item<'n>> {
-        self.fields.iter().find(|field| field.name == name).map(|field| field.item.clone())
+        self.known.iter().find(|field| field.name == name).map(|field| field.item.clone())
     }
 }
 
@@ -160,7 +160,7 @@ impl Reader<'_> {
             }
             is_known
         });
-        Fields { path: item.path.clone(), home: item.home, fields }
+        Fields { path: item.path.clone(), home: item.home, known: fields }
     }
 
     fn unknown_key(&mut self, parent: &Item<'_>, field: &Named<'_>, known: &[&str]) {
@@ -183,7 +183,7 @@ impl Reader<'_> {
     ) -> Fields<'n> {
         match parent.get(name) {
             Some(item) => self.fields(&item, known),
-            None => Fields { path: parent.path.key(name), home: parent.home, fields: Vec::new() },
+            None => Fields { path: parent.path.key(name), home: parent.home, known: Vec::new() },
         }
     }
 
@@ -246,15 +246,11 @@ impl Reader<'_> {
         known: impl Iterator<Item = &'c str> + Clone,
     ) {
         let shown = quoted(name, 40);
-        let message = match nearest(name, known.clone()) {
-            Some(near) => format!("there is no {what} {shown}; did you mean `{near}`?"),
-            None => {
-                let names: Vec<&str> = known.take(10).collect();
-                match names.as_slice() {
-                    [] => format!("there is no {what} {shown}; `{what}s` names none"),
-                    names => format!("there is no {what} {shown}; there are {}", names.join(", ")),
-                }
-            }
+        let names: Vec<&str> = known.clone().take(10).collect();
+        let message = match (nearest(name, known), names.as_slice()) {
+            (Some(near), _) => format!("there is no {what} {shown}; did you mean `{near}`?"),
+            (None, []) => format!("there is no {what} {shown}; `{what}s` names none"),
+            (None, names) => format!("there is no {what} {shown}; there are {}", names.join(", ")),
         };
         self.error(item, message);
     }

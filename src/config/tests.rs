@@ -90,7 +90,6 @@ fn with(section: &str) -> String {
 
 /// The minimal configuration with these lines for its rule.
 fn with_rule(rule: &str) -> String {
-    let indented: String = rule.lines().map(|line| format!("        {line}\n")).collect();
-    let indented = indented.replacen("        ", "      - ", 1);
+    let indented = format!("      - {}\n", rule.replace('\n', "\n        "));
     with(&format!("topics:\n  orders:\n    schema: schemas/orders.json\n    rules:\n{indented}"))
 }

@@ -231,7 +231,7 @@ mod tests {
         let mut source = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..8 {
             let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-            source.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+            source = format!("{source}a{level}: &a{level} [{aliases}]\n");
         }
         assert!(parse(&source).err().unwrap().message.contains("too large or too complex"));
     }

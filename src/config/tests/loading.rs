@@ -207,21 +207,24 @@ fn the_hash_is_the_contents() {
 
 #[rstest]
 #[case::no_file(None, "f.yaml: the file can't be read: no such file")]
-#[case::empty(Some("".as_bytes()), "f.yaml: the file is empty; it needs `kafka`, `line`, `dead_letters` and `topics`")]
+#[case::empty(
+    Some(Vec::new()),
+    "f.yaml: the file is empty; it needs `kafka`, `line`, `dead_letters` and `topics`"
+)]
 #[case::only_a_comment(
-    Some("# nothing\n".as_bytes()),
+    Some("# nothing\n".into()),
     "f.yaml: the file is empty; it needs `kafka`, `line`, `dead_letters` and `topics`"
 )]
 #[case::not_utf8(
-    Some(b"a: 1\nb: \xe9\n".as_slice()),
+    Some(b"a: 1\nb: \xe9\n".into()),
     "f.yaml:2:4: this is not UTF-8; save the file in that encoding"
 )]
 #[case::a_list(
-    Some("- a\n".as_bytes()),
+    Some("- a\n".into()),
     "f.yaml:1:1: expected keys and values, such as `kafka:` and below it `group: NAME`"
 )]
-#[case::too_large(Some([b'#'; 1024 * 1024 + 1].as_slice()), "f.yaml: the file is larger than 1 MiB: is it the right one?")]
-fn a_file_that_is_none_is_refused(#[case] content: Option<&[u8]>, #[case] expected: &str) {
+#[case::too_large(Some("#".repeat(1024 * 1024 + 1).into()), "f.yaml: the file is larger than 1 MiB: is it the right one?")]
+fn a_file_that_is_none_is_refused(#[case] content: Option<Vec<u8>>, #[case] expected: &str) {
     let folder = folder();
     let path = folder.path().join("f.yaml");
     if let Some(content) = content {
