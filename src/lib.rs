@@ -32,6 +32,7 @@
 
 pub mod admin;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod driver;
 pub mod kafka;

@@ -1,0 +1,156 @@
+//! The one file that an operator writes → a typed configuration, or every mistake in it at once,
+//! each with file, line and key.
+//!
+//! The environment and the strictness are arguments. Relative paths start at the file's folder.
+//! No mistake, and no `Debug`, shows a token or the value of a Kafka property.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+mod delivery;
+mod duration;
+mod environment;
+mod fields;
+mod file;
+mod kafka;
+mod line;
+mod locations;
+mod mistake;
+mod nearest;
+mod reader;
+mod rules;
+mod token;
+mod topics;
+mod tree;
+
+pub use delivery::{Admin, DeadLetters, Delivery, Retry};
+pub use kafka::{Kafka, Start};
+pub use line::{Encoding, Line};
+pub use locations::Locations;
+pub use mistake::{Mistake, Mistakes, Place, Severity};
+pub use token::{NoToken, Token, TokenSource, read_token_file};
+pub use topics::{Channels, Topic};
+
+use fields::Item;
+use reader::Reader;
+
+/// Gives the value of an environment variable.
+pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
+/// Compiles one topic's schema, expressions and templates, and tells what is wrong with them. It is
+/// called for every topic that could be read, so that their mistakes come with all the others.
+pub type Compile<'a> = dyn FnMut(&Topic, &Channels, &Locations) -> Vec<Mistake> + 'a;
+
+/// What to think of a token or an environment variable that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// It is an error: the service can't run without it.
+    Run,
+    /// It is a warning: a file is often checked where its secrets are not. A value without its
+    /// variable stays as it is written, or is the default where it can't be a text.
+    Check,
+}
+
+/// Everything that the file says, defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub kafka: Kafka,
+    pub line: Line,
+    pub delivery: Delivery,
+    pub channels: Channels,
+    pub dead_letters: DeadLetters,
+    pub topics: BTreeMap<Arc<str>, Topic>,
+    pub admin: Admin,
+    /// Where the keys stand, to report what is found later.
+    pub locations: Locations,
+    hash: String,
+}
+
+/// A configuration without errors, and what is odd about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub warnings: Vec<Mistake>,
+}
+
+const KEYS: [&str; 7] =
+    ["kafka", "line", "delivery", "channels", "dead_letters", "topics", "admin"];
+
+impl Config {
+    /// Reads the file, and what it names: schemas through `compile`, and the token.
+    pub fn load(
+        path: &Path,
+        env: &Environment<'_>,
+        strictness: Strictness,
+        compile: &mut Compile<'_>,
+    ) -> Result<Loaded, Mistakes> {
+        let source = file::read(path)?;
+        Self::from_text(&source, path, env, strictness, compile)
+    }
+
+    /// Reads a text as if it were the content of the file `path`.
+    pub fn from_text(
+        source: &str,
+        path: &Path,
+        env: &Environment<'_>,
+        strictness: Strictness,
+        compile: &mut Compile<'_>,
+    ) -> Result<Loaded, Mistakes> {
+        let file = path.display().to_string();
+        let root = file::parse(&file, source)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut reader = Reader::new(&file, source, folder, env, strictness);
+        let locations = Locations::new(&file, &root);
+        let sections = read_sections(&mut reader, &Item::root(&root), &locations, compile);
+        let mistakes = reader.into_mistakes();
+        let is_error = |mistake: &Mistake| mistake.severity == Severity::Error;
+        let Some(sections) = sections.filter(|_| !mistakes.iter().any(is_error)) else {
+            return Err(Mistakes(mistakes));
+        };
+        let (kafka, line, delivery, channels, dead_letters, topics, admin) = sections;
+        let hash = hash(source);
+        let config =
+            Self { kafka, line, delivery, channels, dead_letters, topics, admin, locations, hash };
+        Ok(Loaded { config, warnings: mistakes })
+    }
+
+    /// 12 hexadecimal digits that are the same for the same content of the file, whatever the
+    /// environment.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+type Sections = (Kafka, Line, Delivery, Channels, DeadLetters, BTreeMap<Arc<str>, Topic>, Admin);
+
+fn read_sections(
+    reader: &mut Reader<'_>,
+    root: &Item<'_>,
+    locations: &Locations,
+    compile: &mut Compile<'_>,
+) -> Option<Sections> {
+    let root = reader.fields(root, &KEYS);
+    let kafka = kafka::read(reader, &root);
+    let line = line::read(reader, &root);
+    let delivery = delivery::read(reader, &root, line.as_ref());
+    let channels = topics::read_channels(reader, &root);
+    let topics = topics::read_topics(reader, &root, &channels);
+    for topic in topics.values() {
+        reader.add(compile(topic, &channels, locations));
+    }
+    let dead_letters =
+        delivery::read_dead_letters(reader, &root, &topics.keys().map(AsRef::as_ref));
+    let admin = delivery::read_admin(reader, &root);
+    Some((kafka, line?, delivery, channels, dead_letters, topics, admin))
+}
+
+fn hash(source: &str) -> String {
+    let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, source.as_bytes());
+    digest.simple().to_string().chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests;

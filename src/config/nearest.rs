@@ -1,0 +1,80 @@
+//! "Did you mean ...?"
+
+/// The candidate that `name` is most likely a slip of; `None` where none is near.
+pub(super) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let name = normal(name);
+    // A third of the letters may be wrong: enough for a slip, too little for another word.
+    let bound = name.len().clamp(3, 12) / 3;
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&name, &normal(candidate)), candidate))
+        .filter(|(distance, _)| *distance <= bound)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Names differ most often in case and in what joins their words. Long names are cut: what comes
+/// from a file bounds the work.
+fn normal(name: &str) -> Vec<char> {
+    name.chars()
+        .filter(|c| !matches!(c, '_' | '-' | '.' | ' '))
+        .map(|c| c.to_ascii_lowercase())
+        .take(64)
+        .collect()
+}
+
+/// The least number of letters to insert, delete, replace or swap with their neighbour.
+fn distance(from: &[char], to: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    let mut previous_letter = None;
+    for (row, &letter) in from.iter().enumerate() {
+        let mut current = vec![row + 1];
+        let mut previous_goal = None;
+        for (column, &goal) in to.iter().enumerate() {
+            let at =
+                |line: &[usize], column: usize| line.get(column).copied().unwrap_or(usize::MAX);
+            let replaced = at(&last, column).saturating_add(usize::from(letter != goal));
+            let deleted = at(&last, column + 1).saturating_add(1);
+            let inserted = at(&current, column).saturating_add(1);
+            let mut best = replaced.min(deleted).min(inserted);
+            if previous_letter == Some(goal) && previous_goal == Some(letter) && column > 0 {
+                best = best.min(at(&before, column - 1).saturating_add(1));
+            }
+            current.push(best);
+            previous_goal = Some(goal);
+        }
+        before = std::mem::replace(&mut last, current);
+        previous_letter = Some(letter);
+    }
+    last.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const NAMES: [&str; 6] = ["brokers", "group", "start", "properties", "expires_after", "to"];
+
+    #[rstest]
+    #[case::letter_missing("broker", Some("brokers"))]
+    #[case::letters_swapped("brokesr", Some("brokers"))]
+    #[case::other_case("Group", Some("group"))]
+    #[case::other_joint("expires-after", Some("expires_after"))]
+    #[case::camel_case("expiresAfter", Some("expires_after"))]
+    #[case::short("ot", Some("to"))]
+    #[case::another_word("colour", None)]
+    #[case::empty("", None)]
+    fn the_nearest_name_is_found(#[case] name: &str, #[case] expected: Option<&str>) {
+        assert_eq!(nearest(name, NAMES), expected);
+    }
+
+    #[test]
+    fn a_long_name_is_bounded() {
+        assert_eq!(nearest(&"x".repeat(1_000_000), NAMES), None);
+    }
+}

@@ -1,0 +1,172 @@
+//! One topic's `rules`. Expressions and templates stay text; whoever compiles them reports their
+//! mistakes through [`Locations`](super::Locations).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::message::OnAmbiguous;
+use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource};
+
+use super::fields::{Fields, Item};
+use super::mistake::Place;
+use super::reader::{Given, Reader, Refusal};
+use super::topics::Channels;
+
+const KEYS: [&str; 9] = [
+    "name",
+    "when",
+    "channel",
+    "to",
+    "message",
+    "expires_after",
+    "expires_at",
+    "on_ambiguous",
+    "continue",
+];
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+
+const NAME: &str = "the rule's name: a line of up to 100 characters";
+const TO: &str = "{contact: EXPRESSION} or {user: EXPRESSION}";
+const MESSAGE: &str = "the text of the message, a template";
+const CHANNEL: &str = "the name of one of `channels` or {from: EXPRESSION}";
+
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    items: &[Item<'_>],
+    channels: &Channels,
+) -> Vec<(usize, RuleSource)> {
+    let mut names = BTreeMap::new();
+    let mut read = |item| read_rule(reader, item, channels, &mut names);
+    items.iter().enumerate().filter_map(|(at, item)| Some((at, read(item)?))).collect()
+}
+
+/// `None` beside a mistake.
+fn read_rule(
+    reader: &mut Reader<'_>,
+    item: &Item<'_>,
+    channels: &Channels,
+    names: &mut BTreeMap<String, Place>,
+) -> Option<RuleSource> {
+    if !item.is_map() {
+        reader.expected(
+            item,
+            "a rule, which is a map of name, channel, to and message",
+            "something else",
+        );
+        return None;
+    }
+    let fields = reader.fields(item, &KEYS);
+    // Each is read before any is missed, so that every mistake of the rule is told.
+    let name = reader.require(&fields, "name", NAME).map(|item| name(reader, &item, names));
+    let when = fields.get("when").map(|item| when(reader, &item));
+    let channel = channel(reader, &fields, channels);
+    let to = reader.require(&fields, "to", TO).and_then(|item| to(reader, &item));
+    let message =
+        reader.require(&fields, "message", MESSAGE).map(|item| reader.text(&item, MESSAGE));
+    let expires = expires(reader, &fields);
+    let words = [("retry", OnAmbiguous::Retry), ("dead_letter", OnAmbiguous::DeadLetter)];
+    let on_ambiguous = fields.get("on_ambiguous").and_then(|item| reader.choice(&item, &words));
+    let goes_on = fields.get("continue").and_then(|item| reader.boolean(&item));
+    Some(RuleSource {
+        name: Arc::from(name?),
+        when,
+        channel: channel?,
+        to: to?,
+        message: message?,
+        expires,
+        on_ambiguous: on_ambiguous.unwrap_or_default(),
+        goes_on: goes_on.unwrap_or(false),
+    })
+}
+
+/// A rule's name is a metrics label and a dead-letter header, so it is one short line.
+fn name(reader: &mut Reader<'_>, item: &Item<'_>, names: &mut BTreeMap<String, Place>) -> String {
+    let name = reader.text_where(item, NAME, |name| {
+        name.chars().count() <= 100 && !name.chars().any(char::is_control)
+    });
+    if name.is_empty() {
+        return name;
+    }
+    if let Some(first) = names.get(&name) {
+        let message = format!("another rule of this topic has this name, on line {}", first.line);
+        reader.error(item, message);
+    } else {
+        names.insert(name.clone(), item.place());
+    }
+    name
+}
+
+fn when(reader: &mut Reader<'_>, item: &Item<'_>) -> String {
+    let expected = "an expression such as event.status == \"shipped\"";
+    let read = reader.read(item, expected, |given| match given {
+        Given::Bool(value) => Ok(value.to_string()),
+        Given::Text { text, .. } if !text.trim().is_empty() => Ok(text.clone().into_owned()),
+        Given::Text { .. } | Given::Whole(_) | Given::Float(_) => Err(Refusal::OtherForm),
+    });
+    read.unwrap_or_default()
+}
+
+fn channel(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    channels: &Channels,
+) -> Option<ChannelSource> {
+    let Some(item) = fields.get("channel") else {
+        // With one channel there is nothing to choose.
+        let mut all = channels.values();
+        if let (Some(only), None) = (all.next(), all.next()) {
+            return Some(ChannelSource::Fixed(only.clone()));
+        }
+        reader.missing(fields, "channel", CHANNEL);
+        return None;
+    };
+    if item.is_map() {
+        let fields = reader.fields(&item, &["from"]);
+        let expected = "an expression that gives the name of one of `channels`";
+        let from = reader.require(&fields, "from", expected)?;
+        if channels.is_empty() {
+            reader.error(&from, "`channels` names none, so this can't give one");
+        }
+        return Some(ChannelSource::From(reader.text(&from, expected)));
+    }
+    let name = reader.text(&item, CHANNEL);
+    if let Some(channel) = channels.get(name.as_str()) {
+        return Some(ChannelSource::Fixed(channel.clone()));
+    }
+    if !name.trim().is_empty() {
+        reader.unknown_name(&item, "channel", &name, channels.keys().map(AsRef::as_ref));
+    }
+    None
+}
+
+fn to(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<RecipientSource> {
+    if !item.is_map() {
+        reader.error(item, format!("expected {TO}"));
+        return None;
+    }
+    let fields = reader.fields(item, &["contact", "user"]);
+    let expected = "an expression that gives the recipient, such as event.customer.contactId";
+    let contact = fields.get("contact").map(|item| reader.text(&item, expected));
+    let user = fields.get("user").map(|item| reader.text(&item, expected));
+    match (contact, user) {
+        (Some(contact), None) => Some(RecipientSource::Contact(contact)),
+        (None, Some(user)) => Some(RecipientSource::LineUser(user)),
+        (Some(_), Some(_)) | (None, None) => {
+            reader.error(item, format!("expected exactly one of `contact` and `user`: {TO}"));
+            None
+        }
+    }
+}
+
+fn expires(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Expiry {
+    let after = fields.get("expires_after");
+    let at = fields.get("expires_at");
+    if let (Some(_), Some(at)) = (&after, &at) {
+        reader.error(at, "a rule has `expires_after` or `expires_at`, not both");
+    }
+    let after = after.and_then(|item| reader.duration(&item, SECOND..=365 * DAY));
+    let at = at.map(|item| reader.text(&item, "an expression such as event.startsAt"));
+    at.map_or_else(|| Expiry::After(after.unwrap_or(DAY)), Expiry::At)
+}

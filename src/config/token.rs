@@ -1,0 +1,163 @@
+//! `line.token`: where the access token comes from. The file never holds it, and nothing here
+//! shows it, or what might be one that was put in the wrong place.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::environment::is_name;
+use super::fields::Item;
+use super::reader::{Reader, Refusal};
+
+pub(super) const EXPECTED: &str = "{file: PATH} or {env: NAME}";
+
+/// No token is longer; a file that is was named by mistake.
+const SIZE_LIMIT: u64 = 64 * 1024;
+
+/// The access token of the LINE API.
+#[derive(Clone, Debug, Default)]
+pub struct Token {
+    pub source: TokenSource,
+    /// As it was when the configuration was read; `None` only under
+    /// [`Strictness::Check`](super::Strictness::Check).
+    pub value: Option<SecretString>,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum TokenSource {
+    /// A file that holds the token and nothing else; its path is joined with the configuration's
+    /// folder. It may be rotated: read it again with [`read_token_file`].
+    File(PathBuf),
+    /// The name of an environment variable.
+    Env(String),
+    /// No source could be read; only beside a mistake.
+    #[default]
+    Unknown,
+}
+
+/// A token pasted in the place of its path or its variable must not reach a log.
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "File(…)",
+            Self::Env(_) => "Env(…)",
+            Self::Unknown => "Unknown",
+        })
+    }
+}
+
+/// Why there is no token. It never shows the path or the content.
+#[derive(Debug, thiserror::Error)]
+pub enum NoToken {
+    #[error("the token's file can't be read: {}", reason(.0))]
+    Unreadable(#[from] io::Error),
+    #[error("the token's file is larger than 64 KiB: is it the right one?")]
+    TooLarge,
+    #[error("the token is empty")]
+    Empty,
+    #[error("the token has a character that a header can't carry; only visible ASCII can be in it")]
+    BadCharacter,
+}
+
+/// Reads a token from its file, white space around it left out.
+pub fn read_token_file(path: &Path) -> Result<SecretString, NoToken> {
+    let mut content = Vec::new();
+    File::open(path)?.take(SIZE_LIMIT + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > SIZE_LIMIT {
+        return Err(NoToken::TooLarge);
+    }
+    let content =
+        SecretString::from(String::from_utf8(content).map_err(|_| NoToken::BadCharacter)?);
+    token(content.expose_secret())
+}
+
+fn token(text: &str) -> Result<SecretString, NoToken> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err(NoToken::Empty)
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Err(NoToken::BadCharacter)
+    } else {
+        Ok(text.into())
+    }
+}
+
+/// What the operating system says, in a few words and without the path.
+pub(super) fn reason(error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::NotFound, "no such file"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "it is a folder"),
+    ];
+    let words = known.iter().find(|(kind, _)| *kind == error.kind());
+    words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
+}
+
+pub(super) fn read(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
+    if !item.is_map() {
+        reader.error(
+            item,
+            format!("expected {EXPECTED}; the token itself never stands in this file"),
+        );
+        return Token::default();
+    }
+    let fields = reader.fields(item, &["file", "env"]);
+    match (fields.get("file"), fields.get("env")) {
+        (Some(file), None) => from_file(reader, &file),
+        (None, Some(env)) => from_env(reader, &env),
+        (Some(_), Some(_)) | (None, None) => {
+            reader.error(item, format!("expected exactly one of `file` and `env`: {EXPECTED}"));
+            Token::default()
+        }
+    }
+}
+
+fn from_file(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
+    let text = reader.read(item, "the path of the token's file", |given| {
+        let text = given.text().filter(|text| !text.trim().is_empty());
+        text.map(str::to_owned).ok_or(Refusal::OtherForm)
+    });
+    let Some(text) = text else {
+        return Token { source: TokenSource::File(item.written().into()), value: None };
+    };
+    let path = reader.folder.join(text.trim());
+    let value = match read_token_file(&path) {
+        Ok(value) => Some(value),
+        Err(why @ (NoToken::Unreadable(_) | NoToken::Empty)) => {
+            reader.absent(item, why.to_string());
+            None
+        }
+        Err(why @ (NoToken::TooLarge | NoToken::BadCharacter)) => {
+            reader.error(item, why.to_string());
+            None
+        }
+    };
+    Token { source: TokenSource::File(path), value }
+}
+
+fn from_env(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
+    let name = reader.text_where(item, "the name of an environment variable", is_name);
+    if !is_name(&name) {
+        return Token { source: TokenSource::Env(name), value: None };
+    }
+    let value =
+        match (reader.env)(&name).map(|text| token(SecretString::from(text).expose_secret())) {
+            None => {
+                reader.absent(item, "the environment variable that is named here is not set");
+                None
+            }
+            Some(Ok(value)) => Some(value),
+            Some(Err(why @ NoToken::Empty)) => {
+                reader.absent(item, why.to_string());
+                None
+            }
+            Some(Err(why)) => {
+                reader.error(item, why.to_string());
+                None
+            }
+        };
+    Token { source: TokenSource::Env(name), value }
+}

@@ -1,0 +1,155 @@
+//! The sections `channels` and `topics`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::message::Channel;
+use crate::domain::rules::{TopicRules, Unmatched};
+
+use super::fields::{Fields, Item};
+use super::kafka::{TOPIC_NAME, is_topic_name};
+use super::mistake::Severity;
+use super::reader::{Reader, Refusal};
+use super::rules;
+use super::token::reason;
+
+/// The channels by their names.
+pub type Channels = BTreeMap<Arc<str>, Channel>;
+
+/// A topic that events come from.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: Arc<str>,
+    /// The file of its JSON Schema, joined with the configuration's folder; empty beside a mistake.
+    pub schema: PathBuf,
+    pub rules: TopicRules,
+    /// Where in the file's list each of the rules stands: one with a mistake is left out.
+    pub positions: Vec<usize>,
+}
+
+const CHANNELS: &str = "a map of channel names to channel ids";
+const CHANNEL_ID: &str = "a channel's id";
+
+pub(super) fn read_channels(reader: &mut Reader<'_>, root: &Fields<'_>) -> Channels {
+    let mut channels = Channels::new();
+    let Some(section) = root.get("channels") else { return channels };
+    let mut ids: BTreeMap<String, &str> = BTreeMap::new();
+    for named in reader.entries(&section, CHANNELS) {
+        if !is_channel_name(named.name) {
+            let message = "a channel's name has letters, digits, `-` and `_` only";
+            reader.report(Severity::Error, named.name_place, &named.item.path, message);
+        }
+        let id_item = channel_id(reader, &named.item);
+        let id = id_item.map(|item| reader.text(&item, CHANNEL_ID));
+        let id = id.unwrap_or_default();
+        if !id.is_empty() {
+            if let Some(first) = ids.get(&id) {
+                reader.error(&named.item, format!("the channel `{first}` has this id already"));
+            } else {
+                ids.insert(id.clone(), named.name);
+            }
+        }
+        let name: Arc<str> = named.name.into();
+        channels.insert(name.clone(), Channel { name, id: id.into() });
+    }
+    channels
+}
+
+/// The id itself, or the one of a map.
+fn channel_id<'n>(reader: &mut Reader<'_>, item: &Item<'n>) -> Option<Item<'n>> {
+    if !item.is_map() {
+        return Some(item.clone());
+    }
+    let fields = reader.fields(item, &["id"]);
+    reader.require(&fields, "id", CHANNEL_ID)
+}
+
+fn is_channel_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=100).contains(&name.len()) && name.chars().all(allowed)
+}
+
+const TOPICS: &str = "a map of topic names, each with its schema and rules";
+const SCHEMA: &str = "the path of the topic's JSON Schema";
+const RULES: &str = "a list of at least one rule";
+
+pub(super) fn read_topics(
+    reader: &mut Reader<'_>,
+    root: &Fields<'_>,
+    channels: &Channels,
+) -> BTreeMap<Arc<str>, Topic> {
+    let mut topics = BTreeMap::new();
+    let Some(section) = reader.require(root, "topics", TOPICS) else { return topics };
+    let entries = reader.entries(&section, TOPICS);
+    if entries.is_empty() && section.is_empty_map() {
+        reader.error(&section, format!("expected {TOPICS}, found none"));
+    }
+    for named in entries {
+        if !is_topic_name(named.name) {
+            let message = format!("expected {TOPIC_NAME}");
+            reader.report(Severity::Error, named.name_place, &named.item.path, message);
+        }
+        let name: Arc<str> = named.name.into();
+        let topic = read_topic(reader, name.clone(), &named.item, channels);
+        topics.insert(name, topic);
+    }
+    topics
+}
+
+fn read_topic(
+    reader: &mut Reader<'_>,
+    name: Arc<str>,
+    item: &Item<'_>,
+    channels: &Channels,
+) -> Topic {
+    let fields = reader.fields(item, &["schema", "rules", "event_time", "unmatched"]);
+    let schema = reader.require(&fields, "schema", SCHEMA);
+    let rules = reader.require(&fields, "rules", RULES);
+    let event_time = fields.get("event_time");
+    let rules = rules
+        .map(|item| reader.list(&item.verbatim(), RULES))
+        .map(|items| rules::read(reader, &items, channels))
+        .unwrap_or_default();
+    let (positions, rules) = rules.into_iter().unzip();
+    let words = [("skip", Unmatched::Skip), ("dead_letter", Unmatched::DeadLetter)];
+    Topic {
+        name,
+        schema: schema.and_then(|item| schema_path(reader, &item)).unwrap_or_default(),
+        rules: TopicRules {
+            event_time: event_time.map(|item| {
+                reader.text(&item.verbatim(), "an expression such as event.occurredAt")
+            }),
+            unmatched: fields
+                .get("unmatched")
+                .and_then(|item| reader.choice(&item, &words))
+                .unwrap_or_default(),
+            rules,
+        },
+        positions,
+    }
+}
+
+/// The path as joined, once the file is known to be there. What it holds is checked elsewhere.
+fn schema_path(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PathBuf> {
+    let text = reader.read(item, SCHEMA, |given| {
+        let text = given.text().filter(|text| !text.trim().is_empty());
+        text.map(str::to_owned).ok_or(Refusal::OtherForm)
+    })?;
+    let path = reader.folder.join(text.trim());
+    // Looked at before it is opened: a pipe would be waited for.
+    let opened = std::fs::metadata(&path).and_then(|found| {
+        if found.is_file() {
+            File::open(&path).map(drop)
+        } else {
+            Err(io::Error::other("it is not a file"))
+        }
+    });
+    if let Err(error) = opened {
+        // As written: what the environment put in is not shown.
+        reader.error(item, format!("{}: {}", item.written().escape_debug(), reason(&error)));
+    }
+    Some(path)
+}

@@ -1,0 +1,243 @@
+//! YAML text → a tree of nodes that know where they stand. What a node means is asked elsewhere.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
+use serde_saphyr::{MessageFormatter as _, Spanned, UserMessageFormatter};
+
+use super::mistake::Place;
+
+/// A value of the file. `referenced` is where it is used, `defined` where an alias points.
+pub(super) type Node = Spanned<Kind>;
+
+/// A key of a map, and its value.
+pub(super) type Entry = (Spanned<String>, Node);
+
+/// It has no `Debug`, which would show secrets.
+pub(super) enum Kind {
+    Null,
+    Bool(bool),
+    Whole(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    /// In the file's order. A key that stands twice is here twice, so that every one is reported.
+    Map(Vec<Entry>),
+}
+
+/// Why a text is not YAML that can be read, and where.
+pub(super) struct NotYaml {
+    pub(super) message: String,
+    pub(super) place: Option<Place>,
+}
+
+/// Far more than a configuration needs, and little enough that no file can exhaust the process.
+const DEPTH_LIMIT: usize = 32;
+const NODE_LIMIT: usize = 100_000;
+const ALIAS_LIMIT: usize = 1_000;
+
+/// Reads one YAML document; an empty one is a null.
+pub(super) fn parse(source: &str) -> Result<Node, NotYaml> {
+    serde_saphyr::from_str_with_options(source, options()).map_err(|error| not_yaml(&error, source))
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: DEPTH_LIMIT,
+            max_nodes: NODE_LIMIT,
+            max_aliases: ALIAS_LIMIT,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: NODE_LIMIT },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+fn not_yaml(error: &serde_saphyr::Error, source: &str) -> NotYaml {
+    use serde_saphyr::Error as Yaml;
+    let mut cause = error;
+    while let Yaml::AliasError { error, .. } = cause {
+        cause = error;
+    }
+    let place = error.location().and_then(|at| Place::new(at.line(), at.column()));
+    let said = UserMessageFormatter.format_message(cause).replace(char::is_control, " ");
+    let message = if matches!(cause, Yaml::UnsupportedTag { .. }) {
+        // The parser's own words show the tag, which may be a password that begins with `!`.
+        "a text that begins with `!` must stand in quotes; YAML tags are not used here".to_owned()
+    } else if matches!(cause, Yaml::Unexpected { expected: "string scalar", .. }) {
+        "expected a key; a text that begins with `{` or `[` must stand in quotes".to_owned()
+    } else {
+        match place.and_then(|place| hint(&said, source, place)) {
+            Some(hint) => format!("this is not YAML: {said}; {hint}"),
+            None => format!("this is not YAML: {said}"),
+        }
+    };
+    NotYaml { message, place }
+}
+
+/// The way out of the traps that operators fall into most.
+fn hint(said: &str, source: &str, place: Place) -> Option<&'static str> {
+    let line = usize::try_from(place.line).ok()?.checked_sub(1)?;
+    let line = source.lines().nth(line)?;
+    if said.contains("tab") && line.contains('\t') {
+        Some("indent with spaces")
+    } else if said.contains("mapping values") {
+        Some("a text with `: ` in it must stand in quotes")
+    } else if said.contains("flow mapping") && line.contains("${") {
+        Some("between `{` and `}`, a `${NAME}` must stand in quotes")
+    } else {
+        None
+    }
+}
+
+/// Where a value or a key stands in the file.
+pub(super) fn place<T>(node: &Spanned<T>) -> Place {
+    Place::new(node.referenced.line(), node.referenced.column()).unwrap_or(Place::START)
+}
+
+/// A number or a boolean as the file spells it: `010` and `1.50` are not what their values print.
+pub(super) fn spelling<'s>(node: &Node, source: &'s str) -> Option<&'s str> {
+    let span = node.defined.span();
+    let start = usize::try_from(span.byte_offset()?).ok()?;
+    let length = usize::try_from(span.byte_len()?).ok()?;
+    source.get(start..start.checked_add(length)?).map(str::trim).filter(|text| !text.is_empty())
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Kind, E> {
+        Ok(Kind::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Kind, E> {
+        Ok(Kind::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Kind, E> {
+        Ok(Kind::Whole(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Kind, E> {
+        Ok(Kind::Whole(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
+        Ok(Kind::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Kind, E> {
+        Ok(Kind::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Kind, E> {
+        Ok(Kind::Text(value))
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<Kind, E> {
+        Err(E::custom("binary values are not used here"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Kind, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Kind::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key()? {
+            entries.push((key, map.next_value()?));
+            if entries.len() > NODE_LIMIT {
+                return Err(A::Error::custom("the map has too many keys"));
+            }
+        }
+        Ok(Kind::Map(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::leading_zero("a: 010", "010")]
+    #[case::trailing_zero("a: 1.50", "1.50")]
+    #[case::beyond_64_bits("a: 99999999999999999999", "99999999999999999999")]
+    #[case::through_an_alias("x: &x 007\na: *x", "007")]
+    #[case::boolean("a: true", "true")]
+    fn a_scalar_keeps_its_spelling(#[case] source: &str, #[case] expected: &str) {
+        let Kind::Map(entries) = parse(source).ok().unwrap().value else { panic!("a map") };
+        assert_eq!(spelling(&entries.last().unwrap().1, source), Some(expected));
+    }
+
+    #[rstest]
+    #[case::tab("a:\n\t- b\n", 2, "indent with spaces")]
+    #[case::colon_in_text("a: b: c\n", 1, "must stand in quotes")]
+    #[case::template_without_quotes("a: {{ event.x }}\n", 1, "must stand in quotes")]
+    #[case::variable_in_flow("a: {x: ${N}}\n", 1, "a `${NAME}` must stand in quotes")]
+    #[case::unclosed_quote("a: 'x\nb: 1\n", 1, "unclosed quote")]
+    #[case::two_documents("a: 1\n---\nb: 2\n", 3, "multiple")]
+    #[case::unknown_anchor("a: *x\n", 1, "unknown")]
+    #[case::recursive_anchor("a: &a {b: *a}\n", 1, "Recursive")]
+    #[case::list_as_key("? [a, b]\n: c\n", 1, "expected a key")]
+    #[case::null_key("~: x\n", 1, "null")]
+    #[case::control_character("a: 1\nb: \u{0}\n", 2, "unexpected character")]
+    fn what_is_not_yaml_is_told_with_its_line(
+        #[case] source: &str,
+        #[case] line: u64,
+        #[case] message: &str,
+    ) {
+        let refused = parse(source).err().unwrap();
+        assert_eq!(refused.place.map(|place| place.line), Some(line), "{}", refused.message);
+        assert!(refused.message.contains(message), "{}", refused.message);
+    }
+
+    #[rstest]
+    #[case::lists("[".repeat(10_000))]
+    #[case::maps("{a: ".repeat(10_000))]
+    #[case::block_lists("- ".repeat(10_000))]
+    fn deep_nesting_is_refused(#[case] source: String) {
+        assert!(parse(&source).is_err());
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut source = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..8 {
+            let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+            source = format!("{source}a{level}: &a{level} [{aliases}]\n");
+        }
+        assert!(parse(&source).err().unwrap().message.contains("too large or too complex"));
+    }
+
+    #[test]
+    fn a_tag_is_refused_without_showing_it() {
+        assert!(!parse("token: !hunter2\n").err().unwrap().message.contains("hunter2"));
+    }
+}
