@@ -33,3 +33,4 @@
 pub mod domain;
 pub mod line;
 pub mod sandbox;
+pub mod schema;
