@@ -103,10 +103,7 @@ fn undecodable(detail: String) -> Rejection {
 /// The value without Confluent's wire format: a zero byte and a schema's id of four bytes
 /// (Confluent Schema Registry, *Wire format*). No JSON begins with a zero byte.
 fn without_wire_format(value: &[u8]) -> &[u8] {
-    match value {
-        [0, _, _, _, _, text @ ..] => text,
-        text => text,
-    }
+    if let [0, _, _, _, _, text @ ..] = value { text } else { value }
 }
 
 /// What can still fail here was not seen by the checks before, so the message is the library's.
@@ -138,5 +135,7 @@ impl jsonschema::Retrieve for Offline {
     }
 }
 
+#[cfg(test)]
+mod shipped;
 #[cfg(test)]
 mod tests;

@@ -163,7 +163,7 @@ fn the_wire_format_is_passed_over() {
 }
 
 #[rstest]
-#[case::required(r#"{}"#, r#"the event: "a" is missing (t.json#/required)"#)]
+#[case::required("{}", r#"the event: "a" is missing (t.json#/required)"#)]
 #[case::type_(r#"{"a":true}"#, "/a: is not of type string (t.json#/properties/a/type)")]
 #[case::format(r#"{"a":"hush"}"#, "/a: is not a date-time (t.json#/properties/a/format)")]
 #[case::enumeration(

@@ -72,7 +72,7 @@ fn rule(error: &ValidationError<'_>) -> String {
 
 /// `file#pointer`, where the file is told apart only if the rule is not in the topic's own.
 fn schema_place(error: &ValidationError<'_>, names: &[String]) -> String {
-    let location = error.absolute_keyword_location().map(|uri| uri.as_str());
+    let location = error.absolute_keyword_location().map(jsonschema::Uri::as_str);
     let (address, pointer) = location
         .and_then(|location| location.split_once('#'))
         .unwrap_or(("", error.schema_path().as_str()));
