@@ -39,3 +39,4 @@ pub mod kafka;
 pub mod line;
 pub mod metrics;
 pub mod sandbox;
+pub mod schema;

@@ -1,9 +1,32 @@
 //! Event → messages, or a skip, or a rejection: the rules of one topic.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::message::{Channel, OnAmbiguous};
+use minijinja::Value;
+use minijinja::value::ValueKind;
+
+use super::clock::Timestamp;
+use super::dead_letter::{Reason, Rejection};
+use super::message::{
+    Channel, Decision, Message, OnAmbiguous, Recipient, SkipReason, Text, Verdict,
+};
+use super::record::Record;
+
+mod compile;
+mod environment;
+mod fault;
+mod fingerprint;
+mod language;
+mod names;
+mod numbers;
+mod scope;
+mod time;
+
+use language::{Expression, Template};
 
 /// The rules of one topic, as the configuration has them: expressions and templates are text still.
 #[derive(Clone, Debug)]
@@ -61,3 +84,216 @@ pub enum Expiry {
     /// An expression that gives a time, as `event_time` does.
     At(String),
 }
+
+/// A mistake in a topic's rules, found before any event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleMistake {
+    /// The index of the rule; none where it is the topic's own.
+    pub rule: Option<usize>,
+    /// The configuration's key: `when`, `message`, `event_time` and so on.
+    pub key: &'static str,
+    pub message: String,
+}
+
+/// The rules of one topic, compiled.
+pub struct Rules {
+    event_time: Option<Expression>,
+    unmatched: Unmatched,
+    in_order: Vec<Rule>,
+    channels: BTreeMap<Arc<str>, Channel>,
+    /// Whether anything uses `record`, which is only then made ready.
+    uses_record: bool,
+    fingerprint: u64,
+}
+
+struct Rule {
+    name: Arc<str>,
+    when: Option<Expression>,
+    channel: ChannelRule,
+    to: RecipientRule,
+    message: Template,
+    expires: ExpiryRule,
+    on_ambiguous: OnAmbiguous,
+    goes_on: bool,
+}
+
+enum ChannelRule {
+    Fixed(Channel),
+    From(Expression),
+}
+
+enum RecipientRule {
+    Contact(Expression),
+    LineUser(Expression),
+}
+
+enum ExpiryRule {
+    After(Duration),
+    At(Expression),
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.in_order.iter().map(|rule| &*rule.name).collect();
+        f.debug_struct("Rules").field("rules", &names).finish_non_exhaustive()
+    }
+}
+
+impl Rules {
+    /// Compiles a topic's rules. `channels` are those of the configuration, by name, which a
+    /// computed channel is looked up in. Every mistake comes at once.
+    pub fn compile(
+        topic: &TopicRules,
+        channels: &BTreeMap<Arc<str>, Channel>,
+    ) -> Result<Self, Vec<RuleMistake>> {
+        compile::compile(topic, channels)
+    }
+
+    /// A number that stands for these rules: the same in every run and version of the program, and
+    /// another one as soon as anything in them changes.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// What becomes of an event. It depends on the event and the record alone.
+    pub fn decide(&self, event: &serde_json::Value, record: &Record) -> Decision {
+        let scope = scope::of(event, self.uses_record.then_some(record));
+        let event_time = match &self.event_time {
+            None => record.timestamp,
+            Some(expression) => match point_in_time(expression, &scope) {
+                Ok(event_time) => event_time,
+                Err(words) => {
+                    let rejection = rejected(Reason::RuleError, "event_time", &words, None);
+                    let verdict = Verdict::Reject(rejection);
+                    return Decision { event_time: record.timestamp, verdict };
+                }
+            },
+        };
+        Decision { event_time, verdict: self.verdict(&scope, event_time) }
+    }
+
+    fn verdict(&self, scope: &Value, event_time: Timestamp) -> Verdict {
+        let mut parts = Vec::new();
+        for rule in &self.in_order {
+            match rule.matches(scope) {
+                Ok(false) => continue,
+                Ok(true) => parts.push(rule.message(scope, event_time, &self.channels)),
+                // Whether this rule would have ended the search is unknown, so it ends here.
+                Err(rejection) if parts.is_empty() => return Verdict::Reject(rejection),
+                Err(rejection) => {
+                    parts.push(Err(rejection));
+                    break;
+                }
+            }
+            if !rule.goes_on {
+                break;
+            }
+        }
+        if !parts.is_empty() {
+            return Verdict::Deliver(parts);
+        }
+        match self.unmatched {
+            Unmatched::Skip => Verdict::Skip(SkipReason::Unmatched),
+            Unmatched::DeadLetter => Verdict::Reject(Rejection {
+                reason: Reason::NoRule,
+                detail: "no rule of the topic matches".to_owned(),
+                rule: None,
+            }),
+        }
+    }
+}
+
+impl Rule {
+    fn matches(&self, scope: &Value) -> Result<bool, Rejection> {
+        let Some(when) = &self.when else { return Ok(true) };
+        when.value(scope)
+            .and_then(|value| boolean(&value))
+            .map_err(|words| self.failed("when", &words))
+    }
+
+    fn message(
+        &self,
+        scope: &Value,
+        event_time: Timestamp,
+        channels: &BTreeMap<Arc<str>, Channel>,
+    ) -> Result<Message, Rejection> {
+        let channel = self.channel(scope, channels)?;
+        let recipient = self.recipient(scope)?;
+        let text = self.message.text(scope).map_err(|words| self.failed("message", &words))?;
+        let text = Text::new(&text).map_err(|error| self.invalid("message", &error.to_string()))?;
+        let deadline = match &self.expires {
+            ExpiryRule::After(duration) => event_time.plus(*duration),
+            ExpiryRule::At(expression) => point_in_time(expression, scope)
+                .map_err(|words| self.failed("expires_at", &words))?,
+        };
+        Ok(Message {
+            rule: Arc::clone(&self.name),
+            channel,
+            recipient,
+            text,
+            deadline,
+            on_ambiguous: self.on_ambiguous,
+        })
+    }
+
+    fn channel(
+        &self,
+        scope: &Value,
+        channels: &BTreeMap<Arc<str>, Channel>,
+    ) -> Result<Channel, Rejection> {
+        let expression = match &self.channel {
+            ChannelRule::Fixed(channel) => return Ok(channel.clone()),
+            ChannelRule::From(expression) => expression,
+        };
+        let name = expression.value(scope).map_err(|words| self.failed("channel", &words))?;
+        let channel = name.as_str().and_then(|name| channels.get(name));
+        channel.cloned().ok_or_else(|| self.invalid("channel", UNKNOWN_CHANNEL))
+    }
+
+    fn recipient(&self, scope: &Value) -> Result<Recipient, Rejection> {
+        let (RecipientRule::Contact(expression) | RecipientRule::LineUser(expression)) = &self.to;
+        let id = expression.value(scope).map_err(|words| self.failed("to", &words))?;
+        let id = match id.as_str() {
+            Some(id) => Cow::Borrowed(id),
+            // A platform may number its contacts.
+            None if id.is_integer() => Cow::Owned(id.to_string()),
+            None => return Err(self.invalid("to", "the expression does not give a string")),
+        };
+        let made = match &self.to {
+            RecipientRule::Contact(_) => Recipient::contact(&id),
+            RecipientRule::LineUser(_) => Recipient::line_user(&id),
+        };
+        made.map_err(|error| self.invalid("to", &error.to_string()))
+    }
+
+    fn failed(&self, key: &str, words: &str) -> Rejection {
+        rejected(Reason::RuleError, key, words, Some(&self.name))
+    }
+
+    fn invalid(&self, key: &str, words: &str) -> Rejection {
+        rejected(Reason::InvalidMessage, key, words, Some(&self.name))
+    }
+}
+
+const UNKNOWN_CHANNEL: &str = "the expression gives the name of no channel of the configuration";
+
+fn boolean(value: &Value) -> Result<bool, String> {
+    if value.kind() == ValueKind::Bool {
+        return Ok(value.is_true());
+    }
+    let kind = if value.is_none() { "null".to_owned() } else { format!("a {}", value.kind()) };
+    Err(format!("a condition gives true or false, and this one gives {kind}"))
+}
+
+fn point_in_time(expression: &Expression, scope: &Value) -> Result<Timestamp, String> {
+    let value = expression.value(scope)?;
+    time::timestamp(&value).ok_or_else(|| time::NOT_A_TIME.to_owned())
+}
+
+fn rejected(reason: Reason, key: &str, words: &str, rule: Option<&Arc<str>>) -> Rejection {
+    let detail = fault::bounded(&format!("{key}: {words}"), fault::DETAIL_LIMIT).into_owned();
+    Rejection { reason, detail, rule: rule.cloned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The rules' texts → rules that can be asked, or every mistake in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use minijinja::Value;
+
+use super::language::{Expression, Template};
+use super::{
+    ChannelRule, ChannelSource, Expiry, ExpiryRule, RecipientRule, RecipientSource, Rule,
+    RuleMistake, RuleSource, Rules, TopicRules, fingerprint, time,
+};
+use crate::domain::message::{Channel, Recipient, Text};
+
+struct Compiler<'c> {
+    channels: &'c BTreeMap<Arc<str>, Channel>,
+    mistakes: Vec<RuleMistake>,
+    /// The rule that is being compiled.
+    rule: Option<usize>,
+    uses_record: bool,
+}
+
+pub(super) fn compile(
+    topic: &TopicRules,
+    channels: &BTreeMap<Arc<str>, Channel>,
+) -> Result<Rules, Vec<RuleMistake>> {
+    let mut compiler = Compiler { channels, mistakes: Vec::new(), rule: None, uses_record: false };
+    let event_time = topic.event_time.as_deref().and_then(|source| {
+        let expression = compiler.expression("event_time", source)?;
+        compiler.constant_time("event_time", &expression);
+        Some(expression)
+    });
+    if topic.rules.is_empty() {
+        compiler.add("rules", "a topic needs a rule".to_owned());
+    }
+    let mut names = BTreeSet::new();
+    let mut covered_by = None;
+    let mut in_order = Vec::new();
+    for (index, source) in topic.rules.iter().enumerate() {
+        compiler.rule = Some(index);
+        if source.name.trim().is_empty() {
+            compiler.add("name", "a rule needs a name".to_owned());
+        } else if !names.insert(&source.name) {
+            compiler.add("name", format!("another rule is called `{}` already", source.name));
+        }
+        if let Some(always) = covered_by {
+            let message = format!(
+                "never asked: `{always}` before it always matches, and does not say `continue: true`"
+            );
+            compiler.add("when", message);
+        } else if source.when.is_none() && !source.goes_on {
+            covered_by = Some(&source.name);
+        }
+        in_order.extend(compiler.rule(source));
+    }
+    if !compiler.mistakes.is_empty() {
+        return Err(compiler.mistakes);
+    }
+    Ok(Rules {
+        event_time,
+        unmatched: topic.unmatched,
+        in_order,
+        channels: channels.clone(),
+        uses_record: compiler.uses_record,
+        fingerprint: fingerprint::of(topic, channels),
+    })
+}
+
+impl Compiler<'_> {
+    fn add(&mut self, key: &'static str, message: String) {
+        self.mistakes.push(RuleMistake { rule: self.rule, key, message });
+    }
+
+    fn add_all(&mut self, key: &'static str, messages: impl IntoIterator<Item = String>) {
+        for message in messages {
+            self.add(key, message);
+        }
+    }
+
+    fn rule(&mut self, source: &RuleSource) -> Option<Rule> {
+        // Each part is compiled before any is given up, so that every mistake is told.
+        let when = match source.when.as_deref() {
+            Some(text) => self.condition(text).map(Some),
+            None => Some(None),
+        };
+        let channel = self.channel(&source.channel);
+        let to = self.recipient(&source.to);
+        let message = self.message(&source.message);
+        let expires = self.expiry(&source.expires);
+        Some(Rule {
+            name: Arc::clone(&source.name),
+            when: when?,
+            channel: channel?,
+            to: to?,
+            message: message?,
+            expires: expires?,
+            on_ambiguous: source.on_ambiguous,
+            goes_on: source.goes_on,
+        })
+    }
+
+    fn expression(&mut self, key: &'static str, source: &str) -> Option<Expression> {
+        match Expression::compile(source) {
+            Ok(expression) => {
+                self.uses_record |= expression.uses_record();
+                Some(expression)
+            }
+            Err(messages) => {
+                self.add_all(key, messages);
+                None
+            }
+        }
+    }
+
+    /// Looks at an expression that is the same for every event: its mistake would spend them all.
+    fn check_constant(
+        &mut self,
+        key: &'static str,
+        expression: &Expression,
+        objection: impl Fn(&Value) -> Option<String>,
+    ) {
+        let message = match expression.constant() {
+            Some(Ok(value)) => objection(&value),
+            Some(Err(message)) => Some(message),
+            None => None,
+        };
+        if let Some(message) = message {
+            self.add(key, message);
+        }
+    }
+
+    fn condition(&mut self, source: &str) -> Option<Expression> {
+        let expression = self.expression("when", source)?;
+        self.check_constant("when", &expression, |value| super::boolean(value).err());
+        Some(expression)
+    }
+
+    fn channel(&mut self, source: &ChannelSource) -> Option<ChannelRule> {
+        match source {
+            ChannelSource::Fixed(channel) => Some(ChannelRule::Fixed(channel.clone())),
+            ChannelSource::From(source) => {
+                let expression = self.expression("channel", source)?;
+                let channels = self.channels;
+                self.check_constant("channel", &expression, |value| {
+                    let known = value.as_str().is_some_and(|name| channels.contains_key(name));
+                    (!known).then(|| super::UNKNOWN_CHANNEL.to_owned())
+                });
+                Some(ChannelRule::From(expression))
+            }
+        }
+    }
+
+    fn recipient(&mut self, source: &RecipientSource) -> Option<RecipientRule> {
+        match source {
+            RecipientSource::Contact(source) => {
+                let expression = self.expression("to", source)?;
+                self.check_constant("to", &expression, |value| {
+                    let id = value.to_string();
+                    Recipient::contact(&id).err().map(|error| error.to_string())
+                });
+                Some(RecipientRule::Contact(expression))
+            }
+            RecipientSource::LineUser(source) => {
+                let expression = self.expression("to", source)?;
+                self.check_constant("to", &expression, |value| {
+                    let id = value.as_str().unwrap_or_default();
+                    Recipient::line_user(id).err().map(|error| error.to_string())
+                });
+                Some(RecipientRule::LineUser(expression))
+            }
+        }
+    }
+
+    fn message(&mut self, source: &str) -> Option<Template> {
+        match Template::compile(source) {
+            Ok(template) => {
+                self.uses_record |= template.uses_record();
+                let objection = match template.constant() {
+                    Some(Ok(text)) => Text::new(&text).err().map(|error| error.to_string()),
+                    Some(Err(message)) => Some(message),
+                    None => None,
+                };
+                self.add_all("message", objection);
+                Some(template)
+            }
+            Err(messages) => {
+                self.add_all("message", messages);
+                None
+            }
+        }
+    }
+
+    fn expiry(&mut self, source: &Expiry) -> Option<ExpiryRule> {
+        match source {
+            Expiry::After(duration) if duration.is_zero() => {
+                self.add("expires_after", "a message needs some time".to_owned());
+                None
+            }
+            Expiry::After(duration) => Some(ExpiryRule::After(*duration)),
+            Expiry::At(source) => {
+                let expression = self.expression("expires_at", source)?;
+                self.constant_time("expires_at", &expression);
+                Some(ExpiryRule::At(expression))
+            }
+        }
+    }
+
+    fn constant_time(&mut self, key: &'static str, expression: &Expression) {
+        self.check_constant(key, expression, |value| {
+            time::timestamp(value).is_none().then(|| time::NOT_A_TIME.to_owned())
+        });
+    }
+}

@@ -1,0 +1,109 @@
+//! The language of the rules: minijinja's, made strict, bounded and plain.
+//!
+//! - An undefined name is an error, and so is a null, a boolean, a list or an object in a text.
+//! - Texts are plain: nothing is escaped for HTML, and the filters for it are gone.
+//! - Fuel bounds what an evaluation may do and write, whatever the event holds.
+//! - There is no loader, `include`, `import` or macro: the crate is built without them.
+
+use std::sync::LazyLock;
+
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, context};
+
+use super::fault::fault;
+use super::{numbers, time};
+
+/// What one evaluation may spend: a unit an instruction, and a unit for 64 bytes written or read by
+/// a filter. It bounds a text at about 2 MB, far above what LINE takes, and below what hurts.
+const FUEL: u64 = 30_000;
+
+/// The one environment, without templates. Expressions are compiled in it, templates in copies,
+/// which share its filters.
+pub(super) static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut language = Environment::new();
+    language.set_undefined_behavior(UndefinedBehavior::Strict);
+    language.set_auto_escape_callback(|_| AutoEscape::None);
+    language.set_formatter(write_value);
+    language.set_fuel(Some(FUEL));
+    for name in ["safe", "escape", "e", "pprint"] {
+        language.remove_filter(name);
+    }
+    for name in ["safe", "escaped"] {
+        language.remove_test(name);
+    }
+    language.remove_global("debug");
+    language.add_filter("money", numbers::money);
+    language.add_filter("number", numbers::number);
+    language.add_filter("plural", numbers::plural);
+    language.add_filter("date", time::date);
+    language.add_filter("time", time::time);
+    language.add_filter("datetime", time::datetime);
+    language
+});
+
+/// The names that are not the event's or the record's.
+pub(super) fn is_global(name: &str) -> bool {
+    LANGUAGE.globals().any(|(global, _)| global == name)
+}
+
+pub(super) fn has_filter(name: &str) -> bool {
+    holds("name is filter", name)
+}
+
+pub(super) fn has_test(name: &str) -> bool {
+    holds("name is test", name)
+}
+
+fn holds(question: &'static str, name: &str) -> bool {
+    LANGUAGE
+        .compile_expression(question)
+        .and_then(|question| question.eval(context! { name }))
+        .is_ok_and(|answer| answer.is_true())
+}
+
+/// What is wrong with the arguments of a filter, as far as they are written out as strings; the
+/// others are `None`.
+pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<String> {
+    let (least, usage) = match filter {
+        "money" => (1, "money(currency)"),
+        "date" | "time" | "datetime" => (1, "the name of a time zone"),
+        "plural" => (2, "plural(one, other)"),
+        _ => return None,
+    };
+    if arguments.len() < least {
+        return Some(format!("the filter `{filter}` lacks an argument: {usage}"));
+    }
+    let first = arguments.first().copied().flatten()?;
+    if filter == "money" && !numbers::is_currency(first) {
+        return Some(format!("`{first}` is not a currency of ISO 4217, such as `THB`"));
+    }
+    if filter == "money" || filter == "plural" {
+        return None;
+    }
+    if !time::is_zone(first) {
+        return Some(format!("`{first}` is not a time zone, such as `Asia/Bangkok`"));
+    }
+    let format = arguments.get(1).copied().flatten()?;
+    (!time::is_format(format)).then(|| format!("`{format}` is not a format of strftime"))
+}
+
+fn write_value(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
+    let shown = match value.kind() {
+        ValueKind::None => "null",
+        // The engine would write Python's `True`, which no customer wants to read.
+        ValueKind::Bool => "true or false",
+        ValueKind::Bytes => "bytes",
+        ValueKind::Seq | ValueKind::Iterable => "a list",
+        ValueKind::Map => "an object",
+        // An undefined one comes this far only from an `if` without `else`, where it means nothing.
+        ValueKind::Undefined | ValueKind::Number | ValueKind::String | ValueKind::Invalid => {
+            return minijinja::escape_formatter(out, state, value);
+        }
+        ValueKind::Plain | _ => "an object of the language",
+    };
+    Err(fault(format!("{shown} can't stand in a text; use the filter `default`, or an `if`")))
+}

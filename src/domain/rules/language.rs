@@ -1,0 +1,159 @@
+//! Expressions and templates: compiled, evaluated, and their errors put into words.
+
+use std::sync::Arc;
+
+use minijinja::{Environment, Error, Value};
+
+use super::environment::{self, LANGUAGE};
+use super::fault::{self, describe};
+use super::names::{self, Kind, Use};
+use super::scope::RECORD_FIELDS;
+
+/// The longest expression or template, in bytes.
+const SOURCE_LIMIT: usize = 32 << 10;
+
+/// An expression, such as `event.status == "shipped"`.
+pub(super) struct Expression {
+    source: Arc<str>,
+    compiled: minijinja::Expression<'static, 'static>,
+    names: Vec<String>,
+}
+
+/// A template, such as `Your order #{{ event.orderId }} has been shipped.`
+pub(super) struct Template {
+    source: Arc<str>,
+    /// Holds this one template, under the name of its key.
+    compiled: Environment<'static>,
+    names: Vec<String>,
+}
+
+/// The name of the one template in its environment.
+const TEMPLATE: &str = "message";
+
+impl Expression {
+    /// Compiles, or tells every mistake that can be seen without an event.
+    pub(super) fn compile(source: &str) -> Result<Self, Vec<String>> {
+        check_length(source)?;
+        let compiled = LANGUAGE
+            .compile_expression_owned(source.to_owned())
+            .map_err(|error| vec![in_expression(source, &error)])?;
+        let names = sorted(compiled.undeclared_variables(true));
+        check(&names, &names::in_expression(source))?;
+        Ok(Self { source: source.into(), compiled, names })
+    }
+
+    /// The value, which is defined. The error is in words that hold nothing of the event.
+    pub(super) fn value(&self, scope: &Value) -> Result<Value, String> {
+        match self.compiled.eval(scope.clone()) {
+            Ok(value) if value.is_undefined() => {
+                Err(fault::undefined(&self.source, &self.names, scope))
+            }
+            Ok(value) => Ok(value),
+            Err(error) => Err(describe(&error, &self.source, &self.names, scope)),
+        }
+    }
+
+    /// The value of an expression that uses neither the event nor the record.
+    pub(super) fn constant(&self) -> Option<Result<Value, String>> {
+        self.names.is_empty().then(|| self.value(&Value::UNDEFINED))
+    }
+
+    pub(super) fn uses_record(&self) -> bool {
+        uses_record(&self.names)
+    }
+}
+
+impl Template {
+    /// Compiles, or tells every mistake that can be seen without an event.
+    pub(super) fn compile(source: &str) -> Result<Self, Vec<String>> {
+        check_length(source)?;
+        let mut compiled = LANGUAGE.clone();
+        compiled
+            .add_template_owned(TEMPLATE, source.to_owned())
+            .map_err(|error| vec![in_template(&error)])?;
+        let template = compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string()])?;
+        let names = sorted(template.undeclared_variables(true));
+        check(&names, &names::in_template(source))?;
+        Ok(Self { source: source.into(), compiled, names })
+    }
+
+    /// The text. The error is in words that hold nothing of the event.
+    pub(super) fn text(&self, scope: &Value) -> Result<String, String> {
+        self.compiled
+            .get_template(TEMPLATE)
+            .and_then(|template| template.render(scope.clone()))
+            .map_err(|error| describe(&error, &self.source, &self.names, scope))
+    }
+
+    /// The text of a template that uses neither the event nor the record.
+    pub(super) fn constant(&self) -> Option<Result<String, String>> {
+        self.names.is_empty().then(|| self.text(&Value::UNDEFINED))
+    }
+
+    pub(super) fn uses_record(&self) -> bool {
+        uses_record(&self.names)
+    }
+}
+
+fn check_length(source: &str) -> Result<(), Vec<String>> {
+    if source.len() > SOURCE_LIMIT {
+        return Err(vec![format!("longer than {SOURCE_LIMIT} bytes")]);
+    }
+    Ok(())
+}
+
+/// The engine's words for an expression that does not compile: no event is in sight yet.
+fn in_expression(source: &str, error: &Error) -> String {
+    let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    let hint =
+        if source.contains("{{") { "; an expression stands without `{{` and `}}`" } else { "" };
+    format!("{words} in `{}`{hint}", fault::bounded(source.trim(), 200))
+}
+
+fn in_template(error: &Error) -> String {
+    let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+    error.line().map_or_else(|| words.clone(), |line| format!("{words} (line {line} of the text)"))
+}
+
+/// Names and filters that do not exist, whatever the event holds.
+fn check(names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<String>> {
+    let mut mistakes: Vec<String> = names.iter().filter_map(|name| unknown_name(name)).collect();
+    for found in uses {
+        let name = found.name;
+        match found.kind {
+            Kind::Filter if !environment::has_filter(name) => {
+                mistakes.push(format!("there is no filter `{name}`"));
+            }
+            Kind::Test if !environment::has_test(name) => {
+                mistakes.push(format!("there is no test `{name}`"));
+            }
+            Kind::Filter => mistakes.extend(environment::objection(name, &found.arguments)),
+            Kind::Test => {}
+        }
+    }
+    mistakes.sort();
+    mistakes.dedup();
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+}
+
+fn unknown_name(name: &str) -> Option<String> {
+    let mut segments = name.split('.');
+    let root = segments.next().unwrap_or_default();
+    if root == "record" {
+        let field = segments.next()?;
+        return (!RECORD_FIELDS.contains(&field))
+            .then(|| format!("`record` has no `{field}`; it has {}", RECORD_FIELDS.join(", ")));
+    }
+    (root != "event" && !environment::is_global(root))
+        .then(|| format!("there is no `{root}`, only `event` and `record`"))
+}
+
+fn uses_record(names: &[String]) -> bool {
+    names.iter().any(|name| name.split('.').next() == Some("record"))
+}
+
+fn sorted(names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.sort();
+    names
+}

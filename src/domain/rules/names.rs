@@ -1,0 +1,224 @@
+//! Which filters and tests an expression or a template uses.
+//!
+//! The engine finds an unknown filter only when it comes to it, which for a rare branch may be
+//! weeks after the rollout. It does not hand out its syntax tree either, so its tokens are read here
+//! once more: text that it has compiled is known to be well-formed.
+
+/// A filter or a test by its name, with the arguments that are plain strings.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Use<'s> {
+    pub(super) kind: Kind,
+    pub(super) name: &'s str,
+    pub(super) arguments: Vec<Option<&'s str>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Filter,
+    Test,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'s> {
+    Name(&'s str),
+    /// Without its quotes; none where it holds an escape.
+    Text(Option<&'s str>),
+    Mark(char),
+}
+
+/// The uses in an expression.
+pub(super) fn in_expression(source: &str) -> Vec<Use<'_>> {
+    uses(&tokens(source, None).0)
+}
+
+/// The uses in a template.
+pub(super) fn in_template(source: &str) -> Vec<Use<'_>> {
+    let mut found = Vec::new();
+    let mut rest = source;
+    while let Some((opening, code)) = next_code(rest) {
+        if opening == "{#" {
+            rest = code.split_once("#}").map_or("", |(_, after)| after);
+            continue;
+        }
+        let is_block = opening == "{%";
+        let (code, after) = tokens(code, Some(if is_block { "%}" } else { "}}" }));
+        rest = after;
+        found.extend(uses(&code));
+        if is_block {
+            found.extend(filter_block(&code));
+            let statement = code.iter().find(|token| matches!(token, Token::Name(_)));
+            if statement == Some(&Token::Name("raw")) {
+                rest = after.split_once("endraw").map_or("", |(_, after)| after);
+            }
+        }
+    }
+    found
+}
+
+/// The next opening and what follows it.
+fn next_code(text: &str) -> Option<(&str, &str)> {
+    let at = ["{{", "{%", "{#"].iter().filter_map(|opening| text.find(opening)).min()?;
+    text.get(at..)?.split_at_checked(2)
+}
+
+/// `{% filter name %}`.
+fn filter_block<'s>(block: &[Token<'s>]) -> Option<Use<'s>> {
+    let at = block.iter().position(|token| matches!(token, Token::Name(_)))?;
+    let [Token::Name("filter"), Token::Name(name), rest @ ..] = block.get(at..)? else {
+        return None;
+    };
+    Some(Use { kind: Kind::Filter, name, arguments: arguments(rest) })
+}
+
+fn uses<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
+    let mut found = Vec::new();
+    let mut before = None;
+    let mut rest = tokens;
+    while let Some((token, tail)) = rest.split_first() {
+        match (token, tail) {
+            (Token::Mark('|'), [Token::Name(name), tail @ ..]) => {
+                found.push(Use { kind: Kind::Filter, name, arguments: arguments(tail) });
+            }
+            (
+                Token::Name("is"),
+                [Token::Name("not"), Token::Name(name), ..] | [Token::Name(name), ..],
+            ) if before != Some(Token::Mark('.')) => {
+                found.push(Use { kind: Kind::Test, name, arguments: Vec::new() });
+            }
+            _ => {}
+        }
+        before = Some(*token);
+        rest = tail;
+    }
+    found
+}
+
+/// The arguments of a call whose parenthesis, if any, comes next.
+fn arguments<'s>(tokens: &[Token<'s>]) -> Vec<Option<&'s str>> {
+    let Some((Token::Mark('('), mut rest)) = tokens.split_first() else { return Vec::new() };
+    let mut arguments = Vec::new();
+    let mut argument: &[Token<'s>] = rest;
+    let mut length = 0;
+    let mut depth = 0_usize;
+    while let Some((token, tail)) = rest.split_first() {
+        let closes = depth == 0 && *token == Token::Mark(')');
+        if closes || (depth == 0 && *token == Token::Mark(',')) {
+            match argument.get(..length) {
+                Some([]) | None => {}
+                Some([Token::Text(text)]) => arguments.push(*text),
+                Some(_) => arguments.push(None),
+            }
+            if closes {
+                break;
+            }
+            argument = tail;
+            length = 0;
+        } else {
+            length += 1;
+        }
+        match token {
+            Token::Mark('(' | '[' | '{') => depth += 1,
+            Token::Mark(')' | ']' | '}') => depth = depth.saturating_sub(1),
+            Token::Mark(_) | Token::Name(_) | Token::Text(_) => {}
+        }
+        rest = tail;
+    }
+    arguments
+}
+
+/// The tokens up to `close`, and what follows it. A `}}` that ends two objects does not close.
+fn tokens<'s>(source: &'s str, close: Option<&str>) -> (Vec<Token<'s>>, &'s str) {
+    let mut tokens = Vec::new();
+    let mut rest = source;
+    let mut depth = 0_usize;
+    while let Some(first) = rest.chars().next() {
+        if depth == 0
+            && let Some(after) = close.and_then(|close| rest.strip_prefix(close))
+        {
+            return (tokens, after);
+        }
+        let length = match first {
+            '"' | '\'' => {
+                let (text, length) = string(rest, first);
+                tokens.push(Token::Text(text));
+                length
+            }
+            first if first.is_alphabetic() || first == '_' => {
+                let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+                let (name, _) = rest.split_at(end.unwrap_or(rest.len()));
+                tokens.push(Token::Name(name));
+                name.len()
+            }
+            mark => {
+                match mark {
+                    '(' | '[' | '{' => depth += 1,
+                    ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                if !mark.is_whitespace() {
+                    tokens.push(Token::Mark(mark));
+                }
+                mark.len_utf8()
+            }
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    (tokens, "")
+}
+
+/// The string that `text` begins with, and its length with both quotes.
+fn string(text: &str, quote: char) -> (Option<&str>, usize) {
+    let mut escaped = false;
+    let mut plain = true;
+    for (at, letter) in text.char_indices().skip(1) {
+        if escaped {
+            escaped = false;
+        } else if letter == '\\' {
+            (escaped, plain) = (true, false);
+        } else if letter == quote {
+            return (text.get(1..at).filter(|_| plain), at + 1);
+        }
+    }
+    (None, text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn shown(uses: &[Use<'_>]) -> String {
+        let one = |found: &Use<'_>| {
+            let kind = if found.kind == Kind::Filter { "|" } else { "is " };
+            let arguments: Vec<&str> =
+                found.arguments.iter().map(|text| text.unwrap_or("?")).collect();
+            format!("{kind}{}({})", found.name, arguments.join(","))
+        };
+        uses.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    #[rstest]
+    #[case::none("event.a == 'x | nope'", "")]
+    #[case::filter("event.a|upper", "|upper()")]
+    #[case::arguments("event.a | date('Asia/Tokyo', event.f)", "|date(Asia/Tokyo,?)")]
+    #[case::nested("(a|b(c|d('x'), [1, 2])) is defined", "|b(?,?) |d(x) is defined()")]
+    #[case::negated("event.a is not none", "is none()")]
+    #[case::attribute_named_is("event.is.a", "")]
+    #[case::escape("a|money('\\u0055SD')", "|money(?)")]
+    fn finds_the_uses_of_an_expression(#[case] source: &str, #[case] found: &str) {
+        assert_eq!(shown(&in_expression(source)), found);
+    }
+
+    #[rstest]
+    #[case::text_is_no_code("a | b {{ event.a | c }} | d", "|c()")]
+    #[case::braces_in_strings("{{ '}}' | a }} | b", "|a()")]
+    #[case::objects("{{ {'a': {'b': 1}} | a }}", "|a()")]
+    #[case::blocks("{% if event.a is odd %}{{ x | a }}{% endif %}", "is odd() |a()")]
+    #[case::comments("{# {{ x | a }} #}{{ x | b }}", "|b()")]
+    #[case::raw("{%- raw -%}{{ x | a }}{% endraw %}{{ x | b }}", "|b()")]
+    #[case::filter_blocks("{% filter a('x') | b %}{% endfilter %}", "|b() |a(x)")]
+    fn finds_the_uses_of_a_template(#[case] source: &str, #[case] found: &str) {
+        assert_eq!(shown(&in_template(source)), found);
+    }
+}

@@ -1,0 +1,85 @@
+//! What is found before any event.
+
+use rstest::rstest;
+
+use super::*;
+
+fn mistakes(source: RuleSource) -> Vec<RuleMistake> {
+    Rules::compile(&topic(vec![source]), &channels()).unwrap_err()
+}
+
+#[rstest]
+#[case::syntax("event.a ==", "unexpected end of input")]
+#[case::braces("{{ event.a }}", "stands without `{{` and `}}`")]
+#[case::unknown_name("evnet.a == 1", "there is no `evnet`, only `event` and `record`")]
+#[case::unknown_field("record.topik == 'a'", "`record` has no `topik`")]
+#[case::unknown_filter("event.a or event.b | uper == 'A'", "there is no filter `uper`")]
+#[case::unknown_test("event.a is not nul", "there is no test `nul`")]
+#[case::unknown_function("nope(event.a)", "there is no `nope`")]
+#[case::removed_filter("event.a | safe == 'a'", "there is no filter `safe`")]
+#[case::constant("1", "a condition gives true or false")]
+#[case::deep_parentheses(&"(".repeat(20_000), "")]
+fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &str) {
+    let found = mistakes(rule("r", Some(when), "x"));
+    assert_eq!((found[0].rule, found[0].key), (Some(0), "when"));
+    assert!(found[0].message.contains(says), "{}", found[0].message);
+}
+
+#[rstest]
+#[case::syntax("{{ event.a", "unexpected end of input")]
+#[case::line("a\n{% if %}", "(line 2 of the text)")]
+#[case::rare_branch(
+    "{% if event.rare %}{{ event.a | nope }}{% endif %}",
+    "there is no filter `nope`"
+)]
+#[case::zone("{{ event.a | date('Asia/Bangkokk') }}", "`Asia/Bangkokk` is not a time zone")]
+#[case::no_zone("{{ event.a | date }}", "lacks an argument")]
+#[case::format("{{ event.a | date('UTC', '%!') }}", "`%!` is not a format")]
+#[case::currency("{{ event.a | money('BAHT') }}", "`BAHT` is not a currency")]
+#[case::plural("{{ event.a | plural('x') }}", "lacks an argument")]
+#[case::include("{% include 'a' %}", "unknown statement")]
+#[case::extends("{% extends 'a' %}", "unknown statement")]
+#[case::import("{% import 'a' as b %}", "unknown statement")]
+#[case::macros("{% macro a() %}{% endmacro %}", "unknown statement")]
+#[case::debug("{{ debug() }}", "there is no `debug`")]
+#[case::empty("  ", "the text is empty")]
+fn a_template_is_looked_at_before_any_event(#[case] message: &str, #[case] says: &str) {
+    let found = mistakes(rule("r", None, message));
+    assert_eq!((found[0].rule, found[0].key), (Some(0), "message"));
+    assert!(found[0].message.contains(says), "{}", found[0].message);
+}
+
+#[rstest]
+#[case("{{ event.a.b.c[0] | upper | money('USD') }}")]
+#[case("{{ event.a | date('Asia/' ~ event.city) }}")]
+#[case("{% for x in event.l %}{{ x.a | int + loop.index }}{% endfor %}")]
+#[case("{% set x = event.a %}{{ x is divisibleby 3 }}{{ namespace(a=1).a }}")]
+fn a_template_that_only_lacks_an_event_is_taken(#[case] message: &str) {
+    compile(vec![rule("r", None, message)]);
+}
+
+#[test]
+fn every_mistake_of_every_rule_comes_at_once() {
+    let mut first = rule("a", Some("nope"), "{{ nope }}");
+    first.channel = ChannelSource::From("'nope'".to_owned());
+    first.to = RecipientSource::LineUser("'Unope'".to_owned());
+    first.expires = Expiry::At("'never'".to_owned());
+    let mut topic = topic(vec![first, rule("a", None, "x"), rule("", None, "x")]);
+    topic.event_time = Some("nope".to_owned());
+    let found = Rules::compile(&topic, &channels()).unwrap_err();
+    let places: Vec<_> = found.iter().map(|mistake| (mistake.rule, mistake.key)).collect();
+    assert_eq!(
+        places,
+        [
+            (None, "event_time"),
+            (Some(0), "when"),
+            (Some(0), "channel"),
+            (Some(0), "to"),
+            (Some(0), "message"),
+            (Some(0), "expires_at"),
+            (Some(1), "name"),
+            (Some(2), "name"),
+            (Some(2), "when"),
+        ]
+    );
+}

@@ -1,0 +1,78 @@
+//! Points in time: read from an event, and shown as the clocks of a place show them.
+
+use jiff::Zoned;
+use jiff::tz::TimeZone;
+use minijinja::{Error, ErrorKind, Value};
+
+use super::fault::fault;
+use crate::domain::clock::Timestamp;
+
+const DATE: &str = "%-d %b %Y";
+const TIME: &str = "%H:%M";
+const DATETIME: &str = "%-d %b %Y, %H:%M";
+/// The longest format, in bytes.
+const FORMAT_LIMIT: usize = 200;
+
+/// The time zone database's entry for `name`, such as `Asia/Bangkok`; it comes with the program.
+fn zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).ok()
+}
+
+pub(super) fn is_zone(name: &str) -> bool {
+    zone(name).is_some()
+}
+
+/// Whether `format` can show every time.
+pub(super) fn is_format(format: &str) -> bool {
+    shown(&jiff::Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), format).is_ok()
+}
+
+/// `event.startsAt | date("Asia/Bangkok")`: `3 Mar 2026`; a second argument is a format of
+/// strftime.
+pub(super) fn date(at: &Value, zone: &Value, format: Option<&str>) -> Result<String, Error> {
+    in_zone(at, zone).and_then(|at| shown(&at, format.unwrap_or(DATE)))
+}
+
+/// `event.startsAt | time("Asia/Bangkok")`: `10:00`.
+pub(super) fn time(at: &Value, zone: &Value, format: Option<&str>) -> Result<String, Error> {
+    in_zone(at, zone).and_then(|at| shown(&at, format.unwrap_or(TIME)))
+}
+
+/// `event.startsAt | datetime("Asia/Bangkok")`: `3 Mar 2026, 10:00`.
+pub(super) fn datetime(at: &Value, zone: &Value, format: Option<&str>) -> Result<String, Error> {
+    in_zone(at, zone).and_then(|at| shown(&at, format.unwrap_or(DATETIME)))
+}
+
+fn in_zone(at: &Value, name: &Value) -> Result<Zoned, Error> {
+    if at.is_undefined() || name.is_undefined() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    let zone = name.as_str().and_then(zone).ok_or_else(|| fault("unknown time zone"))?;
+    let at = instant(at).ok_or_else(|| fault(NOT_A_TIME))?;
+    Ok(at.to_zoned(zone))
+}
+
+fn shown(at: &Zoned, format: &str) -> Result<String, Error> {
+    if format.len() > FORMAT_LIMIT {
+        return Err(fault("the format of a time is too long"));
+    }
+    jiff::fmt::strtime::format(format, at).map_err(|_| fault("unknown format of a time"))
+}
+
+/// What is said of a value that is no point in time.
+pub(super) const NOT_A_TIME: &str =
+    "not a time: RFC 3339 with an offset, or whole milliseconds since 1970";
+
+/// A point in time as an event has it: an RFC 3339 string with its offset, or a whole number of
+/// milliseconds since 1970.
+pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
+    instant(value).map(|at| Timestamp(at.as_millisecond()))
+}
+
+fn instant(value: &Value) -> Option<jiff::Timestamp> {
+    match value.as_str() {
+        Some(text) => text.parse().ok(),
+        None if value.is_integer() => jiff::Timestamp::from_millisecond(value.as_i64()?).ok(),
+        None => None,
+    }
+}

@@ -1,0 +1,115 @@
+//! What a schema refused, in words that hold nothing of the event but the names of its properties.
+
+use std::fmt::Write as _;
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+
+use super::files::index_of;
+
+/// The longest detail, in bytes.
+const DETAIL_LIMIT: usize = 500;
+/// The longest instance pointer: its segments may be names that the producer chose.
+const POINTER_LIMIT: usize = 120;
+/// The most violations that are told.
+const VIOLATIONS_LIMIT: usize = 3;
+
+/// The detail of a rejection: the first few violations, each with the place in the event, the
+/// keyword and its place in the schema. `names` are those of the schema's files.
+///
+/// Listing every violation of a large event could take far more memory than the event itself, so
+/// `first_only` stops at one.
+pub(super) fn describe(
+    validator: &Validator,
+    event: &Value,
+    names: &[String],
+    first_only: bool,
+) -> String {
+    let mut errors = if first_only {
+        Vec::from_iter(validator.validate(event).err())
+    } else {
+        validator.iter_errors(event).collect()
+    };
+    let others = errors.len().saturating_sub(VIOLATIONS_LIMIT);
+    errors.truncate(VIOLATIONS_LIMIT);
+    let mut detail = String::new();
+    for error in &errors {
+        if !detail.is_empty() {
+            detail.push_str("; ");
+        }
+        one(&mut detail, error, names);
+    }
+    if others > 0 {
+        let _ = write!(detail, "; and {others} more");
+    }
+    bounded(&detail, DETAIL_LIMIT)
+}
+
+fn one(detail: &mut String, error: &ValidationError<'_>, names: &[String]) {
+    let pointer = printable(error.instance_path().as_str(), POINTER_LIMIT);
+    let place = if pointer.is_empty() { "the event" } else { &pointer };
+    let _ = write!(detail, "{place}: {} ({})", rule(error), schema_place(error, names));
+}
+
+/// The rule that was broken, by values of the schema alone.
+fn rule(error: &ValidationError<'_>) -> String {
+    let kind = error.kind();
+    if let ValidationErrorKind::Required { property } = kind {
+        return format!("{property} is missing");
+    }
+    if let ValidationErrorKind::Type { kind } = kind {
+        return match kind {
+            TypeKind::Single(json_type) => format!("is not of type {json_type}"),
+            TypeKind::Multiple(_) => "is of none of the types allowed".to_owned(),
+        };
+    }
+    if let ValidationErrorKind::Format { format } = kind {
+        return format!("is not a {format}");
+    }
+    format!("breaks `{}`", kind.keyword())
+}
+
+/// `file#pointer`, where the file is told apart only if the rule is not in the topic's own.
+fn schema_place(error: &ValidationError<'_>, names: &[String]) -> String {
+    let location = error.absolute_keyword_location().map(jsonschema::Uri::as_str);
+    let (address, pointer) = location
+        .and_then(|location| location.split_once('#'))
+        .unwrap_or(("", error.schema_path().as_str()));
+    let file = index_of(address).and_then(|index| names.get(index)).map_or("", String::as_str);
+    printable(&format!("{file}#{pointer}"), POINTER_LIMIT)
+}
+
+/// Control characters escaped, and cut to `limit` bytes.
+fn printable(text: &str, limit: usize) -> String {
+    let mut shown = String::new();
+    for letter in text.chars() {
+        if shown.len() > limit {
+            break;
+        }
+        if letter.is_control() || is_invisible(letter) {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    bounded(&shown, limit)
+}
+
+/// Characters that turn the direction of a text or hide in it (Unicode, general category Cf and
+/// the separators of lines and paragraphs).
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
+}
+
+/// Cut to at most `limit` bytes, on a character's border.
+fn bounded(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let mut end = limit.saturating_sub('…'.len_utf8());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", text.get(..end).unwrap_or_default())
+}
