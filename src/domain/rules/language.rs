@@ -6,7 +6,7 @@ use minijinja::{Environment, Error, Value};
 
 use super::environment::{self, LANGUAGE};
 use super::fault::{self, describe};
-use super::names::{self, Kind, Use};
+use super::names::{self, Code, Kind, Use};
 use super::scope::RECORD_FIELDS;
 
 /// The longest expression or template, in bytes.
@@ -33,12 +33,13 @@ const TEMPLATE: &str = "message";
 impl Expression {
     /// Compiles, or tells every mistake that can be seen without an event.
     pub(super) fn compile(source: &str) -> Result<Self, Vec<String>> {
-        check_length(source)?;
+        let code = names::expression(source);
+        check_length(source, &code)?;
         let compiled = LANGUAGE
             .compile_expression_owned(source.to_owned())
             .map_err(|error| vec![in_expression(source, &error)])?;
         let names = sorted(compiled.undeclared_variables(true));
-        check(&names, &names::in_expression(source))?;
+        check(&names, &names::uses(&code))?;
         Ok(Self { source: source.into(), compiled, names })
     }
 
@@ -66,14 +67,15 @@ impl Expression {
 impl Template {
     /// Compiles, or tells every mistake that can be seen without an event.
     pub(super) fn compile(source: &str) -> Result<Self, Vec<String>> {
-        check_length(source)?;
+        let code = names::template(source);
+        check_length(source, &code)?;
         let mut compiled = LANGUAGE.clone();
         compiled
             .add_template_owned(TEMPLATE, source.to_owned())
             .map_err(|error| vec![in_template(&error)])?;
         let template = compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string()])?;
         let names = sorted(template.undeclared_variables(true));
-        check(&names, &names::in_template(source))?;
+        check(&names, &names::uses(&code))?;
         Ok(Self { source: source.into(), compiled, names })
     }
 
@@ -95,11 +97,11 @@ impl Template {
     }
 }
 
-fn check_length(source: &str) -> Result<(), Vec<String>> {
+fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<String>> {
     if source.len() > SOURCE_LIMIT {
         return Err(vec![format!("longer than {SOURCE_LIMIT} bytes")]);
     }
-    Ok(())
+    names::too_long(code).map_or(Ok(()), |message| Err(vec![message]))
 }
 
 /// The engine's words for an expression that does not compile: no event is in sight yet.

@@ -2,7 +2,7 @@
 //!
 //! The engine finds an unknown filter only when it comes to it, which for a rare branch may be
 //! weeks after the rollout. It does not hand out its syntax tree either, so its tokens are read here
-//! once more: text that it has compiled is known to be well-formed.
+//! once more. Malformed text gives some tokens or other, and the engine's own error.
 
 /// A filter or a test by its name, with the arguments that are plain strings.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,13 +26,26 @@ enum Token<'s> {
     Mark(char),
 }
 
-/// The uses in an expression.
-pub(super) fn in_expression(source: &str) -> Vec<Use<'_>> {
-    uses(&tokens(source, None).0)
+/// The most tokens that an expression, or one `{{ }}` or `{% %}`, may have. The engine walks its
+/// syntax tree by recursion and bounds only what is nested by brackets, not a chain of operators:
+/// far longer ones would overflow the stack.
+const TOKENS_LIMIT: usize = 1_000;
+/// The most `{% %}` of a template, for the same reason: an `elif` is nested in the one before.
+const STATEMENTS_LIMIT: usize = 200;
+
+/// An expression, cut into tokens.
+pub(super) struct Code<'s> {
+    tokens: Vec<Token<'s>>,
+    is_statement: bool,
 }
 
-/// The uses in a template.
-pub(super) fn in_template(source: &str) -> Vec<Use<'_>> {
+/// An expression as a whole.
+pub(super) fn expression(source: &str) -> Vec<Code<'_>> {
+    vec![Code { tokens: tokens(source, None).0, is_statement: false }]
+}
+
+/// Every `{{ }}` and `{% %}` of a template.
+pub(super) fn template(source: &str) -> Vec<Code<'_>> {
     let mut found = Vec::new();
     let mut rest = source;
     while let Some((opening, code)) = next_code(rest) {
@@ -40,16 +53,36 @@ pub(super) fn in_template(source: &str) -> Vec<Use<'_>> {
             rest = code.split_once("#}").map_or("", |(_, after)| after);
             continue;
         }
-        let is_block = opening == "{%";
-        let (code, after) = tokens(code, Some(if is_block { "%}" } else { "}}" }));
-        rest = after;
-        found.extend(uses(&code));
-        if is_block {
-            found.extend(filter_block(&code));
-            let statement = code.iter().find(|token| matches!(token, Token::Name(_)));
-            if statement == Some(&Token::Name("raw")) {
-                rest = after.split_once("endraw").map_or("", |(_, after)| after);
-            }
+        let is_statement = opening == "{%";
+        let (tokens, after) = tokens(code, Some(if is_statement { "%}" } else { "}}" }));
+        let first = tokens.iter().find(|token| matches!(token, Token::Name(_)));
+        rest = if is_statement && first == Some(&Token::Name("raw")) {
+            after.split_once("endraw").map_or("", |(_, after)| after)
+        } else {
+            after
+        };
+        found.push(Code { tokens, is_statement });
+    }
+    found
+}
+
+/// Whether any of the code is too long to be compiled.
+pub(super) fn too_long(code: &[Code<'_>]) -> Option<String> {
+    if code.iter().filter(|code| code.is_statement).count() > STATEMENTS_LIMIT {
+        return Some(format!("a text of more than {STATEMENTS_LIMIT} `{{% %}}`"));
+    }
+    code.iter()
+        .any(|code| code.tokens.len() > TOKENS_LIMIT)
+        .then(|| format!("an expression of more than {TOKENS_LIMIT} names, signs and numbers"))
+}
+
+/// The filters and tests that are used.
+pub(super) fn uses<'s>(code: &[Code<'s>]) -> Vec<Use<'s>> {
+    let mut found = Vec::new();
+    for code in code {
+        found.extend(uses_in(&code.tokens));
+        if code.is_statement {
+            found.extend(filter_block(&code.tokens));
         }
     }
     found
@@ -70,7 +103,7 @@ fn filter_block<'s>(block: &[Token<'s>]) -> Option<Use<'s>> {
     Some(Use { kind: Kind::Filter, name, arguments: arguments(rest) })
 }
 
-fn uses<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
+fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
     let mut found = Vec::new();
     let mut before = None;
     let mut rest = tokens;
@@ -207,7 +240,7 @@ mod tests {
     #[case::attribute_named_is("event.is.a", "")]
     #[case::escape("a|money('\\u0055SD')", "|money(?)")]
     fn finds_the_uses_of_an_expression(#[case] source: &str, #[case] found: &str) {
-        assert_eq!(shown(&in_expression(source)), found);
+        assert_eq!(shown(&uses(&expression(source))), found);
     }
 
     #[rstest]
@@ -219,6 +252,6 @@ mod tests {
     #[case::raw("{%- raw -%}{{ x | a }}{% endraw %}{{ x | b }}", "|b()")]
     #[case::filter_blocks("{% filter a('x') | b %}{% endfilter %}", "|b() |a(x)")]
     fn finds_the_uses_of_a_template(#[case] source: &str, #[case] found: &str) {
-        assert_eq!(shown(&in_template(source)), found);
+        assert_eq!(shown(&uses(&template(source))), found);
     }
 }

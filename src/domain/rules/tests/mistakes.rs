@@ -83,3 +83,33 @@ fn every_mistake_of_every_rule_comes_at_once() {
         ]
     );
 }
+
+#[rstest]
+#[case::longest_sum(format!("1{}", "+1".repeat(499)))]
+#[case::longest_attributes(format!("event{}", ".a".repeat(499)))]
+#[case::longest_filters(format!("event{}", "|abs".repeat(499)))]
+#[case::longest_conditions(format!("event.a{}", " and 1".repeat(498)))]
+#[case::longest_choices(format!("1{}", " if 1 else 1".repeat(240)))]
+#[case::longest_negations(format!("{}1", "not ".repeat(999)))]
+#[case::sums("1+".repeat(16_000))]
+#[case::attributes(format!("event{}", ".a".repeat(16_000)))]
+#[case::filters(format!("event{}", "|abs".repeat(8_000)))]
+#[case::negations("not ".repeat(8_000))]
+#[case::lists("[".repeat(32_000))]
+#[case::strings("'".to_owned())]
+#[case::longer("a".repeat(40_000))]
+fn an_expression_of_any_shape_leaves_the_stack_alone(#[case] when: String) {
+    drop(Rules::compile(&topic(vec![rule("r", Some(&when), "x")]), &channels()));
+    let template = format!("{{{{ {when} }}}}");
+    drop(Rules::compile(&topic(vec![rule("r", None, &template)]), &channels()));
+}
+
+#[test]
+fn a_template_of_any_depth_leaves_the_stack_alone() {
+    let deep = "{% if 1 %}".repeat(3_000);
+    assert!(!mistakes(rule("r", None, &deep)).is_empty());
+    let chain = format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(2_600));
+    assert!(!mistakes(rule("r", None, &chain)).is_empty());
+    let longest = format!("{{% if 1 %}}x{}{{% endif %}}", "{% elif 1 %}".repeat(198));
+    compile(vec![rule("r", None, &longest)]);
+}
