@@ -2,8 +2,11 @@
 
 pub mod consumer;
 pub mod dead_letters;
+pub mod embedded;
 pub mod preflight;
+pub mod publisher;
 mod rebalance;
 mod settings;
+pub mod tail;
 
-pub use settings::{Settings, Start, owned_property};
+pub use settings::{Settings, Start};

@@ -31,6 +31,8 @@
 //!     its time does not count towards `retry.max_elapsed`.
 
 pub mod admin;
+pub mod bridge;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
@@ -40,3 +42,4 @@ pub mod line;
 pub mod metrics;
 pub mod sandbox;
 pub mod schema;
+pub mod topics;

@@ -20,12 +20,14 @@ mod compile;
 mod environment;
 mod fault;
 mod fingerprint;
+mod key;
 mod language;
 mod names;
 mod numbers;
 mod scope;
 mod time;
 
+pub use key::KeyExpression;
 use language::{Expression, Template};
 
 /// The rules of one topic, as the configuration has them: expressions and templates are text still.

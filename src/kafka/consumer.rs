@@ -7,6 +7,8 @@ mod assignment;
 mod commit;
 mod poll;
 
+pub(super) use poll::own;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Where a group without commits starts to read.
@@ -77,6 +79,28 @@ impl Settings {
         config
     }
 
+    /// The properties that librdkafka does not know or does not take, each with what is wrong. A
+    /// value is never told: it may be a secret.
+    pub fn refused_properties(&self) -> Vec<(String, String)> {
+        let mut refused = Vec::new();
+        for (name, value) in &self.properties {
+            let mut alone = ClientConfig::new();
+            alone.set(name, value.expose_secret());
+            let why = match alone.create_native_config() {
+                Ok(_) => continue,
+                Err(KafkaError::ClientConfig(result, ..)) => match result {
+                    RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => "librdkafka has no such property",
+                    RDKafkaConfRes::RD_KAFKA_CONF_INVALID | RDKafkaConfRes::RD_KAFKA_CONF_OK => {
+                        "librdkafka does not take this value (see its CONFIGURATION.md)"
+                    }
+                },
+                Err(_) => "librdkafka does not take this property",
+            };
+            refused.push((name.clone(), why.to_owned()));
+        }
+        refused
+    }
+
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client();
         config
@@ -90,14 +114,4 @@ impl Settings {
         }
         config
     }
-}
-
-/// Why the configuration may not set this property: the bridge's promises rest on it.
-pub fn owned_property(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "bootstrap.servers" | "metadata.broker.list" => "it is `kafka.brokers`",
-        "group.id" => "it is `kafka.group`",
-        "auto.offset.reset" => "it is `kafka.start`",
-        _ => return None,
-    })
 }

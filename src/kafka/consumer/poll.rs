@@ -120,7 +120,7 @@ impl Member {
 }
 
 /// Copies a record out of librdkafka's memory.
-fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Record {
+pub(in crate::kafka) fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Record {
     let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
     let headers = headers.map(|header| Header {
         name: header.key.to_owned(),

@@ -1,0 +1,244 @@
+//! Composition: builds the adapters, starts the driver, drains it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::admin;
+use crate::clock::SystemClock;
+use crate::config::{self, Config};
+use crate::domain::machine::{Attempt, Machine, Settings};
+use crate::domain::outcome::{Listing, Outcome};
+use crate::domain::ports::{self, Clock};
+use crate::driver::{Broken, Driver, Order, Ports};
+use crate::kafka::consumer::Consumer;
+use crate::kafka::dead_letters::DeadLetters;
+use crate::kafka::{self, preflight};
+use crate::line::client::{self, Client, ClientError};
+use crate::line::token::{Token, TokenError, TokenSource};
+use crate::metrics::{Labels, Metrics, Observer};
+use crate::topics::Topics;
+
+/// The bytes of records held; librdkafka's own queue comes on top.
+const HELD_BYTES: usize = 64 << 20;
+
+/// The least that a group's coordinator is told to wait for a sign of life.
+const LEAST_SESSION: Duration = Duration::from_secs(45);
+
+/// How often the token's file is looked at.
+const TOKEN_LOOK: Duration = Duration::from_secs(2);
+
+/// How long the consumer may take to leave its group.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// Why the bridge did not start, or ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Busy(#[from] admin::Busy),
+    #[error(transparent)]
+    Refused(#[from] preflight::Refused),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the Kafka client could not be made: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
+    #[error("the metrics could not be registered: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    #[error("a part of the bridge has crashed: {0}")]
+    Crashed(#[from] tokio::task::JoinError),
+}
+
+/// The LINE client as the driver's port to it.
+#[derive(Debug)]
+struct Api(Client);
+
+impl ports::Api for Api {
+    async fn send(&self, attempt: &Attempt) -> Outcome {
+        self.0.send(&attempt.message, &delivery_id(attempt)).await
+    }
+
+    async fn list(&self) -> Listing {
+        self.0.list().await
+    }
+}
+
+/// A UUID that is the same whoever sends the message, and whenever.
+fn delivery_id(attempt: &Attempt) -> String {
+    let Attempt { source, offset, part, message, .. } = attempt;
+    let name = format!("{source}@{}#{part}/{}", offset.0, message.rule);
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
+}
+
+/// How the Kafka clients are to be set up.
+pub fn kafka_settings(config: &Config) -> kafka::Settings {
+    let session_timeout = LEAST_SESSION.max(config.line.timeout * 3);
+    kafka::Settings {
+        brokers: config.kafka.brokers.clone(),
+        group: config.kafka.group.clone(),
+        start: match config.kafka.start {
+            config::Start::Latest => kafka::Start::Latest,
+            config::Start::Earliest => kafka::Start::Earliest,
+        },
+        properties: config.kafka.properties.clone(),
+        session_timeout,
+    }
+}
+
+/// Runs until `shutdown` is done and everything in flight has settled.
+pub async fn run(
+    config: Config,
+    topics: Topics,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let metrics = Arc::new(Metrics::new(&labels(&config, &topics))?);
+    let listener = admin::listen(config.admin.listen).await?;
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "listening");
+    }
+    let serving = admin::serve(listener, Arc::clone(&metrics), Arc::clone(&clock));
+    let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
+
+    let token = Arc::new(Token::load(token_source(&config))?);
+    let api = Client::new(&client_settings(&config), Arc::clone(&token))?;
+    let kafka = kafka_settings(&config);
+    tokio::pin!(shutdown);
+    let looked = look_at_kafka(&config, &kafka, &topics);
+    tokio::select! {
+        looked = looked => looked?,
+        () = &mut shutdown => return Ok(()),
+    }
+
+    let dead_letters = DeadLetters::new(kafka.clone(), config.dead_letters.topic.clone())?;
+    let machine = Machine::new(machine_settings(&config, &kafka, &topics), fastrand::u64(..));
+    let (pulse, pulse_clock) = (Arc::clone(&metrics), Arc::clone(&clock));
+    let turned = Box::new(move || pulse.health.polled(pulse_clock.now()));
+    let (log, events) = Consumer::join(&kafka, topics.names(), Arc::clone(&clock), turned)?;
+    let (orders, to_obey) = mpsc::channel(4);
+    let ports = Ports {
+        log,
+        events,
+        api: Arc::new(Api(api)),
+        dead_letters: Arc::new(dead_letters),
+        decide: Arc::new(topics),
+        clock: Arc::clone(&clock),
+        observe: Arc::new(Observer(Arc::clone(&metrics))),
+        orders: to_obey,
+    };
+    let driver = Driver::new(machine, ports, config.line.timeout);
+    let mut driver = tokio::spawn(driver.run());
+    let watching = tokio::spawn(watch_token(token, orders.clone()));
+    let _watching = AbortOnDropHandle::new(watching);
+    tracing::info!(group = kafka.group, topics = config.topics.len(), "line-bridge runs");
+
+    tokio::select! {
+        ended = &mut driver => return Ok(ended?.map(drop)?),
+        () = &mut shutdown => {}
+    }
+    tracing::info!("draining: nothing new is taken, what is in flight settles");
+    metrics.health.draining();
+    if orders.send(Order::Drain).await.is_err() {
+        tracing::debug!("the driver has ended already");
+    }
+    let log = driver.await??;
+    if log.close(LEAVE).await {
+        tracing::info!("drained");
+    } else {
+        tracing::warn!(
+            "drained, but the group was not left in time; it learns of it by its session timeout"
+        );
+    }
+    Ok(())
+}
+
+async fn look_at_kafka(
+    config: &Config,
+    kafka: &kafka::Settings,
+    topics: &Topics,
+) -> Result<(), Failure> {
+    let (settings, names) = (kafka.clone(), topics.names());
+    let dead_letters = config.dead_letters.topic.clone();
+    let look = move || preflight::look(&settings, &names, &dead_letters);
+    for warning in tokio::task::spawn_blocking(look).await?? {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
+}
+
+/// A rotated token is picked up. A file that can't be read just now leaves the old one in force.
+async fn watch_token(token: Arc<Token>, orders: mpsc::Sender<Order>) {
+    let mut look = tokio::time::interval(TOKEN_LOOK);
+    loop {
+        look.tick().await;
+        let read = Arc::clone(&token);
+        match tokio::task::spawn_blocking(move || read.replace_if_changed()).await {
+            Ok(Ok(true)) => {
+                tracing::info!("the token has changed and is in force");
+                if orders.send(Order::TokenChanged).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the token could not be read; the old one stays");
+            }
+            Err(error) => tracing::warn!(%error, "the token could not be looked at"),
+        }
+    }
+}
+
+fn labels(config: &Config, topics: &Topics) -> Labels {
+    Labels {
+        topics: topics.names(),
+        channels: config.channels.keys().map(ToString::to_string).collect(),
+        config: config.hash().to_owned(),
+    }
+}
+
+fn token_source(config: &Config) -> TokenSource {
+    match &config.line.token.source {
+        config::TokenSource::File(path) => TokenSource::File(PathBuf::from(path)),
+        config::TokenSource::Env(_) | config::TokenSource::Unknown => {
+            let value = config.line.token.value.clone();
+            TokenSource::Fixed(value.unwrap_or_else(|| SecretString::from("")))
+        }
+    }
+}
+
+fn client_settings(config: &Config) -> client::Settings {
+    client::Settings {
+        base_url: config.line.base_url.to_string(),
+        encoding: match config.line.encoding {
+            config::Encoding::Json => client::Encoding::Json,
+            config::Encoding::Form => client::Encoding::Form,
+        },
+        timeout: config.line.timeout,
+        delivery_id_header: config.line.delivery_id_header.clone(),
+        user_agent: concat!("line-bridge/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
+}
+
+fn machine_settings(config: &Config, kafka: &kafka::Settings, topics: &Topics) -> Settings {
+    let delivery = &config.delivery;
+    Settings {
+        max_in_flight: delivery.max_in_flight as usize,
+        held_records: delivery.held_records as usize,
+        held_bytes: HELD_BYTES,
+        attempt_timeout: config.line.timeout,
+        session_timeout: kafka.session_timeout(),
+        drain_timeout: delivery.drain_timeout,
+        retry_max_elapsed: delivery.retry.max_elapsed,
+        requests_per_second: config.line.requests_per_second,
+        brake: delivery.brake,
+        channels: config.channels.values().cloned().collect(),
+        fingerprints: topics.fingerprints(),
+    }
+}

@@ -1,0 +1,144 @@
+//! The command line: one file a command.
+
+mod check;
+mod demo;
+mod logging;
+mod publish;
+mod run;
+mod sandbox;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Environment, Mistakes, Severity, Strictness};
+use crate::topics::{self, Topics};
+
+/// Takes events from Kafka and sends them as LINE messages: in order per recipient, once wherever
+/// that is possible, never lost.
+#[derive(Debug, Parser)]
+#[command(name = "line-bridge", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 64 bad usage or configuration.\n\
+    LINE_BRIDGE_LOG sets what is logged: error, warn, info (the default) or debug.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the bridge until SIGTERM, then settles what is in flight and leaves.
+    Run(run::Run),
+    /// Shows the whole of it without any setup: a broker, the API's stand-in, events, the bridge.
+    Demo(demo::Demo),
+    /// Tells every mistake in the configuration, its schemas, expressions and templates.
+    Check(check::Check),
+    /// Publishes events (JSON lines) to a topic.
+    Publish(publish::Publish),
+    /// Stands in for the LINE API, with faults and an inbox page.
+    Sandbox(sandbox::Sandbox),
+}
+
+/// The configuration file.
+#[derive(Args, Debug)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, env = "LINE_BRIDGE_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Why a command ends with a code other than zero. The text is for the operator.
+#[derive(Debug)]
+enum Failure {
+    /// The usage or the configuration is bad.
+    Usage(String),
+    Failed(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 64,
+            Self::Failed(_) => 1,
+        }
+    }
+}
+
+impl From<Mistakes> for Failure {
+    fn from(mistakes: Mistakes) -> Self {
+        Self::Usage(mistakes.to_string())
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("line-bridge: the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Run(run) => run.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Check(check) => check.run(),
+            Command::Publish(publish) => publish.run().await,
+            Command::Sandbox(sandbox) => sandbox.run().await,
+        }
+    });
+    // What is still running by now is an attempt that was given up, or a consumer that could not
+    // leave its group in time: neither is waited for.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let (Failure::Usage(text) | Failure::Failed(text)) = &failure;
+            eprintln!("{text}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Help and the version are no mistakes.
+fn explain(error: &clap::Error) -> ExitCode {
+    if let Err(error) = error.print() {
+        eprintln!("line-bridge: {error}");
+    }
+    if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+}
+
+/// Reads the configuration and tells its warnings.
+fn load(
+    file: &ConfigFile,
+    strictness: Strictness,
+) -> Result<(crate::config::Config, Topics), Failure> {
+    let (loaded, topics) = topics::load(&file.config, environment(), strictness)?;
+    for warning in loaded.warnings.iter().filter(|found| found.severity == Severity::Warning) {
+        tracing::warn!("{warning}");
+    }
+    Ok((loaded.config, topics))
+}
+
+/// The process's environment, for the configuration.
+fn environment() -> &'static Environment<'static> {
+    #[expect(clippy::disallowed_methods, reason = "this is where the configuration's is read")]
+    let read: &Environment<'static> = &|name| std::env::var(name).ok();
+    read
+}
+
+/// Done when the process is asked to end: SIGTERM, or Ctrl-C.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

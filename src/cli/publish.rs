@@ -1,0 +1,103 @@
+//! `publish`: events to a topic.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+
+use super::{ConfigFile, Failure, load, logging};
+use crate::bridge;
+use crate::config::Strictness;
+use crate::domain::rules::KeyExpression;
+use crate::kafka::publisher::Publisher;
+
+/// The longest line that is taken, in bytes: what a Kafka broker takes by default.
+const LINE_LIMIT: usize = 1 << 20;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    line-bridge publish --config line-bridge.yaml --topic orders events.jsonl\n  \
+    jq -c . order.json | line-bridge publish --config line-bridge.yaml --topic orders \\\n    \
+    --key event.customer.contactId")]
+pub(super) struct Publish {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The topic.
+    #[arg(long)]
+    topic: String,
+    /// The record's key: an expression over the event. Events with one key stay in order.
+    #[arg(long, value_name = "EXPRESSION")]
+    key: Option<String>,
+    /// A file of events, one JSON value a line; standard input where it is left out.
+    #[arg(value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+impl Publish {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        logging::start("warn");
+        let (config, _) = load(&self.file, Strictness::Check)?;
+        let key = self.key.as_deref().map(KeyExpression::compile).transpose();
+        let key =
+            key.map_err(|mistakes| Failure::Usage(format!("--key: {}", mistakes.join("; "))))?;
+        let settings = bridge::kafka_settings(&config);
+        let publisher = Publisher::connect(&settings, &self.topic)
+            .await
+            .map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+        let input: Box<dyn AsyncRead + Unpin> = match &self.events {
+            None => Box::new(tokio::io::stdin()),
+            Some(path) => {
+                let file = tokio::fs::File::open(path).await;
+                let unreadable =
+                    |error| Failure::Usage(format!("{}: can't be read: {error}", path.display()));
+                Box::new(file.map_err(unreadable)?)
+            }
+        };
+        let place = |line: u64| match &self.events {
+            None => format!("standard input, line {line}"),
+            Some(path) => format!("{}:{line}", path.display()),
+        };
+        let published = publish(input, &publisher, key.as_ref(), &place).await;
+        let sent = publisher.finish().await;
+        let sent = sent.map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+        eprintln!("{sent} events published to {}", self.topic);
+        published
+    }
+}
+
+/// Publishes line by line, so that a stream without an end is published as it comes.
+async fn publish(
+    input: Box<dyn AsyncRead + Unpin>,
+    publisher: &Publisher,
+    key: Option<&KeyExpression>,
+    place: &(dyn Fn(u64) -> String + Sync),
+) -> Result<(), Failure> {
+    let mut lines = BufReader::new(input);
+    let mut number = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        number += 1;
+        let wrong = |what: String| Failure::Usage(format!("{}: {what}", place(number)));
+        let read = lines.read_until(b'\n', &mut line).await;
+        if read.map_err(|error| wrong(format!("can't be read: {error}")))? == 0 {
+            return Ok(());
+        }
+        let event = line.trim_ascii();
+        if event.is_empty() {
+            continue;
+        }
+        if event.len() > LINE_LIMIT {
+            return Err(wrong(format!("longer than {LINE_LIMIT} bytes")));
+        }
+        let json: serde_json::Value = serde_json::from_slice(event).map_err(|error| {
+            wrong(format!("not one JSON value (column {}); one event a line", error.column()))
+        })?;
+        let key = key.map(|key| key.key(&json)).transpose();
+        let key = key.map_err(|why| wrong(format!("--key: {why}")))?;
+        publisher
+            .publish(key.as_deref(), event)
+            .await
+            .map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+    }
+}

@@ -1,0 +1,100 @@
+//! `run`: the service.
+
+use clap::Args;
+
+use super::{ConfigFile, Failure, interrupted, load, logging};
+use crate::bridge;
+use crate::config::{Config, Strictness};
+use crate::domain::message::{SkipReason, Verdict};
+use crate::domain::ports::Decide as _;
+use crate::domain::record::Record;
+use crate::kafka::tail::{From, Tail};
+use crate::topics::Topics;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    line-bridge run --config line-bridge.yaml\n  \
+    LINE_BRIDGE_CONFIG=line-bridge.yaml line-bridge run --dry-run")]
+pub(super) struct Run {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Reads and decides, and logs what would be sent; sends and commits nothing. It does not join
+    /// the group, so it can run beside a bridge that does.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Run {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        logging::start("info");
+        let strictness = if self.dry_run { Strictness::Check } else { Strictness::Run };
+        let (config, topics) = load(&self.file, strictness)?;
+        if self.dry_run {
+            return dry_run(&config, &topics).await;
+        }
+        let ran = bridge::run(config, topics, interrupted()).await;
+        ran.map_err(|failure| Failure::Failed(format!("line-bridge: {failure}")))
+    }
+}
+
+async fn dry_run(config: &Config, topics: &Topics) -> Result<(), Failure> {
+    let kafka = bridge::kafka_settings(config);
+    let mut tail = Tail::start(&kafka, topics.names(), From::Committed)
+        .await
+        .map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+    tracing::info!("dry run: nothing is sent, nothing is committed");
+    let interrupted = interrupted();
+    tokio::pin!(interrupted);
+    loop {
+        tokio::select! {
+            Some(record) = tail.next() => tell(&record, topics),
+            () = &mut interrupted => return Ok(()),
+        }
+    }
+}
+
+/// Logs what would become of a record; no text, recipient or value is in it.
+fn tell(record: &Record, topics: &Topics) {
+    let (topic, partition, offset) =
+        (&*record.source.topic, record.source.partition, record.offset.0);
+    match topics.decide(record).verdict {
+        Verdict::Skip(why) => {
+            let why = match why {
+                SkipReason::Tombstone => "tombstone",
+                SkipReason::Unmatched => "no rule matches",
+            };
+            tracing::info!(topic, partition, offset, why, "would skip");
+        }
+        Verdict::Reject(rejection) => {
+            let (reason, detail) = (rejection.reason.label(), rejection.detail);
+            tracing::info!(topic, partition, offset, reason, detail, "would dead-letter");
+        }
+        Verdict::Deliver(parts) => {
+            for part in parts {
+                match part {
+                    Ok(message) => tracing::info!(
+                        topic,
+                        partition,
+                        offset,
+                        rule = &*message.rule,
+                        channel = &*message.channel.name,
+                        utf16_units = message.text.as_str().encode_utf16().count(),
+                        deadline_ms = message.deadline.0,
+                        "would send"
+                    ),
+                    Err(rejection) => {
+                        let (reason, detail) = (rejection.reason.label(), rejection.detail);
+                        tracing::info!(
+                            topic,
+                            partition,
+                            offset,
+                            reason,
+                            detail,
+                            "would dead-letter"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

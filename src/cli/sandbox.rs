@@ -1,0 +1,58 @@
+//! `sandbox`: the stand-in for the LINE API.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, interrupted, logging};
+use crate::sandbox::{self, Faults, Options};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    line-bridge sandbox --listen 127.0.0.1:8080\n  \
+    line-bridge sandbox --listen 127.0.0.1:8080 --faults faults.json\n  \
+    curl -X PUT 127.0.0.1:8080/_sandbox/faults -H 'Content-Type: application/json' \\\n    \
+    -d '{\"rules\": [{\"fault\": {\"kind\": \"status\", \"status\": 502}, \"every\": 20}]}'")]
+pub(super) struct Sandbox {
+    /// Where it listens; its inbox is a page there.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The bearer token that is valid.
+    #[arg(long, default_value = "sandbox-token")]
+    token: String,
+    /// A file of faults to begin with, in the form of `PUT /_sandbox/faults`.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+}
+
+impl Sandbox {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        logging::start("info");
+        let faults = match &self.faults {
+            None => Faults::default(),
+            Some(path) => {
+                let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
+                let text = std::fs::read_to_string(path);
+                let text = text.map_err(|error| wrong(format!("can't be read: {error}")))?;
+                Faults::from_json(&text).map_err(|error| wrong(error.to_string()))?
+            }
+        };
+        let options = Options { token: self.token, faults, ..Options::default() };
+        let listen = self.listen;
+        let busy = |error| {
+            Failure::Failed(format!(
+                "line-bridge: {listen} can't be listened on: {error}; name another address with --listen"
+            ))
+        };
+        let sandbox = sandbox::Sandbox::start(listen, options).await.map_err(busy)?;
+        println!("The stand-in for the LINE API listens on {}", sandbox.base_url());
+        println!(
+            "Its inbox is a page there; its faults are at {}/_sandbox/faults",
+            sandbox.base_url()
+        );
+        sandbox.serve_until(interrupted()).await.map_err(|error| {
+            Failure::Failed(format!("line-bridge: the sandbox has ended: {error}"))
+        })
+    }
+}

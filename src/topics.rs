@@ -1,0 +1,97 @@
+//! Record → event → messages: the schemas and the rules of all topics, compiled.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::{Channels, Config, Environment, Loaded, Locations, Mistake, Mistakes};
+use crate::config::{Strictness, Topic};
+use crate::domain::message::{Decision, SkipReason, Verdict};
+use crate::domain::ports::Decide;
+use crate::domain::record::Record;
+use crate::domain::rules::{RuleMistake, Rules};
+use crate::schema::{Schema, SchemaMistake};
+
+/// What is known of every topic, by its name.
+#[derive(Debug, Default)]
+pub struct Topics(BTreeMap<Arc<str>, Compiled>);
+
+#[derive(Debug)]
+struct Compiled {
+    schema: Schema,
+    rules: Rules,
+}
+
+/// Reads the configuration with everything that it names.
+pub fn load(
+    path: &std::path::Path,
+    env: &Environment<'_>,
+    strictness: Strictness,
+) -> Result<(Loaded, Topics), Mistakes> {
+    let mut topics = Topics::default();
+    let mut compile = |topic: &Topic, channels: &Channels, locations: &Locations| {
+        let (compiled, mistakes) = compile(topic, channels, locations);
+        topics.0.extend(compiled.map(|compiled| (Arc::clone(&topic.name), compiled)));
+        mistakes
+    };
+    let loaded = Config::load(path, env, strictness, &mut compile)?;
+    Ok((loaded, topics))
+}
+
+fn compile(
+    topic: &Topic,
+    channels: &Channels,
+    locations: &Locations,
+) -> (Option<Compiled>, Vec<Mistake>) {
+    let mut mistakes = Vec::new();
+    let schema = Some(&topic.schema).filter(|path| **path != PathBuf::new());
+    let schema = schema.and_then(|path| match Schema::load(path) {
+        Ok(schema) => Some(schema),
+        Err(found) => {
+            let told = |found: SchemaMistake| {
+                let message =
+                    format!("{}#{}: {}", found.file.display(), found.pointer, found.message);
+                locations.mistake_at(&topic.name, None, "schema", message)
+            };
+            mistakes.extend(found.into_iter().map(told));
+            None
+        }
+    });
+    let rules = Rules::compile(&topic.rules, channels).map_err(|found| {
+        let told = |found: RuleMistake| {
+            let rule = found.rule.and_then(|index| topic.positions.get(index)).copied();
+            locations.mistake_at(&topic.name, rule, found.key, found.message)
+        };
+        mistakes.extend(found.into_iter().map(told));
+    });
+    let compiled = schema.zip(rules.ok()).map(|(schema, rules)| Compiled { schema, rules });
+    (compiled, mistakes)
+}
+
+impl Topics {
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().map(ToString::to_string).collect()
+    }
+
+    /// For each topic, what tells one set of rules from another.
+    pub fn fingerprints(&self) -> BTreeMap<Arc<str>, u64> {
+        let fingerprint = |compiled: &Compiled| compiled.rules.fingerprint();
+        self.0.iter().map(|(name, compiled)| (Arc::clone(name), fingerprint(compiled))).collect()
+    }
+}
+
+impl Decide for Topics {
+    fn decide(&self, record: &Record) -> Decision {
+        let at_record = |verdict| Decision { event_time: record.timestamp, verdict };
+        let Some(topic) = self.0.get(&record.source.topic) else {
+            return at_record(Verdict::Skip(SkipReason::Unmatched));
+        };
+        let Some(value) = &record.value else {
+            return at_record(Verdict::Skip(SkipReason::Tombstone));
+        };
+        match topic.schema.decode(value) {
+            Ok(event) => topic.rules.decide(&event, record),
+            Err(rejection) => at_record(Verdict::Reject(rejection)),
+        }
+    }
+}
