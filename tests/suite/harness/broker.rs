@@ -198,7 +198,8 @@ fn free_port() -> u16 {
 }
 
 /// The broker's configuration: one node that is controller and broker, quick to start and to
-/// rebalance, and as strict as a production broker in what it accepts.
+/// rebalance, and as strict as a production broker in what it accepts. A killed broker can register
+/// again only when its session has timed out, hence the short one.
 fn properties(folder: &Path, certificates: &Certificates, ports: Ports) -> String {
     let Ports { controller, plaintext, sasl, ssl, sasl_ssl } = ports;
     let data = folder.join("data").display().to_string();
@@ -225,6 +226,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
 log.cleaner.dedupe.buffer.size=4194304
 ssl.keystore.type=PEM
 ssl.keystore.location={chain}
