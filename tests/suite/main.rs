@@ -1,0 +1,16 @@
+//! The integration tests: one binary, so that all of them share one real Kafka broker.
+//!
+//! `tests/run` runs them with everything else; `cargo test --test suite` alone works too.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the real clock and environment, to bound what they wait for"
+)]
+
+// `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod kafka_harness;
+#[cfg(test)]
+mod process_harness;
