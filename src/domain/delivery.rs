@@ -26,6 +26,9 @@ pub struct Delivery {
     /// How many attempts ended ambiguously. Ambiguity is sticky: once this is not zero, the
     /// outcome is never reported as plainly failed.
     pub ambiguous: u32,
+    /// The last ambiguous attempt has not been retried yet, and so not counted as a possible
+    /// duplicate.
+    pub uncounted: bool,
     /// Failures of its own, which the backoff grows with.
     pub failures: u32,
     /// What the gate's open time was at the first failure of its own.
@@ -73,6 +76,7 @@ impl Delivery {
             state: State::Queued,
             tries: Tries::default(),
             ambiguous: 0,
+            uncounted: false,
             failures: 0,
             trouble_since: None,
             second_chance: false,

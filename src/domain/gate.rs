@@ -75,13 +75,17 @@ impl Alike {
 struct Streak {
     kind: Option<Alike>,
     recipients: HashSet<u64>,
+    /// Those of whom one failure has been carried out already: their next one tells nothing new
+    /// of the channel, so it need not wait.
+    judged: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Streak {
     fn add(&mut self, kind: Alike, recipient: &Recipient) -> bool {
-        if self.kind.replace(kind) != Some(kind) {
-            self.recipients.clear();
+        if self.kind != Some(kind) {
+            self.end();
+            self.kind = Some(kind);
         }
         self.recipients.insert(self.hasher.hash_one(recipient));
         self.recipients.len() >= STREAK
@@ -90,6 +94,7 @@ impl Streak {
     fn end(&mut self) {
         self.kind = None;
         self.recipients.clear();
+        self.judged.clear();
     }
 }
 
@@ -185,6 +190,17 @@ impl Gate {
         }
         self.unreachable.end();
         self.streak.add(kind, recipient)
+    }
+
+    /// A failure of this recipient's is carried out, for nothing else came of the channel.
+    pub fn judge(&mut self, recipient: &Recipient) {
+        let who = self.streak.hasher.hash_one(recipient);
+        self.streak.judged.insert(who);
+    }
+
+    /// Whether a failure of this recipient's has been carried out within the streak.
+    pub fn is_judged(&self, recipient: &Recipient) -> bool {
+        self.streak.judged.contains(&self.streak.hasher.hash_one(recipient))
     }
 
     /// Whether this kind of failure would be a different answer from those of the streak.

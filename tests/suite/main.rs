@@ -9,8 +9,14 @@
 
 // `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod kafka_harness;
 #[cfg(test)]
 mod process_harness;
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod stream;

@@ -107,6 +107,7 @@ impl Machine {
     ) {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         delivery.ambiguous += 1;
+        delivery.uncounted = true;
         let rule = delivery.message.rule.clone();
         let policy = delivery.message.on_ambiguous;
         if let Some(tenure) = self.tenures.get(&delivery.lane.epoch) {

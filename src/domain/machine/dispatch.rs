@@ -102,7 +102,7 @@ impl Machine {
             offset: delivery.offset,
             part: delivery.part,
         };
-        let repeats = delivery.ambiguous > 0;
+        let repeats = std::mem::take(&mut delivery.uncounted);
         let waited = now.elapsed.saturating_sub(delivery.ready_since);
         tenure.in_flight += 1;
         self.on_wire.insert(id, OnWire { gate });

@@ -44,10 +44,12 @@ impl Machine {
         if self.tenures.get(&epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
             return if stopped { self.drop_delivery(id) } else { self.spend(id, verdict) };
         }
-        at.suspects.push(id);
-        if let Some(delivery) = self.deliveries.get_mut(&id) {
-            delivery.state = State::Held(verdict);
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        if !stopped && at.is_judged(&delivery.message.recipient) {
+            return self.spend(id, verdict);
         }
+        at.suspects.push(id);
+        delivery.state = State::Held(verdict);
         let hold = now.elapsed + VERDICT_HOLD;
         self.set_timer(id, Some(if stopped { deadline } else { hold }));
     }
@@ -67,12 +69,17 @@ impl Machine {
     pub(super) fn hold_is_over(&mut self, id: DeliveryId, verdict: Verdict, now: Moment) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let expired = delivery.expired(now.wall);
-        let stopped = self.is_stopped(&delivery.lane.channel);
+        let (channel, recipient) = (&delivery.lane.channel, &delivery.message.recipient);
+        let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
+            return;
+        };
+        let stopped = gate.is_stopped();
         if stopped && !expired {
             return self.await_deadline(id, now);
         }
-        for gate in &mut self.gates {
-            gate.suspects.retain(|suspect| *suspect != id);
+        gate.suspects.retain(|suspect| *suspect != id);
+        if !stopped {
+            gate.judge(recipient);
         }
         if stopped { self.expire(id) } else { self.spend(id, verdict) }
     }

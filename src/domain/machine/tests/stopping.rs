@@ -123,6 +123,22 @@ fn one_refusal_on_a_quiet_channel_is_spent_after_half_a_minute() {
 }
 
 #[test]
+fn the_same_recipients_next_refusal_is_spent_at_once() {
+    let mut rig = Rig::owning(settings());
+    for offset in 0..10 {
+        rig.read_for(offset, "ann");
+    }
+    for waited in [30, 0, 0, 0] {
+        let sent = rig.sent_one();
+        rig.answer(&sent, Class::Permanent);
+        rig.pass(Duration::from_secs(waited));
+        let letters = rig.letters();
+        assert_eq!(letters.len(), 1);
+        rig.acknowledge(letters[0].0, true);
+    }
+}
+
+#[test]
 fn an_ambiguous_attempt_under_a_dead_letter_rule_is_never_repeated() {
     let mut rig = Rig::owning(settings());
     read(&mut rig, 2, OnAmbiguous::DeadLetter);
