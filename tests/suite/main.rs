@@ -15,8 +15,16 @@ mod harness;
 #[cfg(test)]
 mod kafka_harness;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod process_harness;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
+mod secured;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod startup;
 #[cfg(test)]
 mod stream;
