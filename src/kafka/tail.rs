@@ -40,7 +40,9 @@ impl Tail {
         topics: Vec<String>,
         from: From,
     ) -> Result<Self, KafkaError> {
-        let config = settings.consumer();
+        let mut config = settings.consumer();
+        // Nobody looks at them here, and librdkafka's client would log each.
+        config.set("statistics.interval.ms", "0");
         let begin = move || {
             let consumer: BaseConsumer = config.create()?;
             consumer.assign(&positions(&consumer, &topics, from)?)?;
