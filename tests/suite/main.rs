@@ -9,6 +9,8 @@
 
 // `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod kafka_harness;
