@@ -79,22 +79,29 @@ async fn present<W: Write>(screen: &mut Screen<W>) -> Result<(), Trouble> {
          within\nthis process: a Kafka broker, the bridge, and a stand-in for the LINE API. Nothing \
          reaches a phone.\n\nStarting… (joining a Kafka group takes some seconds)",
     )?;
-    let stage = tokio::select! {
+    let prepared = async {
+        let stage = Stage::set().await?;
+        let watch = stage.watch().await?;
+        Ok::<_, Failure>((stage, watch))
+    };
+    let (stage, mut watch) = tokio::select! {
         () = &mut interrupted => return Ok(()),
-        stage = Stage::set() => stage?,
+        prepared = prepared => prepared?,
     };
     let mut bridge = stage.start_bridge().await?;
     let admin = format!("http://{}", bridge.admin);
     let ended = tokio::select! {
         () = &mut interrupted => Ok(()),
         failure = bridge.fails() => return Err(failure.into()),
-        trouble = show(&stage, &admin, screen) => trouble,
+        shown = show(&stage, &mut watch, &admin, screen) => shown,
     };
     if ended.is_ok() {
         // Where nobody reads this, the end is the same.
         drop(screen.line("\nDraining: what is in flight settles."));
     }
     let drained = bridge.drain().await;
+    // The broker goes last, or its clients would complain.
+    watch.close().await;
     ended?;
     drained?;
     drop(screen.line(&format!("Ended: {}.", screen.count())));
@@ -103,9 +110,13 @@ async fn present<W: Write>(screen: &mut Screen<W>) -> Result<(), Trouble> {
 }
 
 /// The play, and then whatever comes, until this is dropped.
-async fn show<W: Write>(stage: &Stage, admin: &str, screen: &mut Screen<W>) -> Result<(), Trouble> {
-    let mut watch: Watch = stage.watch().await?;
-    Play::new(stage, &mut watch, screen).perform().await?;
+async fn show<W: Write>(
+    stage: &Stage,
+    watch: &mut Watch,
+    admin: &str,
+    screen: &mut Screen<W>,
+) -> Result<(), Trouble> {
+    Play::new(stage, watch, screen).perform().await?;
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("line-bridge"));
     let event = Events::at(SystemClock::start().now().wall).by_hand();
     let command = publish_command(&program, &stage.folder.config(), &event);

@@ -74,6 +74,10 @@ impl Watch {
         }
     }
 
+    pub(super) async fn close(self) {
+        self.tail.close().await;
+    }
+
     fn read(&mut self, record: &Record) {
         if *record.source.topic == *self.dead_letters {
             return self.sights.push_back(dead_letter(record));
