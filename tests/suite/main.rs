@@ -8,6 +8,7 @@
 )]
 
 // `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
+mod demo;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
