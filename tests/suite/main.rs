@@ -8,6 +8,9 @@
 )]
 
 // `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
+#[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod events;
