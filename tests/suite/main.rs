@@ -13,6 +13,8 @@ mod architecture;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod details;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod harness;
