@@ -1,7 +1,7 @@
 //! The event loop: tells the core what happens, and does what it says.
 //!
 //! One task owns the core. Attempts, listings and dead letters run as tasks of their own and come
-//! back as [`Done`]; the source topics come as [`LogEvent`]s.
+//! back as `Done`; the source topics come as [`LogEvent`]s.
 
 mod journal;
 mod tasks;
