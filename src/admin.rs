@@ -1,4 +1,4 @@
-//! `/metrics`, `/livez` and `/readyz`.
+//! `/metrics`, `/livez`, `/readyz` and `/status`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,6 +40,7 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, clock: Arc<dyn 
         .route("/metrics", get(page))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/status", get(status))
         .with_state(Shown { metrics, clock });
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "the admin server has ended");
@@ -48,6 +49,10 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, clock: Arc<dyn 
 
 async fn page(State(shown): State<Shown>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], shown.metrics.text())
+}
+
+async fn status(State(shown): State<Shown>) -> impl IntoResponse {
+    axum::Json(shown.metrics.status(shown.clock.now()))
 }
 
 async fn livez(State(shown): State<Shown>) -> (StatusCode, &'static str) {

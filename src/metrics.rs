@@ -3,6 +3,7 @@
 mod health;
 mod observer;
 mod positions;
+mod status;
 
 use std::sync::Mutex;
 
@@ -13,7 +14,7 @@ use prometheus::{
 };
 
 use crate::domain::dead_letter::Reason;
-use crate::domain::machine::{PauseReason, SettledAs};
+use crate::domain::machine::{PauseReason, SettledAs, Status};
 use health::Health;
 pub use observer::Observer;
 use positions::Positions;
@@ -47,6 +48,10 @@ pub struct Metrics {
     group: Group,
     topics: Vec<String>,
     positions: Mutex<Positions>,
+    /// As the driver told it last.
+    status: Mutex<Status>,
+    /// The hash of the configuration.
+    config: String,
     pub health: Health,
 }
 
@@ -289,6 +294,8 @@ impl Metrics {
             group,
             topics: labels.topics.clone(),
             positions: Mutex::default(),
+            status: Mutex::default(),
+            config: labels.config.clone(),
             health: Health::default(),
             registry,
         })

@@ -1,80 +1,276 @@
 //! How many deliveries a channel has in flight at once: what the API bears, found out by trying.
+//!
+//! An API that is at its capacity does not send more a second when more is in flight: it takes
+//! longer for each. So the limit grows while the latency stays near its floor, which is what the
+//! API takes when it is not crowded, and shrinks in proportion when the latency grows. The floor
+//! is measured now and then, at half the limit. When shrinking does not help, the API has become
+//! slower by itself, and the floor moves.
 
 use std::time::Duration;
 
 /// Where a channel starts, and starts again after a stop.
 const FIRST: f64 = 16.0;
 
-/// Grows by one a round trip while the API keeps up (doubling until it first complains), and
-/// shrinks by a third when it does not.
+/// A latency so much above the floor is a crowd.
+const CROWDED: f64 = 1.1;
+
+/// After a crowd, the limit at which the latency would be so much above the floor.
+const WANTED: f64 = 1.05;
+
+/// The least number of answers that a window looks at.
+const LEAST_ANSWERS: u32 = 20;
+
+/// A window in so many measures the floor.
+const FLOOR_EVERY: u32 = 64;
+
 #[derive(Clone, Debug)]
 pub struct Concurrency {
     limit: f64,
     most: f64,
-    /// Whether the API has complained since the start.
-    complained: bool,
-    last_cut: Option<Duration>,
+    /// The mean latency, in seconds, when the API is not crowded.
+    floor: Option<f64>,
+    phase: Phase,
+    window: Window,
+    /// Since the floor was measured.
+    windows: u32,
+    /// Whether the API has been crowded, or has complained, since the start: until then the limit
+    /// grows fast.
+    bounded: bool,
+}
+
+/// What the window is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    Steady,
+    /// Half the limit is used, to measure the floor; `usual` comes back afterwards.
+    Floor {
+        usual: f64,
+        crowded: f64,
+    },
+    /// The limit was cut, for the latency was `before`: does that help?
+    Relief {
+        before: f64,
+    },
+}
+
+/// Answers to attempts that started under the limit as it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    since: Duration,
+    answers: u32,
+    busy: u32,
+    latency: f64,
 }
 
 impl Concurrency {
     pub fn new(most: usize) -> Self {
         let most = f64::from(u32::try_from(most.max(1)).unwrap_or(u32::MAX));
-        Self { limit: FIRST.min(most), most, complained: false, last_cut: None }
+        Self {
+            limit: FIRST.min(most),
+            most,
+            floor: None,
+            phase: Phase::Steady,
+            window: Window::default(),
+            windows: 0,
+            bounded: false,
+        }
     }
 
     pub fn limit(&self) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 ..= most")]
-        let limit = self.limit as usize;
-        limit
+        let limit = self.limit.round() as usize;
+        limit.max(1)
     }
 
-    /// An attempt was accepted while `in_flight` (with it) were under way.
-    pub fn accepted(&mut self, in_flight: usize) {
-        // A limit that is not used says nothing about the API.
-        if in_flight * 2 < self.limit() {
+    /// An attempt that took `took` was answered as it should be, while `in_flight` (with it) were
+    /// under way.
+    pub fn answered(&mut self, in_flight: usize, took: Duration, now: Duration) {
+        if now.saturating_sub(took) < self.window.since {
             return;
         }
-        self.limit =
-            (self.limit + if self.complained { 1.0 / self.limit } else { 1.0 }).min(self.most);
+        let window = &mut self.window;
+        window.answers += 1;
+        window.latency += took.as_secs_f64();
+        // A limit that is not used says nothing about the API.
+        let used = f64::from(u32::try_from(in_flight).unwrap_or(u32::MAX));
+        window.busy += u32::from(used >= self.limit * 0.8);
+        if f64::from(window.answers) >= self.limit.max(f64::from(LEAST_ANSWERS)) {
+            let Window { answers, busy, latency, .. } = self.window;
+            if busy * 2 >= answers {
+                self.look(latency / f64::from(answers));
+            }
+            self.window = Window { since: now, ..Window::default() };
+        }
     }
 
     /// The API refused, failed or fell silent; `took` is how long the attempt was under way, so
     /// that what started before a cut does not cut again.
     pub fn complained(&mut self, now: Duration, took: Duration) {
-        let started = now.saturating_sub(took);
-        if self.last_cut.is_none_or(|cut| started >= cut) {
-            self.limit = (self.limit * 2.0 / 3.0).max(1.0);
-            self.complained = true;
-            self.last_cut = Some(now);
+        if now.saturating_sub(took) < self.window.since {
+            return;
         }
+        if let Phase::Floor { usual, .. } = self.phase {
+            self.limit = usual;
+        }
+        self.phase = Phase::Steady;
+        self.set(self.limit * 2.0 / 3.0);
+        self.bounded = true;
+        self.window = Window { since: now, ..Window::default() };
     }
 
     /// After a stop the API is approached gently.
     pub fn restart(&mut self) {
-        self.limit = self.limit.min(FIRST).min(self.most);
-        self.complained = true;
+        self.phase = Phase::Steady;
+        self.set(self.limit.min(FIRST));
+    }
+
+    /// Looks at a window's mean latency, in seconds.
+    fn look(&mut self, latency: f64) {
+        self.windows += 1;
+        match self.phase {
+            Phase::Floor { usual, crowded } => {
+                let fell = latency < crowded / CROWDED;
+                self.floor = Some(latency);
+                self.phase = Phase::Steady;
+                // It may be crowded even so: then half of this is looked at next.
+                self.windows = if fell { FLOOR_EVERY } else { 0 };
+                self.set(if fell { usual * (latency * WANTED / crowded).max(0.5) } else { usual });
+            }
+            Phase::Relief { before } if latency > before * 0.97 => {
+                self.floor = Some(latency);
+                self.phase = Phase::Steady;
+            }
+            Phase::Relief { .. } | Phase::Steady => self.steady(latency),
+        }
+    }
+
+    fn steady(&mut self, latency: f64) {
+        self.phase = Phase::Steady;
+        let floor = *self.floor.get_or_insert(latency);
+        if latency > floor * CROWDED {
+            self.bounded = true;
+            self.phase = Phase::Relief { before: latency };
+            self.set(self.limit * (floor * WANTED / latency).max(0.5));
+        } else if self.windows >= FLOOR_EVERY && self.limit >= 2.0 {
+            self.phase = Phase::Floor { usual: self.limit, crowded: latency };
+            self.set(self.limit / 2.0);
+        } else {
+            self.set(if self.bounded {
+                self.limit + (self.limit * 0.03).max(0.5)
+            } else {
+                self.limit * 1.5
+            });
+            if !self.bounded && self.limit >= self.most {
+                self.bounded = true;
+            }
+        }
+    }
+
+    fn set(&mut self, limit: f64) {
+        self.limit = limit.clamp(1.0, self.most);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use rstest::rstest;
+
     use super::*;
 
-    #[test]
-    fn grows_to_the_most_while_the_api_keeps_up() {
-        let mut concurrency = Concurrency::new(256);
-        for _ in 0..300 {
-            let in_flight = concurrency.limit();
-            concurrency.accepted(in_flight);
+    /// An API that takes `base` for each call, longer in proportion with more than `capacity` at
+    /// once, and up to `noise` of that more or less.
+    struct Api {
+        base: f64,
+        capacity: f64,
+        noise: f64,
+        random: fastrand::Rng,
+        now: Duration,
+        in_flight: BTreeSet<(Duration, u64, Duration)>,
+        calls: u64,
+    }
+
+    impl Api {
+        fn new(base: f64, capacity: f64, noise: f64) -> Self {
+            let random = fastrand::Rng::with_seed(3);
+            let now = Duration::ZERO;
+            Self { base, capacity, noise, random, now, in_flight: BTreeSet::new(), calls: 0 }
         }
-        assert_eq!(concurrency.limit(), 256);
+
+        /// Keeps as many calls in flight as the limit allows. Returns its mean over the second half.
+        fn serve(&mut self, concurrency: &mut Concurrency, seconds: u64) -> f64 {
+            let (from, end) = (self.now, self.now + Duration::from_secs(seconds));
+            let middle = from + Duration::from_secs(seconds) / 2;
+            let (mut sum, mut count) = (0.0, 0.0);
+            while self.now < end {
+                while self.in_flight.len() < concurrency.limit() {
+                    self.call();
+                }
+                let Some((done, _, started)) = self.in_flight.pop_first() else { break };
+                self.now = done;
+                let took = done.saturating_sub(started);
+                concurrency.answered(self.in_flight.len() + 1, took, done);
+                if self.now > middle {
+                    sum += f64::from(u32::try_from(concurrency.limit()).unwrap());
+                    count += 1.0;
+                }
+            }
+            sum / count
+        }
+
+        fn call(&mut self) {
+            let crowd = f64::from(u32::try_from(self.in_flight.len() + 1).unwrap());
+            let noise = 1.0 + self.noise * (self.random.f64() * 2.0 - 1.0);
+            let latency = self.base * (crowd / self.capacity).max(1.0) * noise;
+            self.calls += 1;
+            self.in_flight.insert((
+                self.now + Duration::from_secs_f64(latency),
+                self.calls,
+                self.now,
+            ));
+        }
+    }
+
+    #[rstest]
+    #[case::few(5.0, 0.0)]
+    #[case::as_many_as_it_starts_with(16.0, 0.0)]
+    #[case::some(40.0, 0.0)]
+    #[case::many(150.0, 0.0)]
+    #[case::some_and_noise(40.0, 0.3)]
+    #[case::many_and_noise(150.0, 0.3)]
+    fn it_settles_near_what_the_api_bears(#[case] capacity: f64, #[case] noise: f64) {
+        let mut concurrency = Concurrency::new(256);
+        let settled = Api::new(0.02, capacity, noise).serve(&mut concurrency, 120);
+        let near = capacity * 0.8..=capacity * 1.2;
+        assert!(near.contains(&settled), "settled at {settled:.1}, the API bears {capacity}");
+    }
+
+    #[rstest]
+    #[case::steady(0.0)]
+    #[case::noisy(0.5)]
+    fn it_grows_to_the_most_while_the_api_keeps_up(#[case] noise: f64) {
+        let mut concurrency = Concurrency::new(256);
+        let settled = Api::new(0.02, 10_000.0, noise).serve(&mut concurrency, 60);
+        assert!(settled > 240.0, "settled at {settled:.1}");
+    }
+
+    #[test]
+    fn an_api_that_becomes_slower_by_itself_is_no_crowd() {
+        let mut concurrency = Concurrency::new(100);
+        let mut api = Api::new(0.02, 10_000.0, 0.1);
+        api.serve(&mut concurrency, 20);
+        api.base = 0.2;
+        let settled = api.serve(&mut concurrency, 240);
+        assert!(settled > 85.0, "collapsed to {settled:.1}");
     }
 
     #[test]
     fn an_unused_limit_does_not_grow() {
         let mut concurrency = Concurrency::new(256);
-        for _ in 0..300 {
-            concurrency.accepted(1);
+        for answer in 1..1_000 {
+            let now = Duration::from_millis(20) * answer;
+            concurrency.answered(1, Duration::from_millis(20), now);
         }
         assert_eq!(concurrency.limit(), 16);
     }

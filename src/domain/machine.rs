@@ -35,7 +35,7 @@ use super::lanes::Lanes;
 use super::message::{Channel, Decision, Message};
 use super::outcome::{Listing, Outcome, StopReason};
 use super::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
-pub use status::{ChannelStatus, PartitionStatus, Status};
+pub use status::{ChannelStatus, Oldest, PartitionStatus, Status, Waits};
 use tenure::Tenure;
 
 /// What the machine has to know of the configuration.

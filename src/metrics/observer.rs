@@ -58,6 +58,7 @@ impl Observe for Observer {
     }
 
     fn status(&self, status: &Status, now: Moment) {
+        *self.0.status.lock().unwrap_or_else(PoisonError::into_inner) = status.clone();
         let Metrics { records, attempts, topics, .. } = &*self.0;
         attempts.in_flight.set(count(status.in_flight));
         for channel in &status.channels {
@@ -67,7 +68,8 @@ impl Observe for Observer {
             let of_topic = || status.partitions.iter().filter(|p| *p.source.topic == **topic);
             let held = of_topic().map(|partition| partition.held).sum();
             records.held.with_label_values(&[topic]).set(count(held));
-            let oldest = of_topic().filter_map(|partition| partition.oldest).map(|(_, at)| at);
+            let oldest =
+                of_topic().filter_map(|partition| Some(partition.oldest.as_ref()?.event_time));
             let age = |at: Timestamp| now.wall.since(at).as_secs_f64();
             let age = oldest.min().map_or(0.0, age);
             records.oldest_unsettled_age.with_label_values(&[topic]).set(age);

@@ -36,6 +36,15 @@ impl Positions {
         }
     }
 
+    pub(super) fn committed_of(&self, source: &TopicPartition) -> Option<u64> {
+        self.0.get(source).map(|position| position.committed)
+    }
+
+    pub(super) fn lag_of(&self, source: &TopicPartition) -> Option<u64> {
+        let position = self.0.get(source)?;
+        Some(position.end?.saturating_sub(position.committed))
+    }
+
     /// A partition that another member has is that member's to show.
     pub(super) fn forget(&mut self, source: &TopicPartition, group: &Group) {
         if self.0.remove(source).is_some() {

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use line_bridge::sandbox::{Fault, Faults, Rule};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
 
 use crate::events::{Event, Fate};
 use crate::harness::bridge::Bridge;
@@ -61,6 +63,31 @@ fn the_figures_and_the_probes_tell_what_is_going_on_and_no_log_tells_of_whom() {
     for private in ["contact-", "sandbox-token", "Accepted", "Your order"] {
         assert!(!log.contains(private), "{private} is in the log: {log}");
     }
+}
+
+#[test]
+fn status_names_the_record_that_blocks_its_lane_and_why() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    let hang = Rule::always(Fault::Hang { accept: false, max_seconds: 60 });
+    stage.sandbox.set_faults(Faults { rules: vec![hang], ..Faults::default() }).expect("faults");
+    let event = |number| Event::new(number, "orders", "contact-0", Fate::Accepted);
+    stage.produce(&[event(0), event(1)]);
+    let mut bridge = stage.start();
+    let topic = &stage.topics["orders"];
+    let status = wait_until(LIMIT, "an attempt hangs", || {
+        let status: Value = serde_json::from_str(&bridge.get("/status").1).expect("JSON");
+        let oldest = &status["partitions"][0]["oldest_unsettled"];
+        if oldest["attempts"] == 1 { Ok(status) } else { Err(status.to_string()) }
+    });
+    let partition = &status["partitions"][0];
+    assert_eq!(partition["topic"], topic.as_str());
+    assert_eq!((&partition["partition"], &partition["held"]), (&Value::from(0), &Value::from(2)));
+    let oldest = &partition["oldest_unsettled"];
+    assert_eq!((&oldest["offset"], &oldest["channel"]), (&Value::from(0), &Value::from("orders")));
+    assert_eq!(oldest["waits_for"], "the API's answer");
+    assert!(oldest["age"].as_f64().is_some_and(|age| age > 0.0));
+    assert!(!status.to_string().contains("contact-"));
+    bridge.kill();
 }
 
 #[test]

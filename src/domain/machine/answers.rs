@@ -60,7 +60,7 @@ impl Machine {
         match class {
             Class::Accepted | Class::Unverified | Class::Permanent | Class::NotFound => {
                 gate.pace.accepted(now.elapsed);
-                gate.concurrency.accepted(in_flight);
+                gate.concurrency.answered(in_flight, took, now.elapsed);
             }
             Class::NotApplied(NotApplied::RateLimited) => {
                 gate.pace.refused(now.elapsed);

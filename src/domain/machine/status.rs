@@ -1,10 +1,14 @@
-//! What the machine can tell of itself: for gauges, and for tests.
+//! What the machine can tell of itself: for gauges, for `/status`, and for tests.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::{Moment, Timestamp};
+use super::super::delivery::{DeliveryId, State, Verdict};
+use super::super::gate::Gate;
+use super::super::outcome::StopReason;
 use super::super::record::{CommitOffset, RecordOffset, TopicPartition};
+use super::tenure::{Held, Tenure};
 use super::{Machine, PauseReason};
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,6 +16,7 @@ pub struct Status {
     pub partitions: Vec<PartitionStatus>,
     pub channels: Vec<ChannelStatus>,
     pub in_flight: usize,
+    /// Messages accepted and not yet covered by a commit.
     pub uncommitted: usize,
 }
 
@@ -24,8 +29,65 @@ pub struct PartitionStatus {
     /// The bound is reached.
     pub full: bool,
     pub paused: Option<PauseReason>,
-    /// The oldest record that has not settled, and its event's time.
-    pub oldest: Option<(RecordOffset, Timestamp)>,
+    /// It is being handed over or drained.
+    pub leaving: bool,
+    /// The oldest record that has not settled: it holds the frontier up.
+    pub oldest: Option<Oldest>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    pub offset: RecordOffset,
+    pub event_time: Timestamp,
+    /// HTTP tries so far, of its message that is tried least far.
+    pub attempts: u32,
+    /// The status of the last answer, if there was one.
+    pub http_status: Option<u16>,
+    pub channel: Option<Arc<str>>,
+    pub waits: Waits,
+}
+
+/// Why a record has not settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Behind an older message of its recipient, in the same partition.
+    Lane,
+    /// For its channel's rate, or for a place among those in flight.
+    Gate,
+    /// As long as `Retry-After` says.
+    RetryAfter,
+    /// For its channel, or all channels, to work again.
+    Stop(StopReason),
+    /// For the next try.
+    Backoff,
+    /// For the answer.
+    Answer,
+    /// For the channel listing, after a 404.
+    Listing,
+    /// For a different answer of its channel, before it is set aside.
+    Verdict,
+    /// For the broker to acknowledge its dead letter.
+    DeadLetter,
+    /// The brake holds its topic.
+    Brake,
+}
+
+impl Waits {
+    /// What it waits for, in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Lane => "an older message of its recipient",
+            Self::Gate => "its channel's rate or concurrency",
+            Self::RetryAfter => "the end of Retry-After",
+            Self::Stop(_) => "its channel to work again",
+            Self::Backoff => "the next try",
+            Self::Answer => "the API's answer",
+            Self::Listing => "the channel listing",
+            Self::Verdict => "a different answer of its channel",
+            Self::DeadLetter => "the dead letter's acknowledgement",
+            Self::Brake => "a restart: the brake holds its topic",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -33,38 +95,96 @@ pub struct ChannelStatus {
     pub name: Arc<str>,
     /// 0 open, 1 slowed, 2 stopped.
     pub state: u8,
-    /// Requests a second.
+    /// Why it is stopped, and for how long it has been.
+    pub stopped: Option<(StopReason, Duration)>,
+    /// Requests a second, this member's share.
     pub rate: f64,
+    /// The most in flight, as found out.
     pub concurrency: usize,
     pub in_flight: usize,
-    /// Until when `Retry-After` holds the channel, from now.
-    pub waits: Option<Duration>,
+    /// How much longer `Retry-After` holds the channel.
+    pub retry_after: Option<Duration>,
 }
 
 impl Machine {
     pub fn status(&self, now: Moment) -> Status {
-        let partition = |tenure: &super::Tenure| PartitionStatus {
+        Status {
+            partitions: self.tenures.values().map(|tenure| self.partition(tenure, now)).collect(),
+            channels: self.gates.iter().map(|gate| self.channel(gate, now)).collect(),
+            in_flight: self.on_wire.len(),
+            uncommitted: self.uncommitted,
+        }
+    }
+
+    fn partition(&self, tenure: &Tenure, now: Moment) -> PartitionStatus {
+        let oldest = tenure.offsets.oldest();
+        PartitionStatus {
             source: tenure.source.clone(),
             frontier: tenure.offsets.frontier(),
             held: tenure.offsets.held_count(),
             held_bytes: tenure.bytes,
             full: tenure.full,
             paused: tenure.paused,
-            oldest: tenure.offsets.oldest().map(|(offset, held)| (offset, held.event_time)),
-        };
-        let channel = |gate: &super::Gate| ChannelStatus {
+            leaving: tenure.leaving.is_some(),
+            oldest: oldest.map(|(offset, held)| self.oldest(offset, held, now)),
+        }
+    }
+
+    fn oldest(&self, offset: RecordOffset, held: &Held, now: Moment) -> Oldest {
+        let unsettled = held.parts.iter().find(|part| !part.settled);
+        let delivery = unsettled.and_then(|part| part.delivery);
+        let found = delivery.and_then(|id| self.deliveries.get(&id));
+        Oldest {
+            offset,
+            event_time: held.event_time,
+            attempts: found.map_or(0, |delivery| delivery.tries.attempts),
+            http_status: found.and_then(|delivery| delivery.tries.http_status),
+            channel: found.map(|delivery| delivery.message.channel.name.clone()),
+            waits: match delivery {
+                Some(id) => self.waits(id, now),
+                None if self.letters.values().any(|letter| letter.offset == offset) => {
+                    Waits::DeadLetter
+                }
+                None => Waits::Brake,
+            },
+        }
+    }
+
+    fn waits(&self, id: DeliveryId, now: Moment) -> Waits {
+        let Some(delivery) = self.deliveries.get(&id) else { return Waits::DeadLetter };
+        match delivery.state {
+            State::Queued => Waits::Lane,
+            State::Backoff => Waits::Backoff,
+            State::InFlight => Waits::Answer,
+            State::InQuestion => Waits::Listing,
+            State::DeadLettering => Waits::DeadLetter,
+            State::Ready | State::Held(Verdict::Rejected | Verdict::Ambiguous) => {
+                let channel = &delivery.lane.channel;
+                let gate = self.gates.iter().find(|gate| gate.channel.id == *channel);
+                let stop = gate.and_then(|gate| gate.stop).or(self.account);
+                let closed = gate.and_then(|gate| gate.closed_until(now.elapsed));
+                match stop {
+                    Some(stop) => Waits::Stop(stop.reason),
+                    None if delivery.state != State::Ready => Waits::Verdict,
+                    None if closed.is_some() => Waits::RetryAfter,
+                    None => Waits::Gate,
+                }
+            }
+        }
+    }
+
+    fn channel(&self, gate: &Gate, now: Moment) -> ChannelStatus {
+        let stop = gate.stop.or(self.account);
+        ChannelStatus {
             name: gate.channel.name.clone(),
             state: gate.state(now.elapsed),
+            stopped: stop.map(|stop| (stop.reason, now.elapsed.saturating_sub(stop.since))),
             rate: gate.pace.rate(),
             concurrency: gate.concurrency.limit(),
             in_flight: gate.in_flight,
-            waits: gate.closed_until(now.elapsed).map(|until| until.saturating_sub(now.elapsed)),
-        };
-        Status {
-            partitions: self.tenures.values().map(partition).collect(),
-            channels: self.gates.iter().map(channel).collect(),
-            in_flight: self.on_wire.len(),
-            uncommitted: self.uncommitted,
+            retry_after: gate
+                .closed_until(now.elapsed)
+                .map(|until| until.saturating_sub(now.elapsed)),
         }
     }
 }

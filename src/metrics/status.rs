@@ -1,0 +1,73 @@
+//! `/status`: who is blocked, and by what. No recipient, text or event's value is in it.
+
+use std::sync::PoisonError;
+
+use serde_json::{Value, json};
+
+use super::Metrics;
+use crate::domain::clock::Moment;
+use crate::domain::machine::{ChannelStatus, Oldest, PartitionStatus, PauseReason, Waits};
+
+impl Metrics {
+    /// Where the bridge stands, as JSON; ages and waits in seconds. It is at most a second or so
+    /// old.
+    pub fn status(&self, now: Moment) -> Value {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let partition = |partition: &PartitionStatus| {
+            json!({
+                "topic": &*partition.source.topic,
+                "partition": partition.source.partition,
+                "frontier": partition.frontier.0,
+                "committed": positions.committed_of(&partition.source),
+                "lag": positions.lag_of(&partition.source),
+                "held": partition.held,
+                "held_bytes": partition.held_bytes,
+                "full": partition.full,
+                "paused": partition.paused.map(PauseReason::label),
+                "leaving": partition.leaving,
+                "oldest_unsettled": partition.oldest.as_ref().map(|held| oldest(held, now)),
+            })
+        };
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "config": self.config,
+            "ready": self.health.is_ready(),
+            "in_flight": status.in_flight,
+            "accepted_uncommitted": status.uncommitted,
+            "partitions": status.partitions.iter().map(partition).collect::<Vec<_>>(),
+            "channels": status.channels.iter().map(channel).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn oldest(oldest: &Oldest, now: Moment) -> Value {
+    let stopped = if let Waits::Stop(reason) = oldest.waits { Some(reason.label()) } else { None };
+    json!({
+        "offset": oldest.offset.0,
+        "age": now.wall.since(oldest.event_time).as_secs_f64(),
+        "attempts": oldest.attempts,
+        "last_http_status": oldest.http_status,
+        "channel": oldest.channel.as_deref(),
+        "waits_for": oldest.waits.label(),
+        "stopped": stopped,
+    })
+}
+
+fn channel(channel: &ChannelStatus) -> Value {
+    let state = match channel.state {
+        0 => "open",
+        1 => "slowed",
+        _ => "stopped",
+    };
+    json!({
+        "name": &*channel.name,
+        "state": state,
+        "stopped": channel.stopped.map(|(reason, _)| reason.label()),
+        "stopped_for": channel.stopped.map(|(_, since)| since.as_secs_f64()),
+        "rate": channel.rate,
+        "concurrency": channel.concurrency,
+        "in_flight": channel.in_flight,
+        "retry_after": channel.retry_after.map(|wait| wait.as_secs_f64()),
+    })
+}
