@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -14,6 +15,7 @@ use crate::config::{self, Config};
 use crate::domain::machine::{Attempt, Machine, Settings};
 use crate::domain::outcome::{Listing, Outcome};
 use crate::domain::ports::{self, Clock};
+use crate::domain::record::{RecordOffset, TopicPartition};
 use crate::driver::{Broken, Driver, Order, Ports};
 use crate::kafka::consumer::Consumer;
 use crate::kafka::dead_letters::DeadLetters;
@@ -70,10 +72,19 @@ impl ports::Api for Api {
     }
 }
 
-/// A UUID that is the same whoever sends the message, and whenever.
 fn delivery_id(attempt: &Attempt) -> String {
     let Attempt { source, offset, part, message, .. } = attempt;
-    let name = format!("{source}@{}#{part}/{}", offset.0, message.rule);
+    id_of_delivery(source, *offset, *part, &message.rule)
+}
+
+/// A UUID that is the same whoever sends the message, and whenever.
+pub(crate) fn id_of_delivery(
+    source: &TopicPartition,
+    offset: RecordOffset,
+    part: usize,
+    rule: &str,
+) -> String {
+    let name = format!("{source}@{}#{part}/{rule}", offset.0);
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
@@ -98,9 +109,30 @@ pub async fn run(
     topics: Topics,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
+    let listener = admin::listen(config.admin.listen).await?;
+    run_on(listener, Brokers::Real, config, topics, shutdown).await
+}
+
+/// What the bridge reads from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brokers {
+    Real,
+    /// It has no controller, the only one that could tell how a topic keeps its records: the
+    /// question would wait in vain.
+    Embedded,
+}
+
+/// The same, with the admin endpoints on a listener that is there already: where the
+/// configuration leaves the port open, the caller knows which it is.
+pub async fn run_on(
+    listener: TcpListener,
+    brokers: Brokers,
+    config: Config,
+    topics: Topics,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let metrics = Arc::new(Metrics::new(&labels(&config, &topics))?);
-    let listener = admin::listen(config.admin.listen).await?;
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "listening");
     }
@@ -111,7 +143,7 @@ pub async fn run(
     let api = Client::new(&client_settings(&config), Arc::clone(&token))?;
     let kafka = kafka_settings(&config);
     tokio::pin!(shutdown);
-    let looked = look_at_kafka(&config, &kafka, &topics);
+    let looked = look_at_kafka(brokers, &config, &kafka, &topics);
     tokio::select! {
         looked = looked => looked?,
         () = &mut shutdown => return Ok(()),
@@ -160,13 +192,19 @@ pub async fn run(
 }
 
 async fn look_at_kafka(
+    brokers: Brokers,
     config: &Config,
     kafka: &kafka::Settings,
     topics: &Topics,
 ) -> Result<(), Failure> {
     let (settings, names) = (kafka.clone(), topics.names());
     let dead_letters = config.dead_letters.topic.clone();
-    let look = move || preflight::look(&settings, &names, &dead_letters);
+    let look = move || match brokers {
+        Brokers::Real => preflight::look(&settings, &names, &dead_letters),
+        Brokers::Embedded => {
+            preflight::look_for_topics(&settings, &names, &dead_letters).map(|()| Vec::new())
+        }
+    };
     for warning in tokio::task::spawn_blocking(look).await?? {
         tracing::warn!("{warning}");
     }

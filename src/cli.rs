@@ -7,12 +7,14 @@ mod publish;
 mod run;
 mod sandbox;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Environment, Mistakes, Severity, Strictness};
+use crate::bridge;
+use crate::config::{Config, Environment, Loaded, Mistakes, Strictness};
 use crate::topics::{self, Topics};
 
 /// Takes events from Kafka and sends them as LINE messages: in order per recipient, once wherever
@@ -114,16 +116,34 @@ fn explain(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }
 
+/// Reads the configuration and all that it names, and has librdkafka look at its properties.
+fn read(file: &ConfigFile, strictness: Strictness) -> Result<(Loaded, Topics), Mistakes> {
+    let (mut loaded, topics) = topics::load(&file.config, environment(), strictness)?;
+    let refused = bridge::kafka_settings(&loaded.config).refused_properties();
+    if refused.is_empty() {
+        return Ok((loaded, topics));
+    }
+    let place = |(name, why): (String, String)| {
+        loaded.config.locations.mistake_at_key(&["kafka", "properties", &name], why)
+    };
+    loaded.warnings.extend(refused.into_iter().map(place));
+    Err(Mistakes(loaded.warnings))
+}
+
 /// Reads the configuration and tells its warnings.
-fn load(
-    file: &ConfigFile,
-    strictness: Strictness,
-) -> Result<(crate::config::Config, Topics), Failure> {
-    let (loaded, topics) = topics::load(&file.config, environment(), strictness)?;
-    for warning in loaded.warnings.iter().filter(|found| found.severity == Severity::Warning) {
+fn load(file: &ConfigFile, strictness: Strictness) -> Result<(Config, Topics), Failure> {
+    let (loaded, topics) = read(file, strictness)?;
+    for warning in loaded.warnings {
         tracing::warn!("{warning}");
     }
     Ok((loaded.config, topics))
+}
+
+/// Writes a line to standard output. Whoever closed it does not want to read on, which is no
+/// fault of the command.
+fn say(line: impl std::fmt::Display) {
+    let mut out = std::io::stdout().lock();
+    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
 }
 
 /// The process's environment, for the configuration.

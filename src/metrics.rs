@@ -305,3 +305,29 @@ impl Metrics {
         String::from_utf8_lossy(&page).into_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names, types and help are public: dashboards and alerts are built on them.
+    #[test]
+    fn the_page_declares_each_metric_once() {
+        let labels = Labels {
+            topics: vec!["orders".to_owned()],
+            channels: vec!["support".to_owned()],
+            config: "0123456789ab".to_owned(),
+        };
+        let metrics = Metrics::new(&labels).unwrap();
+        metrics.attempts.stops.with_label_values(&["support", "outage"]).inc();
+        metrics.attempts.ambiguous.with_label_values(&["orders", "shipped"]).inc();
+        metrics.group.lag.with_label_values(&["orders", "0"]).set(3);
+        metrics.group.committed_offset.with_label_values(&["orders", "0"]).set(14);
+        let page = metrics.text();
+        let ours = page.lines().filter(|line| line.contains("line_bridge_"));
+        let declared: Vec<_> = ours.filter(|line| line.starts_with("# ")).collect();
+        insta::assert_snapshot!(declared.join("\n"));
+        assert!(page.contains("line_bridge_consumer_lag{partition=\"0\",topic=\"orders\"} 3"));
+        assert!(page.contains("process_resident_memory_bytes"));
+    }
+}

@@ -2,10 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigFile, Failure, environment};
-use crate::bridge;
-use crate::config::{Mistake, Strictness};
-use crate::topics;
+use super::{ConfigFile, Failure, read, say};
+use crate::config::{Mistake, Severity, Strictness};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
@@ -29,47 +27,24 @@ enum Output {
 
 impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let loaded = topics::load(&self.file.config, environment(), Strictness::Check);
-        let (found, sound) = match loaded {
+        let (found, sound) = match read(&self.file, Strictness::Check) {
             Ok((loaded, topics)) => {
-                let mut found = loaded.warnings;
-                let refused = bridge::kafka_settings(&loaded.config).refused_properties();
-                let sound = refused.is_empty();
-                found.extend(refused.into_iter().map(|(name, why)| {
-                    loaded.config.locations.mistake_at_key(&["kafka", "properties", &name], why)
-                }));
-                let ok =
-                    format!("{}: ok, {} topics", self.file.config.display(), topics.names().len());
-                (found, sound.then_some(ok))
+                let (file, topics) = (self.file.config.display(), topics.names().len());
+                (loaded.warnings, Some(format!("{file}: ok, {topics} topics")))
             }
             Err(mistakes) => (mistakes.0, None),
         };
-        self.tell(&found, sound.as_deref())?;
-        if sound.is_some() { Ok(()) } else { Err(Failure::Usage(said(&found))) }
-    }
-
-    fn tell(&self, found: &[Mistake], sound: Option<&str>) -> Result<(), Failure> {
+        let lines = found.iter().map(ToString::to_string).chain(sound.clone());
         match self.output {
-            Output::Json => {
-                let json = serde_json::to_string_pretty(found)
-                    .map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
-                println!("{json}");
-            }
-            Output::Text => {
-                for mistake in found {
-                    println!("{mistake}");
-                }
-                if let Some(sound) = sound {
-                    println!("{sound}");
-                }
-            }
+            Output::Json => say(serde_json::json!(found)),
+            Output::Text => lines.for_each(say),
         }
-        Ok(())
+        if sound.is_some() { Ok(()) } else { Err(Failure::Usage(said(&found))) }
     }
 }
 
 fn said(found: &[Mistake]) -> String {
-    let is_error = |mistake: &&Mistake| mistake.severity == crate::config::Severity::Error;
+    let is_error = |mistake: &&Mistake| mistake.severity == Severity::Error;
     match found.iter().filter(is_error).count() {
         1 => "1 mistake".to_owned(),
         number => format!("{number} mistakes"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, interrupted, logging};
+use super::{Failure, interrupted, logging, say};
 use crate::sandbox::{self, Faults, Options};
 
 #[derive(Args, Debug)]
@@ -46,11 +46,9 @@ impl Sandbox {
             ))
         };
         let sandbox = sandbox::Sandbox::start(listen, options).await.map_err(busy)?;
-        println!("The stand-in for the LINE API listens on {}", sandbox.base_url());
-        println!(
-            "Its inbox is a page there; its faults are at {}/_sandbox/faults",
-            sandbox.base_url()
-        );
+        let url = sandbox.base_url();
+        say(format_args!("The stand-in for the LINE API listens on {url}"));
+        say(format_args!("Its inbox is a page there; its faults are at {url}/_sandbox/faults"));
         sandbox.serve_until(interrupted()).await.map_err(|error| {
             Failure::Failed(format!("line-bridge: the sandbox has ended: {error}"))
         })

@@ -150,6 +150,7 @@ fn schema_path(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PathBuf> {
     if let Err(error) = opened {
         // As written: what the environment put in is not shown.
         reader.error(item, format!("{}: {}", item.written().escape_debug(), reason(&error)));
+        return None;
     }
     Some(path)
 }

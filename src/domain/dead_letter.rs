@@ -119,3 +119,68 @@ impl DeadLetter {
         named.map(|(name, value)| (format!("{HEADER_PREFIX}{name}"), value)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::record::{RecordOffset, TopicPartition};
+
+    fn letter(tries: Tries) -> DeadLetter {
+        let record = Record {
+            source: TopicPartition { topic: "orders".into(), partition: 3 },
+            offset: RecordOffset(17),
+            timestamp: Timestamp(1_800_000_000_000),
+            key: None,
+            value: Some(b"{}".to_vec()),
+            headers: Vec::new(),
+        };
+        let rejection = Rejection {
+            reason: Reason::Rejected,
+            detail: "the API refused the message: HTTP status 400".to_owned(),
+            rule: Some("shipped".into()),
+        };
+        DeadLetter { record: Arc::new(record), rejection, channel: Some("support".into()), tries }
+    }
+
+    fn lines(letter: &DeadLetter) -> String {
+        let headers = letter.headers("line-bridge", "0.1.0");
+        let lines = headers.iter().map(|(name, value)| format!("{name}: {value}"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_headers_tell_where_it_comes_from_and_what_was_tried() {
+        let tries = Tries {
+            attempts: 2,
+            first: Some(Timestamp(1_800_000_000_500)),
+            last: Some(Timestamp(1_800_000_001_500)),
+            http_status: Some(400),
+            request_id: Some("557520e4".to_owned()),
+        };
+        insta::assert_snapshot!(lines(&letter(tries)), @"
+        line-bridge-reason: rejected
+        line-bridge-detail: the API refused the message: HTTP status 400
+        line-bridge-topic: orders
+        line-bridge-partition: 3
+        line-bridge-offset: 17
+        line-bridge-timestamp: 1800000000000
+        line-bridge-group: line-bridge
+        line-bridge-rule: shipped
+        line-bridge-channel: support
+        line-bridge-attempts: 2
+        line-bridge-first-attempt: 1800000000500
+        line-bridge-last-attempt: 1800000001500
+        line-bridge-http-status: 400
+        line-bridge-request-id: 557520e4
+        line-bridge-version: 0.1.0
+        line-bridge-redrives: 0
+        ");
+    }
+
+    #[test]
+    fn what_was_never_sent_has_no_attempts_to_tell_of() {
+        let told = lines(&letter(Tries::default()));
+        assert!(told.contains("line-bridge-attempts: 0"));
+        assert!(!told.contains("first-attempt") && !told.contains("http-status"));
+    }
+}

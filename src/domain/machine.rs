@@ -6,13 +6,13 @@
 //!
 //! | room | what happens there |
 //! |---|---|
-//! | [`intake`] | a record is tracked, and its decision carried out; the bounds and the brake |
-//! | [`dispatch`] | which delivery starts next |
-//! | [`answers`] | what an outcome means for its delivery |
-//! | [`stops`] | channels that stop, their probes, and the verdicts that wait for them |
-//! | [`settle`] | a message is done with; dead letters and their acknowledgement |
-//! | [`commits`] | when to commit what, and what a commit's result means |
-//! | [`tenure`] | assignment, revoke, loss and drain of partitions |
+//! | `intake` | a record is tracked, and its decision carried out; the bounds and the brake |
+//! | `dispatch` | which delivery starts next |
+//! | `answers` | what an outcome means for its delivery |
+//! | `stops` | channels that stop, their probes, and the verdicts that wait for them |
+//! | `settle` | a message is done with; dead letters and their acknowledgement |
+//! | `commits` | when to commit what, and what a commit's result means |
+//! | `tenure` | assignment, revoke, loss and drain of partitions |
 
 mod answers;
 mod commits;

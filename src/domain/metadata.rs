@@ -264,10 +264,11 @@ mod tests {
 
     #[test]
     fn other_rules_keep_the_runs_and_forget_the_partial_records() {
-        let beyond = Beyond { runs: vec![12..13], partials: vec![partial(10, &[true, false])] };
+        let runs = vec![12..13, 20..30];
+        let beyond = Beyond { runs: runs.clone(), partials: vec![partial(10, &[true, false])] };
         let encoded = encode(CommitOffset(10), RULES, &beyond, METADATA_LIMIT);
         let read = decode(&encoded.metadata, CommitOffset(10), RULES + 1);
-        assert_eq!(read, Ok(Beyond { runs: vec![12..13], partials: vec![] }));
+        assert_eq!(read, Ok(Beyond { runs, partials: vec![] }));
     }
 
     #[test]

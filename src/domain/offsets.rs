@@ -118,6 +118,11 @@ mod tests {
 
     use super::*;
 
+    /// Runs of which there is one.
+    fn run(run: Range<u64>) -> Runs {
+        [run].to_vec()
+    }
+
     fn tracking(offsets: Range<u64>) -> Offsets<()> {
         let mut tracked = Offsets::starting_at(CommitOffset(offsets.start), Runs::new());
         for offset in offsets {
@@ -136,7 +141,7 @@ mod tests {
         let mut offsets = tracking(10..14);
         offsets.settle(RecordOffset(12));
         assert_eq!(offsets.frontier(), CommitOffset(10));
-        assert_eq!(offsets.settled_beyond(), [12..13]);
+        assert_eq!(offsets.settled_beyond(), run(12..13));
         offsets.settle(RecordOffset(10));
         assert_eq!(offsets.frontier(), CommitOffset(11));
         offsets.settle(RecordOffset(11));
@@ -157,12 +162,12 @@ mod tests {
 
     #[test]
     fn a_record_that_settled_before_is_not_held_again() {
-        let mut offsets = Offsets::starting_at(CommitOffset(3), vec![4..6]);
+        let mut offsets = Offsets::starting_at(CommitOffset(3), run(4..6));
         assert_eq!(offsets.track(RecordOffset(3), ()), Tracked::Held);
         assert_eq!(offsets.track(RecordOffset(4), ()), Tracked::SettledBefore);
         assert_eq!(offsets.track(RecordOffset(5), ()), Tracked::SettledBefore);
         assert_eq!(offsets.track(RecordOffset(6), ()), Tracked::Held);
-        assert_eq!(offsets.settled_beyond(), [4..6]);
+        assert_eq!(offsets.settled_beyond(), run(4..6));
     }
 
     #[test]

@@ -42,14 +42,26 @@ pub enum Refused {
     Forbidden { topic: String, cause: String },
 }
 
-/// Asks the brokers for the topics. Blocks for at most about a minute. Returns warnings.
+/// Asks the brokers for the topics, and how dead letters are kept. Blocks for at most about a
+/// minute. Returns warnings.
 pub fn look(
     settings: &Settings,
     topics: &[String],
     dead_letters: &str,
 ) -> Result<Vec<String>, Refused> {
-    let config = settings.client();
-    let client: BaseConsumer = config.create().map_err(Refused::Configuration)?;
+    look_for_topics(settings, topics, dead_letters)?;
+    let admin: AdminClient<DefaultClientContext> =
+        settings.client().create().map_err(Refused::Configuration)?;
+    dead_letter_topic(&admin, dead_letters)
+}
+
+/// Asks the brokers for the topics alone.
+pub fn look_for_topics(
+    settings: &Settings,
+    topics: &[String],
+    dead_letters: &str,
+) -> Result<(), Refused> {
+    let client: BaseConsumer = settings.client().create().map_err(Refused::Configuration)?;
     client.fetch_metadata(None, REACHABLE_WITHIN).map_err(|error| Refused::Unreachable {
         brokers: settings.brokers.clone(),
         cause: error.to_string(),
@@ -59,10 +71,7 @@ pub fn look(
         exists(&client, settings, topic, missing)?;
     }
     let missing = Refused::NoDeadLetterTopic { topic: dead_letters.to_owned() };
-    exists(&client, settings, dead_letters, missing)?;
-    let admin: AdminClient<DefaultClientContext> =
-        config.create().map_err(Refused::Configuration)?;
-    dead_letter_topic(&admin, dead_letters)
+    exists(&client, settings, dead_letters, missing)
 }
 
 fn exists(

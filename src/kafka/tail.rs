@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
@@ -31,6 +32,7 @@ pub enum From {
 pub struct Tail {
     records: mpsc::Receiver<Record>,
     stopped: Arc<AtomicBool>,
+    reader: JoinHandle<()>,
 }
 
 impl Tail {
@@ -40,7 +42,9 @@ impl Tail {
         topics: Vec<String>,
         from: From,
     ) -> Result<Self, KafkaError> {
-        let config = settings.consumer();
+        let mut config = settings.consumer();
+        // Nobody looks at them here, and librdkafka's client would log each.
+        config.set("statistics.interval.ms", "0");
         let begin = move || {
             let consumer: BaseConsumer = config.create()?;
             consumer.assign(&positions(&consumer, &topics, from)?)?;
@@ -51,7 +55,7 @@ impl Tail {
         let (tell, records) = mpsc::channel(64);
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopped);
-        tokio::task::spawn_blocking(move || {
+        let reader = tokio::task::spawn_blocking(move || {
             while !stop.load(Ordering::Relaxed) {
                 match consumer.poll(POLL) {
                     None => {}
@@ -65,12 +69,21 @@ impl Tail {
                 }
             }
         });
-        Ok(Self { records, stopped })
+        Ok(Self { records, stopped, reader })
     }
 
     /// The next record; none only when the reader has gone.
     pub async fn next(&mut self) -> Option<Record> {
         self.records.recv().await
+    }
+
+    /// Stops, and waits until the connections are closed. A dropped tail does not wait.
+    pub async fn close(mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.records.close();
+        if let Err(error) = (&mut self.reader).await {
+            tracing::warn!(%error, "the reader has crashed");
+        }
     }
 }
 

@@ -65,11 +65,9 @@ pub(crate) fn refused_contacts() -> Vec<String> {
 impl Event {
     pub(crate) fn new(number: usize, kind: &'static str, contact: &str, fate: Fate) -> Self {
         // The sandbox refuses contacts, and a login's message goes to a LINE user.
-        let (kind, contact) = match fate {
-            Fate::Rejected if kind == "logins" => ("orders", format!("refused-{}", number % 20)),
-            Fate::Rejected => (kind, format!("refused-{}", number % 20)),
-            _ => (kind, contact.to_owned()),
-        };
+        let refused = fate == Fate::Rejected;
+        let kind = if refused && kind == "logins" { "orders" } else { kind };
+        let contact = if refused { format!("refused-{}", number % 20) } else { contact.to_owned() };
         Self { id: format!("{number:06}-{fate:?}"), kind, contact, fate }
     }
 
@@ -80,7 +78,11 @@ impl Event {
             Fate::Undecodable => return b"{\"eventId\": ".to_vec(),
             Fate::Schema => event["occurredAt"] = json!("yesterday"),
             Fate::Expired => event["occurredAt"] = json!(timestamp(Duration::from_hours(72))),
-            _ => {}
+            Fate::Accepted
+            | Fate::NoRule
+            | Fate::RuleError
+            | Fate::InvalidMessage
+            | Fate::Rejected => {}
         }
         serde_json::to_vec(&event).expect("JSON")
     }

@@ -9,14 +9,28 @@
 
 // `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod details;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod kafka_harness;
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod process_harness;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
+mod secured;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod startup;
 #[cfg(test)]
 mod stream;

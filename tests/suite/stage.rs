@@ -26,10 +26,15 @@ pub(crate) struct Stage<'k> {
     pub(crate) dead_letters: String,
     /// The topic of each kind.
     pub(crate) topics: BTreeMap<&'static str, String>,
-    /// Lines of `delivery:` and `line:` in which a test differs.
+    /// Lines of `delivery:` in which a test differs.
     pub(crate) delivery: String,
-    pub(crate) line: String,
-    pub(crate) runtime: Runtime,
+    /// Where the bridge finds the brokers, unless it is in plain text.
+    pub(crate) brokers: Option<String>,
+    pub(crate) properties: Vec<(&'static str, String)>,
+    /// Of one attempt.
+    pub(crate) timeout: &'static str,
+    /// The sandbox runs on it.
+    _runtime: Runtime,
 }
 
 impl<'k> Stage<'k> {
@@ -70,23 +75,30 @@ impl<'k> Stage<'k> {
             dead_letters,
             topics,
             delivery: String::new(),
-            line: String::new(),
-            runtime,
+            brokers: None,
+            properties: Vec::new(),
+            timeout: "15s",
+            _runtime: runtime,
         }
     }
 
     /// The configuration of a bridge, for the broker at `brokers`.
     pub(crate) fn config(&self) -> String {
+        let brokers = self.brokers.as_deref().unwrap_or(self.kafka.bootstrap());
+        let mut kafka = format!("brokers: \"{brokers}\", group: {}, start: earliest", self.group);
+        if !self.properties.is_empty() {
+            let set = self.properties.iter().map(|(name, value)| format!("{name}: \"{value}\""));
+            let set: Vec<_> = set.collect();
+            write!(kafka, ", properties: {{{}}}", set.join(", ")).expect("a line");
+        }
         let mut config = format!(
-            "kafka: {{brokers: \"{}\", group: {}, start: earliest}}\n\
-             line:\n  base_url: {}\n  token: {{file: token}}\n  requests_per_second: 2000\n{}\
+            "kafka: {{{kafka}}}\n\
+             line:\n  base_url: {}\n  token: {{file: token}}\n  requests_per_second: 2000\n  timeout: {}\n\
              delivery:\n  brake: 50\n{}\
              dead_letters: {{topic: {}}}\n\
              admin: {{listen: \"127.0.0.1:0\"}}\nchannels:\n",
-            self.kafka.bootstrap(),
-            self.group,
             self.sandbox.base_url(),
-            self.line,
+            self.timeout,
             self.delivery,
             self.dead_letters,
         );
@@ -153,6 +165,11 @@ impl<'k> Stage<'k> {
         letters
     }
 
+    /// How many messages were accepted again that had been accepted before.
+    pub(crate) fn repeated(&self) -> f64 {
+        counted(self.accepted().values().map(|sent| sent.len() - 1).sum())
+    }
+
     /// The accepted messages by the id of their event, in the order of their arrival.
     pub(crate) fn accepted(&self) -> BTreeMap<String, Vec<std::sync::Arc<Received>>> {
         let mut accepted: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -161,6 +178,11 @@ impl<'k> Stage<'k> {
         }
         accepted
     }
+}
+
+/// A count beside a metric's value.
+pub(crate) fn counted(count: usize) -> f64 {
+    f64::from(u32::try_from(count).expect("a count of a test"))
 }
 
 /// The id that the text of every message of the tests ends with.

@@ -7,7 +7,7 @@ use line_bridge::sandbox::{Fault, Faults, RetryAfter, Rule};
 
 use crate::events::{Event, Fate, KINDS, refused_contacts};
 use crate::harness::kafka::KafkaCluster;
-use crate::stage::{Stage, id_of};
+use crate::stage::{Stage, counted, id_of};
 
 const EVENTS: usize = 5_500;
 const CONTACTS: usize = 400;
@@ -73,7 +73,7 @@ fn a_mixed_stream_ends_accepted_or_set_aside_in_order_and_once_while_the_api_fai
     }
 
     let metrics = bridge.metrics();
-    let repeated: usize = accepted.values().map(|sent| sent.len() - 1).sum();
+    let repeated = stage.repeated();
     let unexplained = accepted.values().flat_map(|sent| &sent[..sent.len() - 1]);
     let unexplained = unexplained.filter(|sent| sent.fault.is_none()).count();
     assert_eq!(unexplained, 0, "nothing is repeated that was answered");
@@ -82,9 +82,10 @@ fn a_mixed_stream_ends_accepted_or_set_aside_in_order_and_once_while_the_api_fai
     let set_aside = letters.values().flatten();
     let set_aside =
         set_aside.filter(|l| l.header("line-bridge-reason") == Some("ambiguous")).count();
-    assert!(repeated > 0, "resets after acceptance have repeated something");
-    assert!(repeated as f64 <= possible, "{repeated} repeated, {possible} counted");
-    assert_eq!(possible, ambiguous - set_aside as f64, "each retry of an ambiguous attempt counts");
+    assert!(repeated > 0.0, "resets after acceptance have repeated something");
+    assert!(repeated <= possible, "{repeated} repeated, {possible} counted");
+    let retried = ambiguous - counted(set_aside);
+    assert!((possible - retried).abs() < 0.5, "{possible} counted of {retried} retried");
 
     in_order(&stage, &events);
     let stats = stage.sandbox.inbox().stats();

@@ -1,6 +1,7 @@
 //! When to commit what, and what a commit's result means.
 //!
-//! One commit is under way at a time. At once when nothing is in flight, else every 100 ms.
+//! One commit is under way at a time. At once when nothing is in flight, or when half as many
+//! messages are accepted and uncommitted as may be, else every 100 ms.
 
 use std::time::Duration;
 
@@ -129,7 +130,9 @@ impl Machine {
         let urgent = |tenure: &Tenure| {
             tenure.leaving.is_some() && tenure.in_flight == 0 && tenure.letters == 0
         };
-        let idle = self.on_wire.is_empty() || self.tenures.values().any(urgent);
+        // Half the messages that may be uncommitted: the rest of them is for the round trip.
+        let crowded = self.uncommitted * 2 >= self.settings.max_in_flight;
+        let idle = self.on_wire.is_empty() || self.tenures.values().any(urgent) || crowded;
         let interval = if idle { IDLE } else { BUSY };
         let earliest = (self.commits.last + interval).max(self.commits.not_before);
         if now.elapsed < earliest && self.commits.last > Duration::ZERO {

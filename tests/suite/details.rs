@@ -1,0 +1,210 @@
+//! Single things that users rely on, on real Kafka with the real program.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::events::{Event, Fate};
+use crate::harness::bridge::Bridge;
+use crate::harness::kafka::KafkaCluster;
+use crate::harness::records::NewRecord;
+use crate::harness::unique;
+use crate::harness::wait::wait_until;
+use crate::stage::Stage;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+fn good(numbers: std::ops::Range<usize>) -> Vec<Event> {
+    let event = |number| Event::new(number, "orders", &format!("contact-{number}"), Fate::Accepted);
+    numbers.map(event).collect()
+}
+
+fn wait_metric(bridge: &mut Bridge, series: &str, wanted: f64) {
+    wait_until(LIMIT, series, || {
+        let value = bridge.metrics().get(series);
+        let reached = value.is_some_and(|value| (value - wanted).abs() < 0.5);
+        if reached { Ok(()) } else { Err(format!("{value:?} instead of {wanted}")) }
+    });
+}
+
+#[test]
+fn the_figures_and_the_probes_tell_what_is_going_on_and_no_log_tells_of_whom() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 3);
+    let mut bridge = stage.start();
+    wait_until(LIMIT, "it is ready", || {
+        let (status, said) = bridge.get("/readyz");
+        if status == 200 { Ok(()) } else { Err(said) }
+    });
+    let mut events = good(0..40);
+    events.push(Event::new(40, "orders", "contact-0", Fate::Schema));
+    stage.produce(&events);
+    let topic = &stage.topics["orders"];
+    stage.kafka.produce(topic, [NewRecord::tombstone().key("gone")]);
+    stage.wait_committed(LIMIT);
+    wait_metric(&mut bridge, &format!("line_bridge_records_total{{topic=\"{topic}\"}}"), 42.0);
+    for (result, count) in [("accepted", 40.0), ("skipped", 1.0), ("dead_lettered", 1.0)] {
+        let series = format!("line_bridge_settled_total{{result=\"{result}\",topic=\"{topic}\"}}");
+        wait_metric(&mut bridge, &series, count);
+    }
+    for partition in 0..3 {
+        let labels = format!("{{partition=\"{partition}\",topic=\"{topic}\"}}");
+        wait_metric(&mut bridge, &format!("line_bridge_consumer_lag{labels}"), 0.0);
+        let end = stage.kafka.end_offsets(topic)[&partition];
+        let end = f64::from(i32::try_from(end).expect("a small offset"));
+        wait_metric(&mut bridge, &format!("line_bridge_committed_offset{labels}"), end);
+    }
+    wait_metric(&mut bridge, &format!("line_bridge_held_records{{topic=\"{topic}\"}}"), 0.0);
+    assert_eq!(bridge.get("/livez").0, 200);
+    assert!(bridge.drain(LIMIT).success());
+    let log = bridge.stderr();
+    for private in ["contact-", "sandbox-token", "Accepted", "Your order"] {
+        assert!(!log.contains(private), "{private} is in the log: {log}");
+    }
+}
+
+#[test]
+fn a_group_that_starts_at_the_latest_misses_nothing_once_it_has_begun() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 3);
+    stage.produce(&good(0..10));
+    let config = stage.config().replace("start: earliest", "start: latest");
+    let mut bridge = stage.workspace.run(&config);
+    wait_until(LIMIT, "the group has begun", || {
+        let committed = stage.kafka.committed(&stage.group, &stage.topics["orders"]);
+        if committed.len() == 3 { Ok(()) } else { Err(format!("{} committed", committed.len())) }
+    });
+    assert!(bridge.drain(LIMIT).success());
+    // While no member is there, and before it has ever settled a record.
+    stage.produce(&good(10..20));
+    let mut bridge = stage.workspace.run(&config);
+    stage.wait_committed(LIMIT);
+    let accepted: Vec<_> = stage.accepted().into_keys().collect();
+    assert_eq!(accepted.len(), 10);
+    assert!(accepted.iter().all(|id| id.as_str() >= "000010"), "{accepted:?}");
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn an_offset_out_of_range_pauses_its_partition_and_jumps_nowhere() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 2);
+    let topic = stage.topics["orders"].clone();
+    for partition in 0..2 {
+        let event = good(0..1).remove(0);
+        stage.kafka.produce(&topic, [NewRecord::of(event.value()).partition(partition)]);
+    }
+    let client: BaseConsumer =
+        stage.kafka.client().set("group.id", &stage.group).create().expect("a client");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(&topic, 0, Offset::Offset(100)).expect("an offset");
+    list.add_partition_offset(&topic, 1, Offset::Offset(0)).expect("an offset");
+    client.commit(&list, CommitMode::Sync).expect("a commit");
+    let mut bridge = stage.start();
+    let series =
+        format!("line_bridge_topic_paused{{reason=\"offset_out_of_range\",topic=\"{topic}\"}}");
+    wait_metric(&mut bridge, &series, 1.0);
+    stage.wait_accepted(1, LIMIT);
+    assert_eq!(stage.kafka.committed(&stage.group, &topic)[&0].offset, 100);
+    assert!(bridge.drain(LIMIT).success());
+    assert_eq!(stage.kafka.committed(&stage.group, &topic)[&0].offset, 100);
+}
+
+#[test]
+fn a_record_that_the_dead_letter_topic_does_not_take_goes_there_as_a_pointer() {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    stage.dead_letters = unique("small-dead-letters");
+    stage.kafka.create_topic(&stage.dead_letters, 1, &[("max.message.bytes", "2000")]);
+    let large = format!("{{\"padding\": \"{}\"}}", "x".repeat(10_000));
+    let record = NewRecord::of(large).key("k").header("id", "large");
+    stage.kafka.produce(&stage.topics["orders"], [record]);
+    let mut bridge = stage.start();
+    stage.wait_committed(LIMIT);
+    let letters = stage.letters();
+    let letter = &letters["large"][0];
+    assert_eq!(letter.header("line-bridge-reason"), Some("schema"));
+    assert_eq!(letter.header("line-bridge-offset"), Some("0"));
+    assert_eq!(letter.key.as_deref(), Some(&b"k"[..]));
+    assert_eq!(letter.value, None);
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn confluents_wire_format_is_stepped_over_and_the_dead_letter_keeps_every_byte() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    let framed = |event: &Event| [&[0, 0, 0, 0, 7][..], &event.value()].concat();
+    let events = [good(0..1).remove(0), Event::new(1, "orders", "contact-1", Fate::Schema)];
+    let records = events.iter().map(|event| {
+        NewRecord::of(framed(event)).header("id", event.id.as_str()).header("trace", "0af7")
+    });
+    stage.kafka.produce(&stage.topics["orders"], records);
+    let mut bridge = stage.start();
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), 1);
+    let letters = stage.letters();
+    let letter = &letters[&events[1].id][0];
+    assert_eq!(letter.value, Some(framed(&events[1])));
+    assert_eq!(letter.header("trace"), Some("0af7"));
+    assert!(
+        letter.header("line-bridge-detail").is_some_and(|detail| detail.contains("/occurredAt"))
+    );
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn a_dry_run_sends_and_commits_nothing_and_disturbs_nobody() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 2);
+    let mut bridge = stage.start();
+    stage.produce(&good(0..5));
+    stage.wait_committed(LIMIT);
+    let mut dry = stage.workspace.start(&["run", "--dry-run", "--config", "bridge.yaml"]);
+    wait_until(LIMIT, "the dry run has begun", || {
+        let said = dry.stderr();
+        if said.contains("dry run: nothing is sent") { Ok(()) } else { Err(said) }
+    });
+    stage.produce(&good(5..10));
+    wait_until(LIMIT, "the dry run tells of each event", || {
+        let told = dry.stderr().matches("would send").count();
+        if told == 5 { Ok(()) } else { Err(format!("{told} told")) }
+    });
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.sandbox.inbox().messages().len(), 10, "sent once, by the bridge");
+    assert!((bridge.metrics().sum("line_bridge_rebalances_total") - 1.0).abs() < 0.5);
+    assert!(dry.drain(LIMIT).success());
+    assert!(!dry.stderr().contains("contact-"));
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn publish_puts_json_lines_into_a_topic_by_their_key() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 3);
+    stage.workspace.file("bridge.yaml", &stage.config());
+    let events = good(0..30);
+    let lines: Vec<_> =
+        events.iter().map(|e| String::from_utf8(e.value()).expect("JSON")).collect();
+    stage.workspace.file("events.jsonl", &lines.join("\n"));
+    let topic = &stage.topics["orders"];
+    let publish = |file: &str| {
+        let mut published = stage.workspace.start(&[
+            "publish",
+            "--config",
+            "bridge.yaml",
+            "--topic",
+            topic,
+            "--key",
+            "event.customer.contactId",
+            file,
+        ]);
+        (published.wait_exit(LIMIT).code(), published.stderr())
+    };
+    assert_eq!(publish("events.jsonl"), (Some(0), format!("30 events published to {topic}\n")));
+    let stored = stage.kafka.consume_all(topic);
+    assert_eq!(stored.len(), 30);
+    for record in stored {
+        let event: serde_json::Value = serde_json::from_str(record.text()).expect("JSON");
+        let contact = event["customer"]["contactId"].as_str().expect("a contact");
+        assert_eq!(record.key.as_deref(), Some(contact.as_bytes()));
+    }
+    stage.workspace.file("bad.jsonl", &format!("{}\n{{\"eventId\": \n", lines[0]));
+    let (code, said) = publish("bad.jsonl");
+    assert_eq!(code, Some(64));
+    assert!(said.contains("bad.jsonl:2: not one JSON value"), "{said}");
+}
