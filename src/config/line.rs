@@ -41,7 +41,7 @@ const DEFAULT_RATE: f64 = 100.0;
 const MOST_REQUESTS_PER_SECOND: f64 = 2_000.0;
 
 /// Headers that carry something else.
-const TAKEN_HEADERS: [&str; 12] = [
+const TAKEN_HEADERS: [&str; 13] = [
     "accept",
     "authorization",
     "connection",
@@ -51,6 +51,7 @@ const TAKEN_HEADERS: [&str; 12] = [
     "cookie",
     "expect",
     "host",
+    "te",
     "transfer-encoding",
     "upgrade",
     "user-agent",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::message::OnAmbiguous;
+use crate::domain::message::{Channel, OnAmbiguous};
 use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource};
 
 use super::fields::{Fields, Item};
@@ -42,7 +42,7 @@ pub(super) fn read(
     items.iter().enumerate().filter_map(|(at, item)| Some((at, read(item)?))).collect()
 }
 
-/// `None` beside a mistake.
+/// `None` where it is no rule at all.
 fn read_rule(
     reader: &mut Reader<'_>,
     item: &Item<'_>,
@@ -69,12 +69,18 @@ fn read_rule(
     let words = [("retry", OnAmbiguous::Retry), ("dead_letter", OnAmbiguous::DeadLetter)];
     let on_ambiguous = fields.get("on_ambiguous").and_then(|item| reader.choice(&item, &words));
     let goes_on = fields.get("continue").and_then(|item| reader.boolean(&item));
+    // What has a mistake is stood in for, so that the mistakes in the rest are told as well.
+    let or = |text: Option<String>, other: &str| match text {
+        Some(text) if !text.trim().is_empty() => text,
+        Some(_) | None => other.to_owned(),
+    };
+    let no_channel = || ChannelSource::Fixed(Channel { name: "".into(), id: "".into() });
     Some(RuleSource {
-        name: Arc::from(name?),
-        when,
-        channel: channel?,
-        to: to?,
-        message: message?,
+        name: Arc::from(name.unwrap_or_default()),
+        when: when.map(|when| or(Some(when), "event.when")),
+        channel: channel.unwrap_or_else(no_channel),
+        to: to.unwrap_or_else(|| RecipientSource::Contact("event.to".to_owned())),
+        message: or(message, "…"),
         expires,
         on_ambiguous: on_ambiguous.unwrap_or_default(),
         goes_on: goes_on.unwrap_or(false),

@@ -15,7 +15,7 @@ use super::reader::{Reader, Refusal};
 pub(super) const EXPECTED: &str = "{file: PATH} or {env: NAME}";
 
 /// No token is longer; a file that is was named by mistake.
-const SIZE_LIMIT: u64 = 64 * 1024;
+const SIZE_LIMIT: u64 = 8 * 1024;
 
 /// The access token of the LINE API.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ impl fmt::Debug for TokenSource {
 pub enum NoToken {
     #[error("the token's file can't be read: {}", reason(.0))]
     Unreadable(#[from] io::Error),
-    #[error("the token's file is larger than 64 KiB: is it the right one?")]
+    #[error("the token's file is larger than 8 KiB: is it the right one?")]
     TooLarge,
     #[error("the token is empty")]
     Empty,

@@ -1,4 +1,4 @@
-//! What an answer of the API means for the message: the classes of `line-api.md`, without HTTP.
+//! What an answer of the API means for the message, without HTTP.
 
 use std::time::Duration;
 

@@ -108,6 +108,10 @@ impl Settings {
             .set("acks", "all")
             .set("message.timeout.ms", "30000")
             .set("linger.ms", "5");
+        // As Java's producers do it, so that a key is in the partition where users expect it.
+        if !self.properties.contains_key("partitioner") {
+            config.set("partitioner", "murmur2_random");
+        }
         // Properties that only a consumer has would make the producer log a warning each.
         for consumer_only in ["session.timeout.ms", "queued.max.messages.kbytes"] {
             config.remove(consumer_only);

@@ -44,12 +44,14 @@ const IDLE_LIMIT: Duration = Duration::from_secs(4);
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
 /// Headers that the client sets, or that change what a request is: none can carry a delivery's id.
-const RESERVED_HEADERS: [&str; 11] = [
+const RESERVED_HEADERS: [&str; 13] = [
     "accept",
     "authorization",
     "connection",
+    "content-encoding",
     "content-length",
     "content-type",
+    "cookie",
     "expect",
     "host",
     "te",

@@ -37,7 +37,7 @@ pub enum TokenError {
 }
 
 impl TokenSource {
-    /// Reads the token, without the line ends that follow it. A file is read with blocking calls,
+    /// Reads the token, without white space around it. A file is read with blocking calls,
     /// at most [`TOKEN_LIMIT`] bytes and a few.
     pub fn read(&self) -> Result<SecretString, TokenError> {
         let text = match self {
@@ -45,7 +45,7 @@ impl TokenSource {
             Self::Fixed(secret) => secret.expose_secret().to_owned(),
         };
         // Editors and `kubectl create secret --from-file` leave a newline behind the token.
-        let token = text.trim_end_matches(['\r', '\n']);
+        let token = text.trim();
         if token.is_empty() {
             return Err(TokenError::Empty { place: self.place() });
         }
@@ -138,8 +138,8 @@ mod tests {
     #[case::newline(b"abc\n", "abc")]
     #[case::windows_newline(b"abc\r\n", "abc")]
     #[case::several_newlines(b"abc\n\n", "abc")]
-    #[case::spaces_stay(b" abc ", " abc ")]
-    fn a_file_is_read_without_its_line_end(#[case] content: &[u8], #[case] token: &str) {
+    #[case::white_space_around_it(b" abc \n", "abc")]
+    fn a_file_is_read_without_white_space_around_it(#[case] content: &[u8], #[case] token: &str) {
         let (_dir, source) = file(content);
         assert_eq!(source.read().unwrap().expose_secret(), token);
     }

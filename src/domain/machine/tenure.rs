@@ -150,7 +150,9 @@ impl Machine {
         if self.draining.is_some() {
             return;
         }
-        let deadline = now.elapsed + self.settings.drain_timeout;
+        // The last dead letters and the last commit are within the timeout.
+        let drain = self.settings.drain_timeout;
+        let deadline = now.elapsed + drain.saturating_sub(LAST_GRACE).max(drain / 2);
         self.draining = Some(Draining { deadline, told: false });
         let epochs: Vec<_> = self.tenures.keys().copied().collect();
         for epoch in epochs {
