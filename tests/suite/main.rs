@@ -17,6 +17,8 @@ mod details;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod kafka_harness;
