@@ -245,3 +245,23 @@ fn good_events_between_bad_ones_release_the_brake() {
     }
     assert!(!rig.asked_to(&Effect::Pause(super::rig::source(0))));
 }
+
+#[test]
+fn a_channel_and_the_account_that_stopped_together_both_start_again() {
+    let mut rig = Rig::owning(settings());
+    read(&mut rig, 2, OnAmbiguous::Retry);
+    let sent = rig.sent();
+    rig.answer(&sent[0], Class::Stop(Scope::Channel, StopReason::Forbidden));
+    rig.answer(&sent[1], Class::Stop(Scope::Account, StopReason::Unauthorized));
+    rig.pass(Duration::from_secs(2));
+    rig.list(&["support", "alerts"]);
+    rig.pass(Duration::from_secs(10));
+    if rig.asked_to(&Effect::List) {
+        rig.list(&["support", "alerts"]);
+    }
+    let probe = rig.sent_one();
+    rig.answer(&probe, Class::Accepted);
+    let rest = rig.sent_one();
+    rig.answer(&rest, Class::Accepted);
+    assert_eq!(rig.held(), 0);
+}
