@@ -336,12 +336,18 @@ impl Machine {
         }
         let deliveries = &self.deliveries;
         let at = self.gates.get_mut(gate)?;
+        // Those of a partition that is leaving may have been dropped or set aside meanwhile.
+        at.suspects
+            .retain(|id| deliveries.get(id).is_some_and(|d| matches!(d.state, State::Held(_))));
+        let alive = |id: &&DeliveryId| deliveries.get(id).is_some_and(|d| !d.expired(now.wall));
         let refused = |id: &DeliveryId| {
             deliveries.get(id).is_some_and(|d| d.state == State::Held(Verdict::Rejected))
         };
-        let chosen =
-            at.suspects.iter().position(refused).or((!at.suspects.is_empty()).then_some(0))?;
-        Some(at.suspects.remove(chosen))
+        let mut suspects = at.suspects.iter().filter(alive).copied();
+        let first = suspects.clone().next();
+        let chosen = suspects.find(refused).or(first)?;
+        at.suspects.retain(|id| *id != chosen);
+        Some(chosen)
     }
 
     pub(super) fn next_probe(&self) -> impl Iterator<Item = Duration> {
