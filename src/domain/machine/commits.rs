@@ -188,7 +188,9 @@ impl Machine {
             self.commits.not_before = Duration::ZERO;
         }
         if partitions > 0 {
-            self.coordinator_heard = now.elapsed;
+            // The coordinator took the commit at some time since it was asked to, and counts the
+            // session from there, however late the answer is.
+            self.coordinator_heard = self.coordinator_heard.max(self.commits.last);
             self.report(Report::Committed { partitions });
         }
     }

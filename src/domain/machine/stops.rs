@@ -137,7 +137,8 @@ impl Machine {
         self.report(Report::Stopped { channel, reason });
     }
 
-    /// An answer has come. If it is that of a probe, it decides.
+    /// An answer has come. If it is that of a probe, it decides: of the account's, the channel's,
+    /// or both.
     pub(super) fn probe_answered(&mut self, id: DeliveryId, class: Class, now: Moment) {
         let tried = |stop: &Stop| stop.probe == Probe::Trying(id);
         let channel = self.gates.iter().position(|gate| gate.stop.as_ref().is_some_and(tried));
@@ -147,7 +148,8 @@ impl Machine {
             } else {
                 self.account = Some(self.failed_probe(stop, now));
             }
-        } else if let Some(at) = channel {
+        }
+        if let Some(at) = channel {
             let Some(stop) = self.gates.get(at).and_then(|gate| gate.stop) else { return };
             if is_cured(stop.reason, class) {
                 self.resume_channel(at, stop, now);
@@ -317,17 +319,17 @@ impl Machine {
         if at.closed_until(now.elapsed).is_some() || !self.may_start(now) {
             return;
         }
-        let of_account = account.is_some_and(half_open) && channel.is_none();
-        let of_channel = account.is_none() && channel.is_some_and(half_open);
-        if !of_account && !of_channel {
+        // Where the account and the channel are both stopped, one attempt answers for both: if
+        // each waited for the other's end, neither would ever end.
+        let ready = |stop: Option<Stop>| stop.is_none_or(half_open);
+        if (account.is_none() && channel.is_none()) || !ready(account) || !ready(channel) {
             return;
         }
         let Some(id) = self.candidate(gate, now) else { return };
-        let trying = Probe::Trying(id);
-        if of_account {
-            self.account = account.map(|stop| Stop { probe: trying, ..stop });
-        } else if let Some(gate) = self.gates.get_mut(gate) {
-            gate.stop = channel.map(|stop| Stop { probe: trying, ..stop });
+        let trying = |stop| Stop { probe: Probe::Trying(id), ..stop };
+        self.account = account.map(trying);
+        if let Some(gate) = self.gates.get_mut(gate) {
+            gate.stop = channel.map(trying);
         }
         self.launch(gate, id, now);
     }
@@ -341,12 +343,18 @@ impl Machine {
         }
         let deliveries = &self.deliveries;
         let at = self.gates.get_mut(gate)?;
+        // Those of a partition that is leaving may have been dropped or set aside meanwhile.
+        at.suspects
+            .retain(|id| deliveries.get(id).is_some_and(|d| matches!(d.state, State::Held(_))));
+        let alive = |id: &&DeliveryId| deliveries.get(id).is_some_and(|d| !d.expired(now.wall));
         let refused = |id: &DeliveryId| {
             deliveries.get(id).is_some_and(|d| d.state == State::Held(Verdict::Rejected))
         };
-        let chosen =
-            at.suspects.iter().position(refused).or((!at.suspects.is_empty()).then_some(0))?;
-        Some(at.suspects.remove(chosen))
+        let mut suspects = at.suspects.iter().filter(alive).copied();
+        let first = suspects.clone().next();
+        let chosen = suspects.find(refused).or(first)?;
+        at.suspects.retain(|id| *id != chosen);
+        Some(chosen)
     }
 
     pub(super) fn next_probe(&self) -> impl Iterator<Item = Duration> {

@@ -420,6 +420,20 @@ fn nothing_is_started_while_the_coordinator_is_silent() {
 }
 
 #[test]
+fn a_commit_that_is_answered_late_is_a_sign_of_life_of_when_it_was_asked_for() {
+    let mut rig = Rig::owning(settings());
+    rig.read_for(0, "ann");
+    let sent = rig.sent_one();
+    rig.answer(&sent, Class::Accepted);
+    let commit = rig.commits().remove(0);
+    rig.now.elapsed += Duration::from_secs(20);
+    rig.commit_ended(&commit, Ok(()));
+    rig.now.elapsed += Duration::from_secs(11);
+    rig.read_for(1, "bob");
+    assert!(rig.sent().is_empty(), "the session may end before an attempt of now does");
+}
+
+#[test]
 fn a_drain_gives_up_what_is_still_on_the_wire_as_its_rule_says() {
     let mut rig = Rig::owning(settings());
     let mut careful = message("ann");

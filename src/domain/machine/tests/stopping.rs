@@ -261,3 +261,47 @@ fn good_events_between_bad_ones_release_the_brake() {
     }
     assert!(!rig.asked_to(&Effect::Pause(super::rig::source(0))));
 }
+
+#[test]
+fn a_channel_and_the_account_that_stopped_together_both_start_again() {
+    let mut rig = Rig::owning(settings());
+    read(&mut rig, 2, OnAmbiguous::Retry);
+    let sent = rig.sent();
+    rig.answer(&sent[0], Class::Stop(Scope::Channel, StopReason::Forbidden));
+    rig.answer(&sent[1], Class::Stop(Scope::Account, StopReason::Unauthorized));
+    rig.pass(Duration::from_secs(2));
+    rig.list(&["support", "alerts"]);
+    rig.pass(Duration::from_secs(10));
+    if rig.asked_to(&Effect::List) {
+        rig.list(&["support", "alerts"]);
+    }
+    let probe = rig.sent_one();
+    rig.answer(&probe, Class::Accepted);
+    let rest = rig.sent_one();
+    rig.answer(&rest, Class::Accepted);
+    assert_eq!(rig.held(), 0);
+}
+
+#[test]
+fn a_probe_does_not_try_what_was_dropped_with_a_partition_that_leaves() {
+    let mut rig = Rig::owning(settings());
+    read(&mut rig, 5, OnAmbiguous::Retry);
+    let mut slow = message("ann");
+    slow.channel = channel("alerts");
+    rig.read(5, deliver(vec![Ok(slow)]));
+    let sent = rig.sent();
+    for attempt in &sent[..5] {
+        rig.answer(attempt, Class::Permanent);
+    }
+    assert_eq!(stops(&mut rig), [StopReason::Rejected]);
+    rig.input(Input::Revoked(vec![super::rig::source(0)]));
+    rig.pass(Duration::from_secs(2));
+    rig.list(&["support", "alerts"]);
+    assert!(rig.sent().is_empty());
+    rig.answer(&sent[5], Class::Accepted);
+    rig.commit_all();
+    rig.assign(1, 0, "");
+    rig.read_in(1, 0, deliver(vec![Ok(message("bob"))]));
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.sent_offsets(), [0], "the probe is still to be made");
+}
