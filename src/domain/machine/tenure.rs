@@ -62,6 +62,12 @@ pub(super) struct Leaving {
     pub(super) overdue: bool,
 }
 
+/// How long a drain waits for what is on the wire: the last dead letters and the last commit are
+/// within its timeout.
+pub(super) fn wire_time(drain_timeout: Duration) -> Duration {
+    drain_timeout.saturating_sub(LAST_GRACE).max(drain_timeout / 2)
+}
+
 impl Tenure {
     pub(super) fn is_paused(&self) -> bool {
         self.full || self.paused.is_some()
@@ -150,9 +156,7 @@ impl Machine {
         if self.draining.is_some() {
             return;
         }
-        // The last dead letters and the last commit are within the timeout.
-        let drain = self.settings.drain_timeout;
-        let deadline = now.elapsed + drain.saturating_sub(LAST_GRACE).max(drain / 2);
+        let deadline = now.elapsed + wire_time(self.settings.drain_timeout);
         self.draining = Some(Draining { deadline, told: false });
         let epochs: Vec<_> = self.tenures.keys().copied().collect();
         for epoch in epochs {

@@ -7,6 +7,7 @@ use super::mutation::Mutation;
 use super::plan::Chaos;
 use super::step::{Step, Who};
 use super::world::{Commit, Event, World};
+use crate::domain::machine::tenure::wire_time;
 use crate::domain::machine::{Assignment, CommitFailure, CommitRequest, Input, Machine};
 use crate::domain::metadata;
 use crate::domain::record::{CommitOffset, Epoch};
@@ -185,7 +186,7 @@ impl World {
     }
 
     fn drain(&mut self, member: usize) {
-        let deadline = self.now + self.plan.settings.drain_timeout;
+        let deadline = self.now + wire_time(self.plan.settings.drain_timeout);
         let of = &mut self.members[member];
         if of.machine.is_none() || of.draining.is_some() {
             return;
