@@ -409,6 +409,40 @@ fn an_event_with_several_messages_settles_when_each_is_settled_and_sends_none_ag
 }
 
 #[test]
+fn what_holds_the_frontier_up_is_tried_although_no_commit_can_cover_the_rest() {
+    let mut settings = settings();
+    settings.max_in_flight = 4;
+    let mut rig = Rig::owning(settings);
+    for offset in 0..8 {
+        rig.read_for(offset, &format!("recipient {offset}"));
+    }
+    let sent = rig.sent();
+    rig.answer(&sent[0], NO_ANSWER);
+    let mut more = sent[1..].to_vec();
+    // A broker that takes no metadata at all.
+    for _ in 0..20 {
+        for attempt in std::mem::take(&mut more) {
+            rig.answer(&attempt, Class::Accepted);
+        }
+        for commit in rig.commits() {
+            let empty = commit[0].metadata.is_empty();
+            let too_large = Err(CommitFailure::MetadataTooLarge);
+            rig.commit_ended(&commit, if empty { Ok(()) } else { too_large });
+        }
+        rig.pass(Duration::from_millis(20));
+        more = rig.sent();
+        assert!(more.iter().all(|attempt| attempt.offset.0 != 0), "its backoff is not over");
+    }
+    assert!(rig.machine.status(rig.now).uncommitted >= 4);
+    rig.pass(Duration::from_secs(1));
+    let retry = rig.sent_one();
+    assert_eq!(retry.offset.0, 0);
+    rig.answer(&retry, Class::Accepted);
+    rig.commit_all();
+    assert_eq!(rig.sent_offsets(), [7], "and the last one follows");
+}
+
+#[test]
 fn nothing_is_started_while_the_coordinator_is_silent() {
     let mut rig = Rig::owning(settings());
     // 31 s without a heartbeat: an attempt of 15 s could outlive the session of 45 s.
