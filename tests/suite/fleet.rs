@@ -202,7 +202,7 @@ fn an_api_in_every_kind_of_trouble_loses_nothing_and_repeats_what_is_counted() {
         fleet.stage.sandbox.set_faults(trouble).expect("faults");
         wait_until(LIMIT, "the trouble is met", || {
             let met = inbox.stats().attempts - before;
-            if met >= 20 { Ok(()) } else { Err(format!("{met} attempts")) }
+            if met >= 8 { Ok(()) } else { Err(format!("{met} attempts")) }
         });
         fleet.stage.sandbox.set_faults(healthy()).expect("faults");
     }
@@ -211,23 +211,22 @@ fn an_api_in_every_kind_of_trouble_loses_nothing_and_repeats_what_is_counted() {
 
 #[test]
 fn a_dead_letter_topic_that_is_away_holds_its_records_and_loses_none() {
-    let fleet = Fleet::new(KafkaCluster::shared(), 3, 10);
-    fleet.wait_part(20);
+    let mut fleet = Fleet::new(KafkaCluster::shared(), 3, 10);
+    fleet.stage.wait_committed(LIMIT);
     let kafka = fleet.stage.kafka;
     kafka.delete_topic(&fleet.stage.dead_letters);
-    fleet.wait_part(60);
+    let more = zipf_events(10);
+    let renumber = |(number, event): (usize, Event)| {
+        Event::new(EVENTS + number, event.kind, &event.contact, event.fate)
+    };
+    let more: Vec<_> = more.into_iter().enumerate().map(renumber).collect();
+    fleet.stage.produce(&more);
+    let good = more.iter().filter(|event| event.fate == Fate::Accepted).count();
+    fleet.stage.wait_accepted(EVENTS / 10 * 9 + good, LIMIT);
+    let (committed, end) = fleet.stage.progress();
+    assert!(committed < end, "what has no dead letter yet is not passed");
     kafka.create_topic(&fleet.stage.dead_letters, 3, &[]);
-    // Those of before went with the topic; all since are in the new one.
-    fleet.stage.wait_committed(LIMIT);
-    let accepted = fleet.stage.accepted();
-    let good = fleet.events.iter().filter(|event| event.fate == Fate::Accepted);
-    assert!(good.clone().all(|event| accepted.contains_key(&event.id)));
-    println!(
-        "| dead-letter topic deleted and made again | {} events | lost 0 | repeated {} (may: 0) |",
-        fleet.events.len(),
-        fleet.stage.repeated(),
-    );
-    assert!(fleet.stage.repeated() < 1.0);
-    assert!(!fleet.stage.letters().is_empty());
-    in_order(&fleet.stage, &fleet.events);
+    // The dead letters of before went with the topic; all those since are in the new one.
+    fleet.events = more;
+    fleet.judge("dead-letter topic deleted and made again", 0);
 }

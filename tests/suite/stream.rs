@@ -110,7 +110,7 @@ pub(crate) fn in_order(stage: &Stage<'_>, events: &[Event]) {
         if !seen.insert(id.clone()) {
             continue;
         }
-        let place = places[id.as_str()];
+        let Some(place) = places.get(id.as_str()).copied() else { continue };
         let lane = (message.channel_id.clone(), message.recipient.clone());
         let before = latest.insert(lane, place);
         assert!(before.is_none_or(|before| before < place), "{id} arrived out of order");
