@@ -19,6 +19,8 @@ mod events;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod kafka_harness;
 #[cfg(test)]
 mod outages;

@@ -1,7 +1,6 @@
 //! Where a partition that the group gives is read from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
+use super::super::foreign;
 use super::super::settings::Start;
 use super::{Assigned, Member, list};
 use crate::domain::machine::Assignment;
@@ -164,9 +164,7 @@ impl Member {
     }
 }
 
-/// The metadata of a commit. rdkafka panics on what is not UTF-8, which any program that has the
-/// right to commit may have written.
+/// The metadata of a commit, which any program that has the right to commit may have written.
 fn metadata(element: &TopicPartitionListElem<'_>) -> String {
-    let read = catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned()));
-    read.unwrap_or_else(|_| "not UTF-8".to_owned())
+    foreign::read(|| element.metadata().to_owned()).unwrap_or_else(|| "not UTF-8".to_owned())
 }

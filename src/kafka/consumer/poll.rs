@@ -8,6 +8,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
+use super::super::foreign;
 use super::super::rebalance::Callback;
 use super::{Member, list};
 use crate::domain::clock::Timestamp;
@@ -121,11 +122,6 @@ impl Member {
 
 /// Copies a record out of librdkafka's memory.
 pub(in crate::kafka) fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Record {
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    let headers = headers.map(|header| Header {
-        name: header.key.to_owned(),
-        value: header.value.map(<[u8]>::to_vec),
-    });
     let topic: Arc<str> = message.topic().into();
     Record {
         source: TopicPartition { topic, partition: message.partition() },
@@ -133,6 +129,24 @@ pub(in crate::kafka) fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Re
         timestamp: message.timestamp().to_millis().map_or(now, Timestamp),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
-        headers: headers.collect(),
+        headers: headers(message),
     }
+}
+
+/// The headers. One whose name is not UTF-8 is left out: rdkafka has no way to read it.
+fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
+    let Some(all) = message.headers() else { return Vec::new() };
+    let owned = |index| {
+        let header = all.try_get(index)?;
+        Some(Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
+    };
+    let read: Vec<_> =
+        (0..all.count()).filter_map(|index| foreign::read(|| owned(index)).flatten()).collect();
+    if read.len() < all.count() {
+        let (topic, partition, offset) =
+            (message.topic(), message.partition(), message.offset());
+        let left_out = all.count() - read.len();
+        tracing::warn!(topic, partition, offset, left_out, "headers with names that are not UTF-8 are left out");
+    }
+    read
 }
