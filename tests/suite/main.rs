@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod broker;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod details;
@@ -22,6 +24,8 @@ mod harness;
 mod hostile;
 #[cfg(test)]
 mod kafka_harness;
+#[cfg(test)]
+mod members;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
