@@ -152,7 +152,7 @@ pub async fn run_on(
     let dead_letters = DeadLetters::new(kafka.clone(), config.dead_letters.topic.clone())?;
     let machine = Machine::new(machine_settings(&config, &kafka, &topics), fastrand::u64(..));
     let (pulse, pulse_clock) = (Arc::clone(&metrics), Arc::clone(&clock));
-    let turned = Box::new(move || pulse.health.polled(pulse_clock.now()));
+    let turned = Box::new(move |excused| pulse.health.polled(pulse_clock.now(), excused));
     let (log, events) = Consumer::join(&kafka, topics.names(), Arc::clone(&clock), turned)?;
     let (orders, to_obey) = mpsc::channel(4);
     let ports = Ports {

@@ -119,7 +119,11 @@ fn explain(error: &clap::Error) -> ExitCode {
 /// Reads the configuration and all that it names, and has librdkafka look at its properties.
 fn read(file: &ConfigFile, strictness: Strictness) -> Result<(Loaded, Topics), Mistakes> {
     let (mut loaded, topics) = topics::load(&file.config, environment(), strictness)?;
-    let refused = bridge::kafka_settings(&loaded.config).refused_properties();
+    let kafka = bridge::kafka_settings(&loaded.config);
+    let mut refused = kafka.refused_properties();
+    if refused.is_empty() {
+        refused.extend(kafka.short_session(loaded.config.line.timeout));
+    }
     if refused.is_empty() {
         return Ok((loaded, topics));
     }

@@ -3,10 +3,12 @@
 pub mod consumer;
 pub mod dead_letters;
 pub mod embedded;
+mod foreign;
 pub mod preflight;
 pub mod publisher;
 mod rebalance;
 mod settings;
 pub mod tail;
 
+pub use foreign::silence_expected_panics;
 pub use settings::{Settings, Start};

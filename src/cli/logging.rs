@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging. `default` is what is logged unless `LINE_BRIDGE_LOG` says otherwise.
 pub(super) fn start(default: &str) {
+    crate::kafka::silence_expected_panics();
     let set = super::environment()("LINE_BRIDGE_LOG");
     let wanted = set.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(default));

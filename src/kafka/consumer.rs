@@ -33,6 +33,13 @@ const EVENTS: usize = 256;
 /// How long the thread sleeps when neither Kafka nor the driver has anything for it.
 const NAP: Duration = Duration::from_millis(20);
 
+/// The tries of one commit at a coordinator that takes the request and never answers: three, of
+/// `socket.timeout.ms` each.
+const SILENT_COORDINATOR: Duration = Duration::from_mins(3);
+
+/// Called whenever the poll loop has turned, with the time for which it may stand still.
+pub type Turned = Box<dyn Fn(Duration) + Send>;
+
 /// A member of the consumer group.
 #[derive(Debug)]
 pub struct Consumer {
@@ -79,11 +86,20 @@ struct Member {
     commands: Receiver<Command>,
     bell: Arc<Bell>,
     events: channel::Sender<LogEvent>,
-    turned: Box<dyn Fn() + Send>,
+    turned: Turned,
+    longest_commit: Duration,
     assigned: BTreeMap<TopicPartition, Assigned>,
     /// Given by the group, and not yet answered: where to begin could not be found out.
     to_assign: Vec<TopicPartition>,
+    /// An assignment is to be answered, be it empty: a member that gives no answer is stuck, and
+    /// with it the group.
+    assignment_waits: bool,
+    to_assign_since: Duration,
     assign_not_before: Option<Duration>,
+    /// Taken by the group, and not yet let go: what is in flight settles first.
+    to_release: Vec<TopicPartition>,
+    /// When to look for the partition whose position is out of range.
+    look_for_range: Option<Duration>,
     last_epoch: u64,
     partitions_in_all: usize,
 }
@@ -96,12 +112,12 @@ struct Assigned {
 }
 
 impl Consumer {
-    /// Joins the group. `turned` is called whenever the poll loop has turned.
+    /// Joins the group.
     pub fn join(
         settings: &Settings,
         topics: Vec<String>,
         clock: Arc<dyn Clock>,
-        turned: Box<dyn Fn() + Send>,
+        turned: Turned,
     ) -> Result<(Self, channel::Receiver<LogEvent>), KafkaError> {
         let mut consumer: BaseConsumer<Callbacks> =
             settings.consumer().create_with_context(Callbacks::default())?;
@@ -120,9 +136,14 @@ impl Consumer {
             bell: Arc::clone(&bell),
             events,
             turned,
+            longest_commit: settings.session_timeout() + SILENT_COORDINATOR,
             assigned: BTreeMap::new(),
             to_assign: Vec::new(),
+            assignment_waits: false,
+            to_assign_since: Duration::ZERO,
             assign_not_before: None,
+            to_release: Vec::new(),
+            look_for_range: None,
             last_epoch: 0,
             partitions_in_all: 0,
         };
@@ -171,10 +192,10 @@ impl Log for Consumer {
 impl Member {
     fn run(mut self) {
         loop {
-            (self.turned)();
+            (self.turned)(Duration::ZERO);
             while let Ok(command) = self.commands.try_recv() {
                 if matches!(command, Command::Close) {
-                    self.consumer.context().close();
+                    self.answer_what_waits();
                     return;
                 }
                 self.obey(command);
@@ -197,15 +218,36 @@ impl Member {
                 self.consumer.resume(&list(&[source]))
             }
             Command::Release(sources) => {
-                for source in &sources {
-                    self.assigned.remove(source);
-                }
-                self.consumer.incremental_unassign(&list(&sources))
+                self.to_release.retain(|source| !sources.contains(source));
+                self.unassign(sources)
             }
             Command::Resume(_) | Command::Close => Ok(()),
         };
         if let Err(error) = result {
             tracing::warn!(%error, "the consumer did not do what it was told");
+        }
+    }
+
+    /// Lets partitions go. librdkafka would refuse the whole list for one that it was never told
+    /// to read, and with it the rebalance would never end.
+    fn unassign(&mut self, mut sources: Vec<TopicPartition>) -> Result<(), KafkaError> {
+        sources.retain(|source| self.assigned.remove(source).is_some());
+        self.consumer.incremental_unassign(&list(&sources))
+    }
+
+    /// Answers the rebalance that is under way, if any: librdkafka leaves the group only then.
+    fn answer_what_waits(&mut self) {
+        self.consumer.context().close();
+        let mut answered = Ok(());
+        if std::mem::take(&mut self.assignment_waits) {
+            answered = self.consumer.incremental_assign(&TopicPartitionList::new());
+        }
+        let to_release = std::mem::take(&mut self.to_release);
+        if !to_release.is_empty() {
+            answered = answered.and(self.unassign(to_release));
+        }
+        if let Err(error) = answered {
+            tracing::warn!(%error, "the group's rebalance could not be answered while closing");
         }
     }
 

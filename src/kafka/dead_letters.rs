@@ -17,6 +17,15 @@ use crate::domain::ports;
 /// How long a dead letter waits for a place in the producer's queue.
 const QUEUE: Duration = Duration::from_secs(1);
 
+/// How much of its record a dead letter carries. The headers that say why, and where the record is,
+/// are in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carried {
+    All,
+    KeyAndHeaders,
+    Nothing,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Logging;
 
@@ -49,20 +58,20 @@ impl DeadLetters {
         Ok(Self { producer, settings, topic })
     }
 
-    async fn send(&self, letter: &DeadLetter, with_value: bool) -> Result<(), KafkaError> {
+    async fn send(&self, letter: &DeadLetter, carried: Carried) -> Result<(), KafkaError> {
         let record = &letter.record;
         let mut headers = OwnedHeaders::new();
-        for header in &record.headers {
+        for header in record.headers.iter().filter(|_| carried != Carried::Nothing) {
             headers = headers.insert(Header { key: &header.name, value: header.value.as_deref() });
         }
         for (key, value) in letter.headers(&self.settings.group, env!("CARGO_PKG_VERSION")) {
             headers = headers.insert(Header { key: &key, value: Some(value.as_bytes()) });
         }
         let mut future = FutureRecord::<[u8], [u8]>::to(&self.topic).headers(headers);
-        if let Some(key) = &record.key {
+        if let Some(key) = record.key.as_ref().filter(|_| carried != Carried::Nothing) {
             future = future.key(key);
         }
-        if let Some(value) = record.value.as_ref().filter(|_| with_value) {
+        if let Some(value) = record.value.as_ref().filter(|_| carried == Carried::All) {
             future = future.payload(value);
         }
         let producer = self.producer.load_full();
@@ -87,13 +96,15 @@ impl DeadLetters {
 
 impl ports::DeadLetters for DeadLetters {
     async fn produce(&self, letter: &DeadLetter) -> bool {
-        let mut sent = self.send(letter, true).await;
+        let mut sent = self.send(letter, Carried::All).await;
         let too_large = |error: &KafkaError| {
             error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
         };
-        if sent.as_ref().is_err_and(too_large) {
-            // It goes as a pointer: the headers say where the record is.
-            sent = self.send(letter, false).await;
+        // What the topic does not take goes as a pointer: the headers say where the record is.
+        for carried in [Carried::KeyAndHeaders, Carried::Nothing] {
+            if sent.as_ref().is_err_and(too_large) {
+                sent = self.send(letter, carried).await;
+            }
         }
         if let Err(error) = &sent {
             tracing::warn!(%error, topic = self.topic, "a dead letter was not acknowledged");

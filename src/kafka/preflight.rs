@@ -1,16 +1,25 @@
 //! What is looked at before the bridge joins its group.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::settings::Settings;
 
 /// How long the brokers may take to answer for the first time.
 pub const REACHABLE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Between two looks at what the client library says.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// How many looks it takes to believe that the bridge is not let in: another broker may do so.
+const NOT_LET_IN_AFTER: u64 = 5;
 
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -24,6 +33,10 @@ pub enum Refused {
         REACHABLE_WITHIN.as_secs()
     )]
     Unreachable { brokers: String, cause: String },
+    #[error(
+        "no broker of `kafka.brokers: {brokers}` lets the bridge in ({cause}); check `kafka.properties` (security.protocol, sasl.*, ssl.*)"
+    )]
+    NotLetIn { brokers: String, cause: String },
     #[error("the Kafka client refuses its configuration: {0}; check `kafka.properties`")]
     Configuration(KafkaError),
     #[error("the topic `{topic}` does not exist; create it, or take it out of `topics`")]
@@ -41,6 +54,48 @@ pub enum Refused {
     )]
     Forbidden { topic: String, cause: String },
 }
+
+/// Remembers why there is no connection, which the answer to a request does not tell.
+#[derive(Debug, Default)]
+struct Reasons(Mutex<Option<Reason>>);
+
+#[derive(Clone, Debug)]
+struct Reason {
+    text: String,
+    not_let_in: bool,
+}
+
+impl Reasons {
+    fn get(&self) -> Option<Reason> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl ClientContext for Reasons {
+    /// Better than nothing: a broker that hangs up on the wrong protocol is no error, but logged.
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
+        if facility == "FAIL" {
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.get_or_insert_with(|| Reason { text: message.to_owned(), not_let_in: false });
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        let not_let_in =
+            matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL));
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let better = kept.as_ref().is_none_or(|kept| not_let_in || !kept.not_let_in);
+        if better && code != Some(RDKafkaErrorCode::AllBrokersDown) {
+            *kept = Some(Reason { text: reason.to_owned(), not_let_in });
+        }
+    }
+}
+
+impl ConsumerContext for Reasons {}
+
+type Looking = BaseConsumer<Reasons>;
 
 /// Asks the brokers for the topics, and how dead letters are kept. Blocks for at most about a
 /// minute. Returns warnings.
@@ -61,11 +116,11 @@ pub fn look_for_topics(
     topics: &[String],
     dead_letters: &str,
 ) -> Result<(), Refused> {
-    let client: BaseConsumer = settings.client().create().map_err(Refused::Configuration)?;
-    client.fetch_metadata(None, REACHABLE_WITHIN).map_err(|error| Refused::Unreachable {
-        brokers: settings.brokers.clone(),
-        cause: error.to_string(),
-    })?;
+    let client: Looking = settings
+        .client()
+        .create_with_context(Reasons::default())
+        .map_err(Refused::Configuration)?;
+    reach(&client, &settings.brokers)?;
     for topic in topics {
         let missing = Refused::NoTopic { topic: topic.clone() };
         exists(&client, settings, topic, missing)?;
@@ -74,8 +129,28 @@ pub fn look_for_topics(
     exists(&client, settings, dead_letters, missing)
 }
 
+fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
+    let mut looked = 0;
+    loop {
+        let Err(error) = client.fetch_metadata(None, SLICE) else { return Ok(()) };
+        looked += 1;
+        // What there is to be told comes by polling; there is nothing else to be had.
+        while client.poll(Duration::ZERO).is_some() {}
+        let reason = client.context().get();
+        let not_let_in = reason.as_ref().is_some_and(|reason| reason.not_let_in);
+        let cause = reason.map_or_else(|| error.to_string(), |reason| reason.text);
+        let brokers = brokers.to_owned();
+        if not_let_in && looked >= NOT_LET_IN_AFTER {
+            return Err(Refused::NotLetIn { brokers, cause });
+        }
+        if looked >= REACHABLE_WITHIN.as_secs() / SLICE.as_secs() {
+            return Err(Refused::Unreachable { brokers, cause });
+        }
+    }
+}
+
 fn exists(
-    client: &BaseConsumer,
+    client: &Looking,
     settings: &Settings,
     topic: &str,
     missing: Refused,

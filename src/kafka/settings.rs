@@ -32,6 +32,12 @@ pub struct Settings {
 /// of the bridge's memory.
 const QUEUED_KIB: &str = "8192";
 
+/// The default of `heartbeat.interval.ms`.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// For a heartbeat that comes a little late.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// How often librdkafka tells when the coordinator was last heard of.
 const STATISTICS: Duration = Duration::from_secs(2);
 
@@ -41,6 +47,22 @@ impl Settings {
         let set = self.properties.get("session.timeout.ms");
         let millis = set.and_then(|value| value.expose_secret().parse().ok());
         millis.map_or(self.session_timeout, Duration::from_millis)
+    }
+
+    /// What is wrong with a session that is over before an attempt is: nothing would ever be sent,
+    /// for a member that was cut off must not send beside its successor.
+    pub fn short_session(&self, attempt: Duration) -> Option<(String, String)> {
+        let set = self.properties.get("heartbeat.interval.ms");
+        let heartbeat = set.and_then(|value| value.expose_secret().parse().ok());
+        let least = attempt + heartbeat.map_or(HEARTBEAT, Duration::from_millis) + MARGIN;
+        if self.session_timeout() >= least {
+            return None;
+        }
+        let why = format!(
+            "too short beside `line.timeout`: make it {} or more, so that an attempt ends before the session of a member that was cut off",
+            least.as_millis()
+        );
+        Some(("session.timeout.ms".to_owned(), why))
     }
 
     /// What every client of the bridge is set up with.

@@ -23,9 +23,9 @@ impl Health {
         self.driver.store(millis(now.elapsed), Ordering::Relaxed);
     }
 
-    /// The poll loop has turned.
-    pub fn polled(&self, now: Moment) {
-        self.poll.store(millis(now.elapsed), Ordering::Relaxed);
+    /// The poll loop has turned, and may stand still for `excused` and then as long as ever.
+    pub fn polled(&self, now: Moment, excused: Duration) {
+        self.poll.store(millis(now.elapsed + excused), Ordering::Relaxed);
     }
 
     pub fn joined(&self) {

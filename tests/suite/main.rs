@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod broker;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod details;
@@ -21,7 +23,11 @@ mod fleet;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod kafka_harness;
+#[cfg(test)]
+mod members;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

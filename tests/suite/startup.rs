@@ -38,6 +38,12 @@ fn refused(workspace: &Workspace, config: &str) -> (Option<i32>, String) {
     "`dead_letters.topic`",
     1
 )]
+#[case::a_session_that_is_over_before_an_attempt(
+    "start: earliest",
+    "start: earliest, properties: {session.timeout.ms: 10000}",
+    "kafka.properties.\"session.timeout.ms\"",
+    64
+)]
 #[case::an_unknown_property(
     "start: earliest",
     "start: earliest, properties: {no.such.property: 1}",

@@ -1,16 +1,16 @@
 //! Where a partition that the group gives is read from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
+use super::super::foreign;
 use super::super::settings::Start;
 use super::{Assigned, Member, list};
 use crate::domain::machine::Assignment;
@@ -29,6 +29,21 @@ struct Position {
     metadata: String,
 }
 
+/// How long the member that has a topic's first partition gets to commit where the group starts,
+/// before another one does so.
+const FIRST_MEMBER: Duration = Duration::from_secs(10);
+
+/// Why it is not known where to begin.
+#[derive(Debug, thiserror::Error)]
+enum Unknown {
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    #[error("the member that has the first partition of `{0}` commits where the group starts")]
+    NotBegun(Arc<str>),
+    #[error("the broker that was asked does not know {0} yet")]
+    NoPartition(TopicPartition),
+}
+
 type Positions = BTreeMap<TopicPartition, Position>;
 
 impl Member {
@@ -36,12 +51,24 @@ impl Member {
     /// from a guessed position would lose or repeat messages.
     pub(super) fn assign_what_waits(&mut self) {
         let (now, _) = self.now();
-        if self.to_assign.is_empty() || self.assign_not_before.is_some_and(|then| now < then) {
+        if !self.assignment_waits || self.assign_not_before.is_some_and(|then| now < then) {
             return;
         }
         let sources = self.to_assign.clone();
         match self.positions(&sources).and_then(|positions| self.assign(&sources, &positions)) {
-            Ok(()) => self.to_assign.clear(),
+            Ok(()) => {
+                self.to_assign.clear();
+                self.assignment_waits = false;
+            }
+            // Nothing is read until the member has joined anew.
+            Err(Unknown::Kafka(error)) if is_fenced(&error) => {
+                tracing::warn!(%error, "the group has gone on without this member");
+                self.to_assign.clear();
+                self.assignment_waits = false;
+                if let Err(error) = self.consumer.incremental_assign(&TopicPartitionList::new()) {
+                    tracing::warn!(%error, "the group's assignment could not be answered");
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "where to begin reading is not known yet; it is asked again");
                 self.assign_not_before = Some(now + AGAIN);
@@ -49,15 +76,12 @@ impl Member {
         }
     }
 
-    fn assign(
-        &mut self,
-        sources: &[TopicPartition],
-        positions: &Positions,
-    ) -> Result<(), KafkaError> {
+    fn assign(&mut self, sources: &[TopicPartition], positions: &Positions) -> Result<(), Unknown> {
         let mut list = TopicPartitionList::with_capacity(sources.len());
         let mut assignments = Vec::with_capacity(sources.len());
         for source in sources {
             let Some(Position { offset, metadata }) = positions.get(source).cloned() else {
+                tracing::warn!(%source, "the topic has been deleted; it is not read");
                 continue;
             };
             let raw = Offset::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX));
@@ -78,7 +102,7 @@ impl Member {
     }
 
     /// Where to read each partition from: what is committed, or where the group is to start.
-    fn positions(&mut self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
+    fn positions(&mut self, sources: &[TopicPartition]) -> Result<Positions, Unknown> {
         let partitions = self.partitions()?;
         self.partitions_in_all = partitions.values().map(Vec::len).sum();
         let mut positions = self.committed(sources)?;
@@ -87,8 +111,15 @@ impl Member {
         let topics: BTreeSet<_> = missing.iter().map(|source| Arc::clone(&source.topic)).collect();
         for topic in topics {
             let of_topic = partitions.get(&topic).cloned().unwrap_or_default();
+            let mut of_topic_missing = missing.iter().filter(|source| source.topic == topic);
+            if let Some(new) = of_topic_missing.find(|source| !of_topic.contains(source))
+                && !of_topic.is_empty()
+            {
+                return Err(Unknown::NoPartition(new.clone()));
+            }
             let known = self.committed(&of_topic)?;
             if known.is_empty() {
+                self.leave_it_to_the_first(sources, &of_topic)?;
                 positions.extend(self.start_group(&of_topic)?);
                 continue;
             }
@@ -106,6 +137,22 @@ impl Member {
         Ok(positions)
     }
 
+    /// Of members that join together, only one may commit where the group starts: a second one
+    /// that is slower would commit over what the first one has settled since.
+    fn leave_it_to_the_first(
+        &self,
+        sources: &[TopicPartition],
+        of_topic: &[TopicPartition],
+    ) -> Result<(), Unknown> {
+        let Some(first) = of_topic.iter().min() else { return Ok(()) };
+        let ours = sources.contains(first) || self.assigned.contains_key(first);
+        let waited = self.now().0.saturating_sub(self.to_assign_since);
+        if ours || waited >= FIRST_MEMBER {
+            return Ok(());
+        }
+        Err(Unknown::NotBegun(Arc::clone(&first.topic)))
+    }
+
     /// Where a group without commits starts. That is committed at once and for the whole topic:
     /// `latest` is when the group began, and not when a member happened to come back.
     fn start_group(&self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
@@ -117,8 +164,10 @@ impl Member {
             list.add_partition_offset(&source.topic, source.partition, raw)?;
             positions.insert(source.clone(), position);
         }
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Sync) {
-            tracing::warn!(%error, "where the group starts could not be committed yet");
+        if !sources.is_empty() {
+            (self.turned)(self.longest_commit);
+            // Were it read without, whoever has the other partitions would take them for new ones.
+            self.consumer.commit(&list, CommitMode::Sync)?;
         }
         Ok(positions)
     }
@@ -164,9 +213,19 @@ impl Member {
     }
 }
 
-/// The metadata of a commit. rdkafka panics on what is not UTF-8, which any program that has the
-/// right to commit may have written.
+/// Whether the group does not know this member, or knows it as another one, since a while.
+fn is_fenced(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::FencedInstanceId
+        )
+    )
+}
+
+/// The metadata of a commit, which any program that has the right to commit may have written.
 fn metadata(element: &TopicPartitionListElem<'_>) -> String {
-    let read = catch_unwind(AssertUnwindSafe(|| element.metadata().to_owned()));
-    read.unwrap_or_else(|_| "not UTF-8".to_owned())
+    foreign::read(|| element.metadata().to_owned()).unwrap_or_else(|| "not UTF-8".to_owned())
 }

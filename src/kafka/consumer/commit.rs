@@ -13,7 +13,24 @@ type Committed = Vec<(CommitRequest, Result<(), CommitFailure>)>;
 impl Member {
     /// Commits. A commit of several partitions returns one error and not whose it is: where it
     /// may be that of a single one, they are committed one by one.
+    ///
+    /// What has been lost meanwhile is its next owner's to commit: this member may have joined the
+    /// group anew, and then the broker would take a commit for any partition from it.
     pub(super) fn commit(&self, requests: Vec<CommitRequest>) -> Committed {
+        let is_ours = |request: &CommitRequest| {
+            self.assigned.get(&request.source).is_some_and(|held| held.epoch == request.epoch)
+        };
+        let (ours, gone): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_ours);
+        let gone = gone.into_iter().map(|request| (request, Err(CommitFailure::Other)));
+        if ours.is_empty() {
+            return gone.collect();
+        }
+        // A broker that is silent holds this thread up, and no restart would mend that.
+        (self.turned)(self.longest_commit);
+        self.commit_ours(ours).into_iter().chain(gone).collect()
+    }
+
+    fn commit_ours(&self, requests: Vec<CommitRequest>) -> Committed {
         let together = self.commit_list(&requests);
         let single = requests.len() == 1;
         match together {

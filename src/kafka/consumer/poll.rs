@@ -8,6 +8,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
+use super::super::foreign;
 use super::super::rebalance::Callback;
 use super::{Member, list};
 use crate::domain::clock::Timestamp;
@@ -19,6 +20,9 @@ const BATCH: usize = 64;
 
 /// How long a broker may take to say where a partition begins and ends.
 const WATERMARKS: Duration = Duration::from_secs(5);
+
+/// Between two tries to find out which position is out of range.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Member {
     /// Takes what is there. Returns whether there may be more.
@@ -41,6 +45,7 @@ impl Member {
             }
         }
         self.assign_what_waits();
+        self.find_out_of_range();
         more
     }
 
@@ -51,6 +56,8 @@ impl Member {
             match callback {
                 Callback::Assign(sources) => {
                     self.to_assign.extend(sources);
+                    self.assignment_waits = true;
+                    self.to_assign_since = self.now().0;
                     self.assign_not_before = None;
                     self.assign_what_waits();
                 }
@@ -76,25 +83,22 @@ impl Member {
 
     fn revoke(&mut self, sources: Vec<TopicPartition>, lost: bool) {
         self.to_assign.retain(|source| !sources.contains(source));
-        let list = list(&sources);
         if lost {
-            for source in &sources {
-                self.assigned.remove(source);
-            }
-            if let Err(error) = self.consumer.incremental_unassign(&list) {
+            if let Err(error) = self.unassign(sources.clone()) {
                 tracing::warn!(%error, "lost partitions could not be unassigned");
             }
             return self.tell(LogEvent::Lost(sources));
         }
-        if let Err(error) = self.consumer.pause(&list) {
+        if let Err(error) = self.consumer.pause(&list(&sources)) {
             tracing::warn!(%error, "revoked partitions could not be paused");
         }
+        self.to_release.extend_from_slice(&sources);
         self.tell(LogEvent::Revoked(sources));
     }
 
     fn failed(&mut self, error: &KafkaError) {
         if matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) {
-            self.find_out_of_range();
+            self.look_for_range = Some(self.now().0);
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.tell(LogEvent::Fatal(error.to_string()));
         } else {
@@ -102,8 +106,14 @@ impl Member {
         }
     }
 
-    /// librdkafka says that some position is out of range, and not which.
-    fn find_out_of_range(&self) {
+    /// librdkafka says once that some position is out of range, and not which. It reads that
+    /// partition no further, so this is asked until there is an answer.
+    fn find_out_of_range(&mut self) {
+        let (now, _) = self.now();
+        if self.look_for_range.is_none_or(|due| now < due) {
+            return;
+        }
+        self.look_for_range = None;
         for (source, assigned) in &self.assigned {
             let topic = &source.topic;
             match self.consumer.fetch_watermarks(topic, source.partition, WATERMARKS) {
@@ -113,7 +123,11 @@ impl Member {
                         self.tell(LogEvent::OutOfRange(source.clone()));
                     }
                 }
-                Err(error) => tracing::warn!(%source, %error, "where the log begins is not known"),
+                Err(error) => {
+                    tracing::warn!(%source, %error, "where the log begins is not known");
+                    self.look_for_range = Some(now + AGAIN);
+                    return;
+                }
             }
         }
     }
@@ -121,11 +135,6 @@ impl Member {
 
 /// Copies a record out of librdkafka's memory.
 pub(in crate::kafka) fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Record {
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-    let headers = headers.map(|header| Header {
-        name: header.key.to_owned(),
-        value: header.value.map(<[u8]>::to_vec),
-    });
     let topic: Arc<str> = message.topic().into();
     Record {
         source: TopicPartition { topic, partition: message.partition() },
@@ -133,6 +142,29 @@ pub(in crate::kafka) fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Re
         timestamp: message.timestamp().to_millis().map_or(now, Timestamp),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
-        headers: headers.collect(),
+        headers: headers(message),
     }
+}
+
+/// The headers. One whose name is not UTF-8 is left out: rdkafka has no way to read it.
+fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
+    let Some(all) = message.headers() else { return Vec::new() };
+    let owned = |index| {
+        let header = all.try_get(index)?;
+        Some(Header { name: header.key.to_owned(), value: header.value.map(<[u8]>::to_vec) })
+    };
+    let read: Vec<_> =
+        (0..all.count()).filter_map(|index| foreign::read(|| owned(index)).flatten()).collect();
+    if read.len() < all.count() {
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        let left_out = all.count() - read.len();
+        tracing::warn!(
+            topic,
+            partition,
+            offset,
+            left_out,
+            "headers with names that are not UTF-8 are left out"
+        );
+    }
+    read
 }

@@ -1,0 +1,113 @@
+//! A broker that goes away in the middle: the bridge waits, loses nothing and goes on by itself.
+
+use std::time::{Duration, Instant};
+
+use line_bridge::sandbox::Faults;
+use rstest::rstest;
+
+use crate::events::{Event, Fate, refused_contacts};
+use crate::harness::bridge::Bridge;
+use crate::harness::kafka::{KafkaCluster, SASL_USER};
+use crate::harness::wait::wait_until;
+use crate::stage::{Stage, counted};
+use crate::stream::in_order;
+
+const LIMIT: Duration = Duration::from_mins(1);
+const MAX_IN_FLIGHT: usize = 64;
+
+fn orders(numbers: std::ops::Range<usize>) -> Vec<Event> {
+    let event = |n: usize| Event::new(n, "orders", &format!("contact-{}", n % 200), Fate::Accepted);
+    numbers.map(event).collect()
+}
+
+fn stage(kafka: &KafkaCluster) -> Stage<'_> {
+    let mut stage = Stage::of(kafka, &["orders"], 6);
+    stage.delivery = format!("  max_in_flight: {MAX_IN_FLIGHT}\n  drain_timeout: 5s\n");
+    let refused_contacts = refused_contacts().into_iter().collect();
+    let slow = Faults { latency_ms: 20, refused_contacts, ..Faults::default() };
+    stage.sandbox.set_faults(slow).expect("faults");
+    stage
+}
+
+/// Waits for so long, while the bridge has to stay alive.
+fn stays_alive(bridge: &mut Bridge, time: Duration) {
+    let until = Instant::now() + time;
+    wait_until(time * 2, "the time is over", || {
+        assert_eq!(bridge.get("/livez").0, 200);
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+}
+
+#[rstest]
+#[case::stopped(false)]
+#[case::killed(true)]
+fn a_broker_that_goes_away_loses_nothing_and_repeats_within_the_bound(#[case] killed: bool) {
+    let kafka = KafkaCluster::private();
+    let stage = stage(&kafka);
+    let events = orders(0..3_000);
+    stage.produce(&events);
+    let mut bridge = stage.start();
+    stage.wait_accepted(1_000, LIMIT);
+    if killed {
+        kafka.kill_broker();
+    } else {
+        kafka.stop_broker();
+    }
+    stays_alive(&mut bridge, Duration::from_secs(10));
+    kafka.start_broker();
+    let began = Instant::now();
+    stage.wait_committed(LIMIT * 2);
+    println!("recovered in {:?}, {} repeated", began.elapsed(), stage.repeated());
+    assert_eq!(stage.accepted().len(), events.len(), "nothing is lost");
+    assert!(stage.repeated() <= counted(2 * MAX_IN_FLIGHT));
+    in_order(&stage, &events);
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn sigterm_ends_the_bridge_while_the_broker_is_away() {
+    let kafka = KafkaCluster::private();
+    let stage = stage(&kafka);
+    let events = orders(0..3_000);
+    stage.produce(&events);
+    let mut busy = stage.start();
+    stage.wait_accepted(1_000, LIMIT);
+    kafka.kill_broker();
+    // The drain timeout of 5 s, the grace after it, and the time to leave the group.
+    assert!(busy.drain(Duration::from_secs(20)).success());
+    kafka.start_broker();
+    let mut idle = stage.start();
+    stage.wait_committed(LIMIT * 2);
+    kafka.kill_broker();
+    assert!(idle.drain(Duration::from_secs(20)).success());
+    assert_eq!(stage.accepted().len(), events.len(), "nothing is lost");
+    assert!(stage.repeated() <= counted(2 * MAX_IN_FLIGHT));
+}
+
+#[rstest]
+#[case::a_wrong_password("SASL_PLAINTEXT", "SCRAM-SHA-256", "credentials")]
+#[case::an_unknown_authority("SSL", "", "certificate")]
+fn a_broker_that_does_not_let_the_bridge_in_is_told_with_the_cause(
+    #[case] protocol: &str,
+    #[case] mechanism: &str,
+    #[case] cause: &str,
+) {
+    let kafka = KafkaCluster::secured();
+    let mut stage = Stage::of(kafka, &["logins"], 1);
+    stage.properties.push(("security.protocol", protocol.to_owned()));
+    stage.brokers = Some(kafka.ssl_bootstrap());
+    if !mechanism.is_empty() {
+        stage.brokers = Some(kafka.sasl_bootstrap());
+        stage.properties.push(("sasl.mechanism", mechanism.to_owned()));
+        stage.properties.push(("sasl.username", SASL_USER.to_owned()));
+        stage.properties.push(("sasl.password", "not-the-password".to_owned()));
+    }
+    let mut bridge = stage.start();
+    assert_eq!(bridge.wait_exit(LIMIT).code(), Some(1));
+    let said = bridge.stderr();
+    let told: Vec<_> = said.lines().filter(|line| !line.starts_with('{')).collect();
+    assert_eq!(told.len(), 1, "{said}");
+    assert!(told[0].contains("lets the bridge in") && told[0].contains(cause), "{said}");
+    assert!(!said.contains("not-the-password"));
+}

@@ -1,0 +1,133 @@
+//! Members of the group that are stopped, frozen or drained, and topics that change under them.
+
+use std::time::{Duration, Instant};
+
+use line_bridge::sandbox::{Fault, Faults, Rule};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
+
+use crate::events::{Event, Fate};
+use crate::harness::bridge::Bridge;
+use crate::harness::kafka::KafkaCluster;
+use crate::harness::wait::{block_on, wait_until};
+use crate::stage::{Stage, counted};
+
+const LIMIT: Duration = Duration::from_mins(1);
+const MAX_IN_FLIGHT: usize = 64;
+
+fn good(kind: &'static str, numbers: std::ops::Range<usize>) -> Vec<Event> {
+    let event = |n: usize| Event::new(n, kind, &format!("contact-{}", n % 200), Fate::Accepted);
+    numbers.map(event).collect()
+}
+
+fn wait_ready(bridge: &mut Bridge) {
+    wait_until(LIMIT, "it is ready", || {
+        let (status, said) = bridge.get("/readyz");
+        if status == 200 { Ok(()) } else { Err(said) }
+    });
+}
+
+#[test]
+fn a_member_without_partitions_is_ready_and_takes_over_from_the_one_that_has_them() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    let mut first = stage.start();
+    wait_ready(&mut first);
+    let mut second = stage.start();
+    wait_ready(&mut second);
+    stage.produce(&good("orders", 0..10));
+    stage.wait_committed(LIMIT);
+    assert!(first.drain(LIMIT).success());
+    stage.produce(&good("orders", 10..20));
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), 20);
+    assert!(stage.repeated() < 1.0);
+    assert!(second.drain(LIMIT).success());
+}
+
+#[test]
+fn a_member_that_was_frozen_past_its_session_does_not_go_on_beside_its_successor() {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 6);
+    stage.delivery = format!("  max_in_flight: {MAX_IN_FLIGHT}\n");
+    stage.properties.push(("session.timeout.ms", "6000".to_owned()));
+    stage.timeout = "2s";
+    let slow = Faults { latency_ms: 50, ..Faults::default() };
+    stage.sandbox.set_faults(slow).expect("faults");
+    let events = good("orders", 0..4_000);
+    stage.produce(&events);
+    let mut frozen = stage.start();
+    stage.wait_accepted(500, LIMIT);
+    frozen.signal("STOP");
+    let mut successor = stage.start();
+    let before = stage.sandbox.inbox().messages().len();
+    stage.wait_accepted(before + 500, LIMIT);
+    frozen.signal("CONT");
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), events.len(), "nothing is lost");
+    let repeated = stage.repeated();
+    println!("{repeated} repeated, {MAX_IN_FLIGHT} in flight");
+    assert!(repeated <= counted(2 * MAX_IN_FLIGHT));
+    assert!(frozen.drain(LIMIT).success());
+    assert!(successor.drain(LIMIT).success());
+}
+
+#[test]
+fn partitions_that_are_added_are_read_from_their_beginning_and_a_deleted_topic_stops_no_other() {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders", "logins"], 2);
+    stage.properties.push(("topic.metadata.refresh.interval.ms", "1000".to_owned()));
+    let config = stage.config().replace("start: earliest", "start: latest");
+    let mut bridge = stage.workspace.run(&config);
+    wait_ready(&mut bridge);
+    let admin: AdminClient<DefaultClientContext> =
+        stage.kafka.client().create().expect("an admin client");
+    let logins = stage.topics["logins"].clone();
+    let more = [NewPartitions::new(&logins, 6)];
+    block_on(async { admin.create_partitions(&more, &AdminOptions::new()).await })
+        .expect("more partitions");
+    stage.produce(&good("logins", 0..60));
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), 60);
+
+    let orders = stage.topics.remove("orders").expect("a topic");
+    stage.kafka.delete_topic(&orders);
+    wait_until(LIMIT, "the deleted topic's partitions are gone", || {
+        let said = bridge.stderr();
+        if said.contains("partitions lost") || said.contains("partitions revoked") {
+            return Ok(());
+        }
+        Err("they are not")
+    });
+    stage.produce(&good("logins", 60..120));
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), 120);
+    assert_eq!(bridge.get("/livez").0, 200);
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn a_drain_ends_in_time_although_the_api_hangs_and_sets_aside_what_must_not_be_repeated() {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders", "payments"], 2);
+    stage.delivery = "  drain_timeout: 2s\n".to_owned();
+    let hang = Rule::always(Fault::Hang { accept: true, max_seconds: 60 });
+    stage.sandbox.set_faults(Faults { rules: vec![hang], ..Faults::default() }).expect("faults");
+    let events: Vec<_> = (0..5)
+        .flat_map(|n| [good("orders", n..n + 1), good("payments", n + 10..n + 11)].concat())
+        .collect();
+    stage.produce(&events);
+    let mut bridge = stage.start();
+    wait_until(LIMIT, "all are in flight", || {
+        let in_flight = bridge.metrics().sum("line_bridge_in_flight");
+        if in_flight >= 10.0 { Ok(()) } else { Err(format!("{in_flight}")) }
+    });
+    let began = Instant::now();
+    // One who is impatient changes nothing.
+    bridge.signal("TERM");
+    bridge.signal("TERM");
+    assert!(bridge.wait_exit(LIMIT).success());
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    let letters = stage.letters();
+    assert_eq!(letters.len(), 5, "{letters:?}");
+    let reasons = letters.values().flatten().map(|letter| letter.header("line-bridge-reason"));
+    assert!(reasons.into_iter().all(|reason| reason == Some("ambiguous")));
+    let (committed, end) = stage.progress();
+    assert_eq!((committed, end), (5, 10), "what may be repeated is left to the next owner");
+}
