@@ -41,6 +41,11 @@ impl Machine {
             Tracked::Repeated => return,
             Tracked::SettledBefore => {
                 tenure.uncommitted.changed();
+                // Of those that an owner before could not set aside, the good ones between them
+                // have settled: what is left is no row of bad ones.
+                if !self.braked(&topic) && !is_bad(&decision.verdict) {
+                    self.brakes.remove(&topic);
+                }
                 return self.report(Report::SettledBefore { topic });
             }
             Tracked::Held => tenure.bytes += bytes,
@@ -158,13 +163,10 @@ impl Machine {
     /// Counts dead letters in a row for `schema` and `rule_error`. When there are as many as the
     /// brake allows, the topic pauses; such records of it as have been polled already stay held.
     fn holds_back(&mut self, topic: &Arc<str>, verdict: &Verdict) -> bool {
-        let bad = match verdict {
-            Verdict::Reject(rejection) => is_rollout_fault(rejection),
-            Verdict::Deliver(parts) => {
-                parts.iter().all(|part| part.as_ref().is_err_and(is_rollout_fault))
-            }
-            Verdict::Skip(_) => return false,
-        };
+        if matches!(verdict, Verdict::Skip(_)) {
+            return false;
+        }
+        let bad = is_bad(verdict);
         if self.braked(topic) {
             return bad;
         }
@@ -199,6 +201,17 @@ impl Machine {
             self.effects.push(Effect::Pause(source.clone()));
         }
         self.report(Report::Paused { source, reason });
+    }
+}
+
+/// Whether nothing comes of a record but dead letters, for `schema` or `rule_error`.
+fn is_bad(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Reject(rejection) => is_rollout_fault(rejection),
+        Verdict::Deliver(parts) => {
+            parts.iter().all(|part| part.as_ref().is_err_and(is_rollout_fault))
+        }
+        Verdict::Skip(_) => false,
     }
 }
 

@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -116,6 +118,15 @@ impl KafkaCluster {
         let created = block_on(async { self.admin().create_topics([&topic], &options()).await });
         self.check_each("created", created);
         self.wait_for_partitions(name, usize::try_from(partitions).expect("some partitions"));
+    }
+
+    /// Replaces the configuration of a topic; what is left out is the broker's default again.
+    pub(crate) fn configure_topic(&self, name: &str, config: &[(&str, &str)]) {
+        let wanted = AlterConfig::new(ResourceSpecifier::Topic(name));
+        let wanted = config.iter().fold(wanted, |wanted, (key, value)| wanted.set(key, value));
+        let altered = block_on(async { self.admin().alter_configs([&wanted], &options()).await });
+        let altered = altered.expect("an answer").into_iter().all(|topic| topic.is_ok());
+        assert!(altered, "the topic {name} was not configured");
     }
 
     /// Deletes a topic and waits until it is gone.

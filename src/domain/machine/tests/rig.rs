@@ -23,6 +23,8 @@ pub(super) struct Rig {
     pub(super) now: Moment,
     /// All that the machine has asked for and the test has not taken.
     pub(super) effects: Vec<Effect>,
+    /// The last commit that `commit_all` let succeed.
+    pub(super) last_commit: Option<CommitRequest>,
 }
 
 pub(super) fn channel(name: &str) -> Channel {
@@ -93,7 +95,7 @@ pub(super) fn outcome(class: Class) -> Outcome {
 impl Rig {
     pub(super) fn new(settings: Settings) -> Self {
         let now = Moment { elapsed: Duration::from_secs(1), wall: Timestamp(START) };
-        Self { machine: Machine::new(settings, 1), now, effects: Vec::new() }
+        Self { machine: Machine::new(settings, 1), now, effects: Vec::new(), last_commit: None }
     }
 
     /// A machine that owns partition 0 in epoch 0, from offset 0.
@@ -224,6 +226,7 @@ impl Rig {
             }
             for commit in commits {
                 last = commit.last().map(|c| (c.offset.0, c.metadata.clone()));
+                self.last_commit = commit.last().cloned();
                 self.commit_ended(&commit, Ok(()));
             }
         }

@@ -247,6 +247,37 @@ fn a_bad_rollout_pauses_its_topic_after_the_fiftieth_dead_letter_and_spends_no_m
 }
 
 #[test]
+fn bad_events_left_over_between_settled_good_ones_are_no_bad_rollout() {
+    let mut rig = Rig::owning(settings());
+    for offset in 0..98 {
+        if offset % 2 == 0 {
+            rig.read(offset, super::rig::reject(Reason::Schema));
+        } else {
+            rig.read_for(offset, "ann");
+            for attempt in rig.sent() {
+                rig.answer(&attempt, Class::Accepted);
+            }
+        }
+        rig.commit_all();
+    }
+    let committed = rig.last_commit.clone().unwrap();
+
+    let mut successor = Rig::new(settings());
+    successor.assign(0, committed.offset.0, &committed.metadata);
+    for offset in 0..98 {
+        if offset % 2 == 0 {
+            successor.read(offset, super::rig::reject(Reason::Schema));
+        } else {
+            successor.read_for(offset, "ann");
+        }
+    }
+    assert_eq!(successor.letters().len(), 49);
+    successor.read(98, super::rig::reject(Reason::Schema));
+    successor.read(100, super::rig::reject(Reason::Schema));
+    assert!(!successor.asked_to(&Effect::Pause(super::rig::source(0))));
+}
+
+#[test]
 fn good_events_between_bad_ones_release_the_brake() {
     let mut rig = Rig::owning(settings());
     for offset in 0..200 {
