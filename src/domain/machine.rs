@@ -18,6 +18,7 @@ mod answers;
 mod commits;
 mod dispatch;
 mod intake;
+mod report;
 mod settle;
 mod status;
 mod stops;
@@ -28,13 +29,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::{Moment, Timestamp};
-use super::dead_letter::{DeadLetter, Reason};
+use super::dead_letter::DeadLetter;
 use super::delivery::{Delivery, DeliveryId};
 use super::gate::{Gate, Stop};
 use super::lanes::Lanes;
 use super::message::{Channel, Decision, Message};
-use super::outcome::{Listing, Outcome, StopReason};
+use super::outcome::{Listing, Outcome};
 use super::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
+pub use report::{PauseReason, Report, SettledAs};
 pub use status::{ChannelStatus, Oldest, PartitionStatus, Status, Waits};
 use tenure::Tenure;
 
@@ -161,104 +163,6 @@ pub enum Effect {
     /// Nothing is held any more: the answer to [`Input::Drain`].
     Drained,
     Report(Report),
-}
-
-/// How a record settled; of several messages, the worst counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SettledAs {
-    Skipped,
-    Accepted,
-    DeadLettered,
-}
-
-impl SettledAs {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Skipped => "skipped",
-            Self::Accepted => "accepted",
-            Self::DeadLettered => "dead_lettered",
-        }
-    }
-}
-
-/// Why a topic, or a partition of it, is not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum PauseReason {
-    /// Too many dead letters in a row for `schema` or `rule_error`.
-    Brake,
-    /// The committed offset is not in the partition's log.
-    OffsetOutOfRange,
-}
-
-impl PauseReason {
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Brake => "brake",
-            Self::OffsetOutOfRange => "offset_out_of_range",
-        }
-    }
-}
-
-/// What has happened, for the metrics and the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    Tracked {
-        topic: Arc<str>,
-    },
-    /// It had settled before a restart or a rebalance, as the commit's metadata says.
-    SettledBefore {
-        topic: Arc<str>,
-    },
-    Settled {
-        topic: Arc<str>,
-        settled: SettledAs,
-    },
-    /// An attempt starts that has waited so long at its channel's gate.
-    Started {
-        waited: Duration,
-    },
-    Accepted {
-        topic: Arc<str>,
-        age: Duration,
-    },
-    Ambiguous {
-        topic: Arc<str>,
-        rule: Arc<str>,
-    },
-    PossibleDuplicate {
-        topic: Arc<str>,
-    },
-    DeadLettered {
-        source: TopicPartition,
-        offset: RecordOffset,
-        reason: Reason,
-        detail: String,
-    },
-    DeadLetterFailed,
-    /// `channel` is none where every channel stops.
-    Stopped {
-        channel: Option<Arc<str>>,
-        reason: StopReason,
-    },
-    Resumed {
-        channel: Option<Arc<str>>,
-        reason: StopReason,
-        after: Duration,
-    },
-    Paused {
-        source: TopicPartition,
-        reason: PauseReason,
-    },
-    MetadataIgnored {
-        source: TopicPartition,
-        why: super::metadata::Ignored,
-    },
-    Committed {
-        partitions: usize,
-    },
-    CommitFailed {
-        source: TopicPartition,
-    },
 }
 
 /// An attempt under way, whether or not its delivery is still ours.

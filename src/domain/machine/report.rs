@@ -1,0 +1,107 @@
+//! What the machine reports of what has happened, for the metrics and the log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::dead_letter::Reason;
+use super::super::metadata;
+use super::super::outcome::StopReason;
+use super::super::record::{RecordOffset, TopicPartition};
+
+/// How a record settled; of several messages, the worst counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SettledAs {
+    Skipped,
+    Accepted,
+    DeadLettered,
+}
+
+impl SettledAs {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Skipped => "skipped",
+            Self::Accepted => "accepted",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
+/// Why a topic, or a partition of it, is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PauseReason {
+    /// Too many dead letters in a row for `schema` or `rule_error`.
+    Brake,
+    /// The committed offset is not in the partition's log.
+    OffsetOutOfRange,
+}
+
+impl PauseReason {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Brake => "brake",
+            Self::OffsetOutOfRange => "offset_out_of_range",
+        }
+    }
+}
+
+/// What has happened, for the metrics and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    Tracked {
+        topic: Arc<str>,
+    },
+    /// It had settled before a restart or a rebalance, as the commit's metadata says.
+    SettledBefore {
+        topic: Arc<str>,
+    },
+    Settled {
+        topic: Arc<str>,
+        settled: SettledAs,
+    },
+    /// An attempt starts that has waited so long at its channel's gate.
+    Started {
+        waited: Duration,
+    },
+    Accepted {
+        topic: Arc<str>,
+        age: Duration,
+    },
+    Ambiguous {
+        topic: Arc<str>,
+        rule: Arc<str>,
+    },
+    PossibleDuplicate {
+        topic: Arc<str>,
+    },
+    DeadLettered {
+        source: TopicPartition,
+        offset: RecordOffset,
+        reason: Reason,
+        detail: String,
+    },
+    DeadLetterFailed,
+    /// `channel` is none where every channel stops.
+    Stopped {
+        channel: Option<Arc<str>>,
+        reason: StopReason,
+    },
+    Resumed {
+        channel: Option<Arc<str>>,
+        reason: StopReason,
+        after: Duration,
+    },
+    Paused {
+        source: TopicPartition,
+        reason: PauseReason,
+    },
+    MetadataIgnored {
+        source: TopicPartition,
+        why: metadata::Ignored,
+    },
+    Committed {
+        partitions: usize,
+    },
+    CommitFailed {
+        source: TopicPartition,
+    },
+}
