@@ -221,7 +221,9 @@ fn a_dead_letter_topic_that_refuses_holds_its_records_and_loses_none() {
     }
     fleet.wait_part(90);
     wait_until(LIMIT, "dead letters are refused", || {
-        let refused = fleet.bridges[0].metrics().sum("line_bridge_dead_letter_failures_total");
+        let failures =
+            |bridge: &mut Bridge| bridge.metrics().sum("line_bridge_dead_letter_failures_total");
+        let refused: f64 = fleet.bridges.iter_mut().map(failures).sum();
         if refused >= 10.0 { Ok(()) } else { Err(refused) }
     });
     let (committed, end) = fleet.stage.progress();

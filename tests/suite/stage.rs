@@ -159,10 +159,20 @@ impl<'k> Stage<'k> {
     pub(crate) fn letters(&self) -> BTreeMap<String, Vec<StoredRecord>> {
         let mut letters: BTreeMap<String, Vec<StoredRecord>> = BTreeMap::new();
         for letter in self.kafka.consume_all(&self.dead_letters) {
-            let id = letter.header("id").expect("the record's own header").to_owned();
+            let id = letter.header("id").map_or_else(|| self.pointed_at(&letter), str::to_owned);
             letters.entry(id).or_default().push(letter);
         }
         letters
+    }
+
+    /// The id of the record that a dead letter without the record's own headers points at.
+    fn pointed_at(&self, letter: &StoredRecord) -> String {
+        let told = |name: &str| letter.header(name).expect("where the record is").to_owned();
+        let partition: i32 = told("line-bridge-partition").parse().expect("a partition");
+        let offset: i64 = told("line-bridge-offset").parse().expect("an offset");
+        let records = self.kafka.consume_all(&told("line-bridge-topic"));
+        let found = records.iter().find(|r| (r.partition, r.offset) == (partition, offset));
+        found.and_then(|record| record.header("id")).expect("a record of the test").to_owned()
     }
 
     /// How many messages were accepted again that had been accepted before.
