@@ -122,7 +122,7 @@ fn read(file: &ConfigFile, strictness: Strictness) -> Result<(Loaded, Topics), M
     let kafka = bridge::kafka_settings(&loaded.config);
     let mut refused = kafka.refused_properties();
     if refused.is_empty() {
-        refused.extend(kafka.short_session(loaded.config.line.timeout));
+        refused.extend(kafka.wrong_times(loaded.config.line.timeout));
     }
     if refused.is_empty() {
         return Ok((loaded, topics));

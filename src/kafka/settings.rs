@@ -38,23 +38,49 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 /// For a heartbeat that comes a little late.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// The default of `max.poll.interval.ms`.
+const POLL_INTERVAL: Duration = Duration::from_mins(5);
+
 /// How often librdkafka tells when the coordinator was last heard of.
 const STATISTICS: Duration = Duration::from_secs(2);
 
 impl Settings {
     /// The session timeout in force.
     pub fn session_timeout(&self) -> Duration {
-        let set = self.properties.get("session.timeout.ms");
-        let millis = set.and_then(|value| value.expose_secret().parse().ok());
-        millis.map_or(self.session_timeout, Duration::from_millis)
+        self.duration("session.timeout.ms").unwrap_or(self.session_timeout)
     }
 
-    /// What is wrong with a session that is over before an attempt is: nothing would ever be sent,
-    /// for a member that was cut off must not send beside its successor.
-    pub fn short_session(&self, attempt: Duration) -> Option<(String, String)> {
-        let set = self.properties.get("heartbeat.interval.ms");
-        let heartbeat = set.and_then(|value| value.expose_secret().parse().ok());
-        let least = attempt + heartbeat.map_or(HEARTBEAT, Duration::from_millis) + MARGIN;
+    /// A property in milliseconds, where it is set.
+    fn duration(&self, property: &str) -> Option<Duration> {
+        let millis = self.properties.get(property)?.expose_secret().parse().ok()?;
+        Some(Duration::from_millis(millis))
+    }
+
+    /// What is wrong with the times of the group beside the time of an attempt: a property, and
+    /// why it can't have its value.
+    pub fn wrong_times(&self, attempt: Duration) -> Option<(String, String)> {
+        self.short_session(attempt).or_else(|| self.short_poll_interval())
+    }
+
+    /// A member that may be silent for longer than it may leave polling would be taken for dead
+    /// by itself before its group does; librdkafka refuses that.
+    fn short_poll_interval(&self) -> Option<(String, String)> {
+        let set = self.duration("max.poll.interval.ms")?;
+        let session = self.session_timeout();
+        let why = || {
+            format!(
+                "shorter than the session timeout: make it {} or more, or leave it out",
+                session.as_millis()
+            )
+        };
+        (set < session).then(|| ("max.poll.interval.ms".to_owned(), why()))
+    }
+
+    /// A session that is over before an attempt is: nothing would ever be sent, for a member that
+    /// was cut off must not send beside its successor.
+    fn short_session(&self, attempt: Duration) -> Option<(String, String)> {
+        let heartbeat = self.duration("heartbeat.interval.ms").unwrap_or(HEARTBEAT);
+        let least = attempt + heartbeat + MARGIN;
         if self.session_timeout() >= least {
             return None;
         }
@@ -91,6 +117,11 @@ impl Settings {
             .set("statistics.interval.ms", STATISTICS.as_millis().to_string());
         let defaults = [
             ("session.timeout.ms", self.session_timeout.as_millis().to_string()),
+            // librdkafka refuses one that is shorter than the session.
+            (
+                "max.poll.interval.ms",
+                POLL_INTERVAL.max(self.session_timeout()).as_millis().to_string(),
+            ),
             ("queued.max.messages.kbytes", QUEUED_KIB.to_owned()),
         ];
         for (name, value) in defaults {
@@ -135,9 +166,51 @@ impl Settings {
             config.set("partitioner", "murmur2_random");
         }
         // Properties that only a consumer has would make the producer log a warning each.
-        for consumer_only in ["session.timeout.ms", "queued.max.messages.kbytes"] {
+        for consumer_only in
+            ["session.timeout.ms", "max.poll.interval.ms", "queued.max.messages.kbytes"]
+        {
             config.remove(consumer_only);
         }
         config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::BaseConsumer;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn settings(session: Duration, properties: &[(&str, &str)]) -> Settings {
+        let secret =
+            |(name, value): &(&str, &str)| ((*name).to_owned(), SecretString::from(*value));
+        Settings {
+            brokers: "127.0.0.1:9".to_owned(),
+            group: "group".to_owned(),
+            start: Start::Latest,
+            properties: properties.iter().map(secret).collect(),
+            session_timeout: session,
+        }
+    }
+
+    #[rstest]
+    #[case::the_longest_timeout_of_an_attempt(Duration::from_mins(15), &[])]
+    #[case::a_long_session(Duration::from_secs(45), &[("session.timeout.ms", "600000")])]
+    #[case::a_longer_poll_interval(Duration::from_mins(15), &[("max.poll.interval.ms", "900000")])]
+    fn a_consumer_can_be_made(#[case] session: Duration, #[case] properties: &[(&str, &str)]) {
+        let settings = settings(session, properties);
+        assert_eq!(settings.wrong_times(Duration::from_secs(15)), None);
+        let made: Result<BaseConsumer, _> = settings.consumer().create();
+        assert!(made.is_ok(), "{:?}", made.err());
+    }
+
+    #[rstest]
+    #[case::a_session_shorter_than_an_attempt("session.timeout.ms", "10000")]
+    #[case::polling_shorter_than_the_session("max.poll.interval.ms", "30000")]
+    fn times_that_do_not_go_together_are_told(#[case] property: &str, #[case] value: &str) {
+        let settings = settings(Duration::from_secs(45), &[(property, value)]);
+        let told = settings.wrong_times(Duration::from_secs(15));
+        assert_eq!(told.map(|(name, _)| name).as_deref(), Some(property));
     }
 }
