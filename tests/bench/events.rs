@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::ValueEnum;
 
 use crate::harness::records::NewRecord;
+use crate::statistics::number;
 
 /// So many channels share the messages, so that no channel's own rate is the limit.
 pub(crate) const CHANNELS: usize = 16;
@@ -31,6 +32,28 @@ impl Keys {
             Self::One => "one",
         }
     }
+}
+
+impl Keys {
+    /// How many messages can be on the wire at once on average, if each key's are sent one after
+    /// another: all are sent no sooner than those of the most frequent key.
+    pub(crate) fn at_once(self) -> f64 {
+        match self {
+            Self::Uniform => f64::INFINITY,
+            Self::Zipf => weights().last().copied().unwrap_or(1.0),
+            Self::One => 1.0,
+        }
+    }
+}
+
+/// The sum of the keys' weights under Zipf's law up to each key; the first one's is 1.
+fn weights() -> Vec<f64> {
+    let mut sum = 0.0;
+    let mut up_to = |rank: usize| {
+        sum += 1.0 / number(rank + 1);
+        sum
+    };
+    (0..DISTINCT_KEYS).map(&mut up_to).collect()
 }
 
 /// A message's place among those of its key, and when its event was produced.
@@ -80,13 +103,12 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn new(keys: Keys) -> Self {
-        let mut sum = 0.0;
-        let weight = |rank: usize| {
-            sum += 1.0 / f64::from(u32::try_from(rank + 1).expect("few keys"));
-            sum
-        };
-        let weights = (0..DISTINCT_KEYS).map(weight).collect();
-        Self { keys, rng: fastrand::Rng::with_seed(1), weights, sequences: HashMap::new() }
+        Self {
+            keys,
+            rng: fastrand::Rng::with_seed(1),
+            weights: weights(),
+            sequences: HashMap::new(),
+        }
     }
 
     pub(crate) fn next(&mut self) -> Tag {

@@ -25,7 +25,7 @@ pub(crate) struct Throughput {
     pub(crate) in_flight: usize,
     pub(crate) messages: usize,
     pub(crate) per_second: f64,
-    /// In-flight ÷ latency.
+    /// The number in flight ÷ latency, or what the order of a key's messages leaves of it.
     pub(crate) ideal_per_second: Option<f64>,
     pub(crate) cpu_seconds_per_thousand: f64,
     /// At its highest.
@@ -83,7 +83,7 @@ impl Report {
     fn write(&self, text: &mut String) -> std::fmt::Result {
         if !self.throughput.is_empty() {
             text.push_str(
-                "\n| keys | API | in flight | arm | messages/s | of in-flight ÷ latency | CPU s per 1,000 \
+                "\n| keys | API | in flight | arm | messages/s | of what is possible | CPU s per 1,000 \
                  | of the floor's | MB | first after | lost | repeated | out of order |\n\
                  |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
             );

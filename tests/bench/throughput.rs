@@ -81,27 +81,28 @@ fn combination(
     }
 }
 
-/// In-flight ÷ latency; none at 0 ms.
+/// What the number in flight, the latency and the keys allow; none at 0 ms.
 fn ideal(keys: Keys, latency_ms: u64, in_flight: usize) -> Option<f64> {
-    let at_once = if keys == Keys::One { 1 } else { in_flight };
     #[expect(clippy::cast_precision_loss, reason = "some milliseconds")]
     let seconds = latency_ms as f64 / 1_000.0;
-    (latency_ms > 0).then(|| number(at_once) / seconds)
+    (latency_ms > 0).then(|| keys.at_once().min(number(in_flight)) / seconds)
 }
 
 /// So many as take about `seconds`, by what is to be expected.
 fn messages(keys: Keys, latency_ms: u64, in_flight: usize, seconds: u64) -> usize {
     /// What two cores do at best, broker and sink included.
-    const MOST_A_SECOND: f64 = 5_000.0;
-    let a_second = ideal(keys, latency_ms, in_flight).unwrap_or(MOST_A_SECOND);
-    let a_second = if keys == Keys::One { a_second.min(1_000.0) } else { a_second };
+    const MOST_A_SECOND: f64 = 12_000.0;
+    /// The same, where every message waits for the one before.
+    const MOST_OF_ONE_KEY: f64 = 1_000.0;
+    let most = if keys == Keys::One { MOST_OF_ONE_KEY } else { MOST_A_SECOND };
+    let a_second = ideal(keys, latency_ms, in_flight).unwrap_or(most).min(most);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
         clippy::cast_sign_loss,
         reason = "some thousands"
     )]
-    let count = (a_second.min(MOST_A_SECOND) * seconds as f64) as usize;
+    let count = (a_second * seconds as f64) as usize;
     count
 }
 
