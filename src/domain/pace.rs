@@ -39,7 +39,7 @@ impl std::fmt::Debug for Pace {
 impl Pace {
     pub fn new(per_second: f64) -> Self {
         let clock = FakeRelativeClock::default();
-        let limiter = limiter(per_second, &clock);
+        let limiter = RateLimiter::direct_with_clock(quota(per_second), clock.clone());
         Self { limiter, clock, told: Duration::ZERO, per_second, part: 1.0, last_step: None }
     }
 
@@ -104,21 +104,23 @@ impl Pace {
     }
 
     fn renew(&mut self) {
-        self.limiter = limiter(self.rate(), &self.clock);
+        let quota = quota(self.rate());
+        self.limiter = RateLimiter::direct_with_clock(quota, self.clock.clone());
         // A new limiter starts with a full burst, which would add up where the rate changes often.
-        while self.limiter.check().is_ok() {}
+        let spent = self.limiter.check_n(quota.burst_size());
+        debug_assert!(matches!(spent, Ok(Ok(()))), "a new limiter has its burst");
     }
 }
 
 /// The burst is what the rate gives in 50 ms: enough that a late wake-up loses nothing.
-fn limiter(per_second: f64, clock: &FakeRelativeClock) -> Limiter {
+fn quota(per_second: f64) -> Quota {
     let per_second = per_second.clamp(0.001, 1_000_000.0);
     let period = Duration::from_secs_f64(1.0 / per_second);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 50,000")]
     let burst = (per_second / 20.0) as u32;
     let burst = std::num::NonZeroU32::new(burst).unwrap_or(std::num::NonZeroU32::MIN);
     let quota = Quota::with_period(period).unwrap_or(Quota::per_second(std::num::NonZeroU32::MIN));
-    RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone())
+    quota.allow_burst(burst)
 }
 
 #[cfg(test)]
