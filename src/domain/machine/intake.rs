@@ -43,7 +43,7 @@ impl Machine {
                 tenure.uncommitted.changed();
                 // Of those that an owner before could not set aside, the good ones between them
                 // have settled: what is left is no row of bad ones.
-                if !self.braked(&topic) && !is_bad(&decision.verdict) {
+                if is_good(&decision.verdict) && !self.braked(&topic) {
                     self.brakes.remove(&topic);
                 }
                 return self.report(Report::SettledBefore { topic });
@@ -163,15 +163,14 @@ impl Machine {
     /// Counts dead letters in a row for `schema` and `rule_error`. When there are as many as the
     /// brake allows, the topic pauses; such records of it as have been polled already stay held.
     fn holds_back(&mut self, topic: &Arc<str>, verdict: &Verdict) -> bool {
-        if matches!(verdict, Verdict::Skip(_)) {
-            return false;
-        }
         let bad = is_bad(verdict);
         if self.braked(topic) {
             return bad;
         }
-        if !bad {
+        if is_good(verdict) {
             self.brakes.remove(topic);
+        }
+        if !bad {
             return false;
         }
         *self.brakes.entry(Arc::clone(topic)).or_default() += 1;
@@ -213,6 +212,11 @@ fn is_bad(verdict: &Verdict) -> bool {
         }
         Verdict::Skip(_) => false,
     }
+}
+
+/// Whether something else comes of a record. One that is skipped says nothing of a rollout.
+fn is_good(verdict: &Verdict) -> bool {
+    !matches!(verdict, Verdict::Skip(_)) && !is_bad(verdict)
 }
 
 /// Whether a schema or a rule that does not fit its events is the likely cause.

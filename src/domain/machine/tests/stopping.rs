@@ -6,7 +6,7 @@ use rstest::rstest;
 
 use super::rig::{Rig, channel, deliver, message, settings};
 use crate::domain::dead_letter::Reason;
-use crate::domain::machine::{Effect, Input, Report};
+use crate::domain::machine::{Effect, Input, Report, Settings};
 use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied, Scope, StopReason};
 
@@ -291,6 +291,23 @@ fn good_events_between_bad_ones_release_the_brake() {
         }
     }
     assert!(!rig.asked_to(&Effect::Pause(super::rig::source(0))));
+}
+
+#[test]
+fn skipped_events_between_bad_ones_do_not_release_the_brake_even_where_they_settled_before() {
+    let mut first = Rig::owning(Settings { brake: 3, ..settings() });
+    first.read_for(0, "ann");
+    first.read(1, super::rig::skip());
+    first.read_for(2, "bob");
+    first.read_for(3, "eve");
+    let (position, metadata) = first.commit_all().unwrap();
+    let mut rig = Rig::new(Settings { brake: 3, ..settings() });
+    rig.assign(1, position, &metadata);
+    for offset in 0..4 {
+        let bad = super::rig::reject(Reason::RuleError);
+        rig.read_in(1, offset, if offset == 1 { super::rig::skip() } else { bad });
+    }
+    assert!(rig.asked_to(&Effect::Pause(super::rig::source(0))));
 }
 
 #[test]
