@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::plan::{CHANNELS, Fault, Plan, channel_of};
+use super::plan::{CHANNELS, Plan, channel_of};
+use super::trouble::Fault;
 use crate::domain::machine::tests::rig::channel;
 use crate::domain::message::{Message, Recipient};
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied, Scope, StopReason};
@@ -53,16 +54,15 @@ impl Api {
         Listing::Channels(listed.map(|id| id.to_string()).collect())
     }
 
-    /// Draws what becomes of an attempt that starts now.
+    /// Draws what becomes of an attempt that starts now; `noisy` where it is slow or goes wrong.
     pub(super) fn fate(
         &self,
         plan: &Plan,
         message: &Message,
         now: Duration,
+        noisy: bool,
         rng: &mut Rng,
     ) -> Fate {
-        let calm = now >= plan.calm_from;
-        let noisy = !calm && rng.u32(0..1_000) < plan.noise;
         let slowest = if noisy && rng.bool() { 9_000_000 } else { 300_000 };
         let arrives = now + Duration::from_micros(rng.u64(1_000..slowest));
         let answered = arrives + Duration::from_micros(rng.u64(1_000..slowest));

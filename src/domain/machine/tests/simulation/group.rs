@@ -2,34 +2,50 @@
 
 use std::time::Duration;
 
-use super::member::{Member, View};
+use super::chance::About;
+use super::consumer::View;
+use super::member::Member;
 use super::mutation::Mutation;
-use super::plan::Chaos;
 use super::step::{Step, Who};
-use super::world::{Commit, Event, World};
+use super::trouble::Trouble;
+use super::world::{Event, World};
 use crate::domain::machine::tenure::wire_time;
-use crate::domain::machine::{Assignment, CommitFailure, CommitRequest, Input, Machine};
-use crate::domain::metadata;
+use crate::domain::machine::{Assignment, Input, Machine};
 use crate::domain::record::{CommitOffset, Epoch};
 
 /// What a revoke may take besides an attempt, as the machine has it.
 const REVOKE_GRACE: Duration = Duration::from_secs(5);
 
 impl World {
-    pub(super) fn chaos(&mut self, chaos: Chaos) {
+    pub(super) fn trouble(&mut self, trouble: Trouble) {
+        self.step(&Step::Trouble(trouble));
         let until = |long: Duration| (self.now + long).min(self.plan.calm_from);
-        match chaos {
-            Chaos::Move(partition) => self.revoke(partition),
-            Chaos::Lose(partition) => self.lose(partition),
-            Chaos::Crash(member) => self.crash(member),
-            Chaos::Drain(member) => self.drain(member),
-            Chaos::CutOff(member, long) => self.cut_off(member, until(long)),
-            Chaos::Api(fault, channel, long) => self.api.fail(fault, channel, until(long)),
-            Chaos::ListingFails(long) => self.api.fail_listings(until(long)),
-            Chaos::CommitsFail(long) => self.commits_fail_until = until(long),
-            Chaos::LettersFail(long) => self.letters_fail_until = until(long),
-            Chaos::ClockSet(millis) => self.wall_shift += millis,
-            Chaos::TokenChanged => {
+        match trouble {
+            Trouble::Move(partition) => self.revoke(partition),
+            Trouble::Lose(partition) => self.lose(partition),
+            Trouble::Crash(member) => self.crash(member),
+            Trouble::Drain(member) => self.drain(member),
+            Trouble::CutOff(member, long) => self.cut_off(member, until(long)),
+            Trouble::Api(fault, channel, long) => self.api.fail(fault, channel, until(long)),
+            Trouble::ListingFails(long) => self.api.fail_listings(until(long)),
+            Trouble::CommitsFail(long) => self.commits_fail_until = until(long),
+            Trouble::LettersFail(long) => self.letters_fail_until = until(long),
+            Trouble::BadRollout(partition, long) => {
+                let topic = self.plan.partitions[partition].source.topic.clone();
+                for (at, of) in self.plan.partitions.iter().enumerate() {
+                    if of.source.topic == topic {
+                        self.broken_until[at] = until(long).max(self.broken_until[at]);
+                    }
+                }
+                self.at(until(long), Event::Mended);
+            }
+            Trouble::OutOfRange(partition, long) => {
+                let set = &mut self.out_of_range_until[partition];
+                *set = until(long).max(*set);
+                self.at(until(long), Event::Mended);
+            }
+            Trouble::ClockSet(millis) => self.wall_shift += millis,
+            Trouble::TokenChanged => {
                 for member in 0..self.members.len() {
                     self.tell(member, Input::TokenChanged);
                 }
@@ -49,11 +65,14 @@ impl World {
                 return;
             }
             let heir = self.heir[partition].take().filter(|heir| able.contains(heir));
-            let member = heir.unwrap_or_else(|| able[self.rng.usize(..able.len())]);
+            let member = heir.unwrap_or_else(|| {
+                let mut rng = self.draw(About::Owner, partition);
+                able[rng.usize(..able.len())]
+            });
             self.members[member].epochs += 1;
             let who = Who { member, epoch: self.members[member].epochs };
             self.owner[partition] = Some(who);
-            let wait = self.soon(1, 300);
+            let wait = self.soon(About::Assignment, partition, 1, 300);
             self.after(wait, Event::Assign { who, partition });
         }
     }
@@ -76,7 +95,7 @@ impl World {
         member.seen = self.now;
         let view = View { leaving: member.draining, ..View::new(partition, next) };
         member.views.insert(who.epoch, view);
-        self.step(Step::Assigned { who, partition, position });
+        self.step(&Step::Assigned { who, partition, position });
         let skip = u64::from(self.mutation == Mutation::ReadPastPosition && position > 2);
         let position = CommitOffset(position + skip);
         let assignment = Assignment { source, epoch: Epoch(who.epoch), position, metadata };
@@ -119,7 +138,7 @@ impl World {
         let who = Who { member, epoch };
         let Some(view) = self.members[member].views.remove(&epoch) else { return };
         let clean = view.leaving.is_some_and(|deadline| self.now < deadline);
-        self.step(Step::Released { who, partition, clean });
+        self.step(&Step::Released { who, partition, clean });
         self.free(who, partition);
     }
 
@@ -127,8 +146,8 @@ impl World {
         let Some(who) = self.owner[partition] else { return };
         let able = |at: &usize| *at != who.member && self.members[*at].is_able();
         self.heir[partition] = (0..self.members.len()).find(able);
-        self.step(Step::Lost { who, partition });
-        let wait = self.soon(0, 2_000);
+        self.step(&Step::Lost { who, partition });
+        let wait = self.soon(About::Loss, partition, 0, 2_000);
         self.after(wait, Event::TellLost { who, partition });
         self.free(who, partition);
     }
@@ -147,10 +166,11 @@ impl World {
         let views = std::mem::take(&mut self.members[member].views);
         for (epoch, view) in views {
             let who = Who { member, epoch };
-            self.step(Step::Lost { who, partition: view.partition });
+            self.step(&Step::Lost { who, partition: view.partition });
         }
         self.members[member].end();
-        let (noticed, started) = (self.soon(0, 6_000), self.soon(500, 8_000));
+        let noticed = self.soon(About::Crash, member, 0, 6_000);
+        let started = self.soon(About::Restart, member, 500, 8_000);
         self.after(noticed, Event::GiveAway(member));
         self.after(started, Event::Rejoin(member));
     }
@@ -176,8 +196,15 @@ impl World {
         if self.mutation == Mutation::MoreInFlight {
             settings.max_in_flight *= 4;
         }
-        let machine = Machine::new(settings, self.rng.u64(..));
+        if self.mutation == Mutation::MoreBytes {
+            settings.held_bytes *= 100;
+        }
+        if self.mutation == Mutation::BrakeLater {
+            settings.brake *= 2;
+        }
         let life = self.members[member].life + 1;
+        let mut jitter = self.chance.of(About::Jitter, [member as u64, life, 0]);
+        let machine = Machine::new(settings, jitter.u64(..));
         let epochs = self.members[member].epochs;
         self.give_away(member);
         self.members[member] = Member { life, epochs, seen: self.now, ..Member::default() };
@@ -185,7 +212,7 @@ impl World {
         self.assign_free();
     }
 
-    fn drain(&mut self, member: usize) {
+    pub(super) fn drain(&mut self, member: usize) {
         let deadline = self.now + wire_time(self.plan.settings.drain_timeout);
         let of = &mut self.members[member];
         if of.machine.is_none() || of.draining.is_some() {
@@ -202,11 +229,11 @@ impl World {
         for (epoch, view) in std::mem::take(&mut self.members[member].views) {
             let who = Who { member, epoch };
             let clean = view.leaving.is_some_and(|deadline| self.now < deadline);
-            self.step(Step::Released { who, partition: view.partition, clean });
+            self.step(&Step::Released { who, partition: view.partition, clean });
         }
         self.members[member].end();
         self.give_away(member);
-        let wait = self.soon(100, 5_000);
+        let wait = self.soon(About::Restart, member, 100, 5_000);
         self.after(wait, Event::Rejoin(member));
     }
 
@@ -231,10 +258,10 @@ impl World {
             return self.at(ends, Event::Expire { member, life });
         }
         of.expired = true;
-        self.step(Step::Expired { member });
+        self.step(&Step::Expired { member });
         for partition in 0..self.owner.len() {
             if let Some(who) = self.owner[partition].filter(|who| who.member == member) {
-                self.step(Step::Lost { who, partition });
+                self.step(&Step::Lost { who, partition });
                 self.owner[partition] = None;
             }
         }
@@ -266,92 +293,5 @@ impl World {
             return;
         }
         self.tell(member, Input::CoordinatorHeard { ago: Duration::ZERO });
-    }
-
-    pub(super) fn ask_commit(&mut self, member: usize, mut requests: Vec<CommitRequest>) {
-        for request in &mut requests {
-            let partition = self.plan.index_of(&request.source);
-            let who = Who { member, epoch: request.epoch.0 };
-            if self.mutation == Mutation::CommitOneAhead {
-                request.offset.0 += 1;
-                request.metadata.clear();
-            }
-            let fingerprint = self.plan.settings.fingerprints[&request.source.topic];
-            if self.mutation == Mutation::ClaimTooMuch {
-                let from = request.offset.0 + 1;
-                let runs = std::iter::once(from..from + 9).collect();
-                let beyond = metadata::Beyond { runs, partials: Vec::new() };
-                let limit = metadata::METADATA_LIMIT;
-                request.metadata =
-                    metadata::encode(request.offset, fingerprint, &beyond, limit).metadata;
-            }
-            let beyond = metadata::decode(&request.metadata, request.offset, fingerprint).unwrap();
-            let offset = request.offset.0;
-            self.step(Step::CommitAsked { who, partition, offset, beyond });
-        }
-        let id = self.next_id();
-        let life = self.members[member].life;
-        self.commits.insert(id, Commit { member, life, requests, results: Vec::new() });
-        let applied = self.now + self.soon(1, 50);
-        let late = !self.calm() && self.rng.u32(0..20) == 0;
-        let told = applied + self.soon(1, if late { 5_000 } else { 50 });
-        self.at(applied, Event::CommitApplied(id));
-        self.at(told, Event::CommitTold(id));
-    }
-
-    pub(super) fn commit_applied(&mut self, id: u64) {
-        let Some(mut commit) = self.commits.remove(&id) else { return };
-        let cut =
-            self.members[commit.member].cut && self.members[commit.member].life == commit.life;
-        let odds = if self.now < self.commits_fail_until { 8 } else { u32::from(!self.calm()) };
-        let mut results = Vec::new();
-        for request in &commit.requests {
-            let partition = self.plan.index_of(&request.source);
-            let owner = Some(Who { member: commit.member, epoch: request.epoch.0 });
-            let fails = self.rng.u32(0..10) < odds;
-            let applied_all_the_same = fails && self.rng.u32(0..3) == 0;
-            let refused = cut || self.owner[partition] != owner;
-            let result = if refused {
-                Err(CommitFailure::Other)
-            } else if request.metadata.len() > self.plan.metadata_limit {
-                Err(CommitFailure::MetadataTooLarge)
-            } else if fails {
-                Err(CommitFailure::Other)
-            } else {
-                Ok(())
-            };
-            if result.is_ok()
-                || (!refused && applied_all_the_same && result == Err(CommitFailure::Other))
-            {
-                let offset = request.offset.0;
-                self.committed[partition] = (offset, request.metadata.clone());
-                if self.members[commit.member].life == commit.life {
-                    self.members[commit.member].seen = self.now;
-                }
-                let fingerprint = self.plan.settings.fingerprints[&request.source.topic];
-                let beyond = metadata::decode(&request.metadata, request.offset, fingerprint);
-                self.step(Step::Committed { partition, offset, beyond: beyond.unwrap() });
-            }
-            results.push((request.epoch, result));
-        }
-        commit.results = results;
-        self.commits.insert(id, commit);
-    }
-
-    pub(super) fn commit_told(&mut self, id: u64) {
-        let Some(mut commit) = self.commits.remove(&id) else { return };
-        let member = &self.members[commit.member];
-        if member.life != commit.life {
-            return;
-        }
-        for (_, result) in &mut commit.results {
-            if member.cut {
-                *result = Err(CommitFailure::Other);
-            }
-            if self.mutation == Mutation::CallFailedCommitsGood {
-                *result = Ok(());
-            }
-        }
-        self.tell(commit.member, Input::Committed(commit.results));
     }
 }

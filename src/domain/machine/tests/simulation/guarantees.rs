@@ -3,6 +3,7 @@
 mod deliveries;
 mod duplicates;
 mod limits;
+mod pauses;
 mod settling;
 
 use super::step::Step;
@@ -32,5 +33,8 @@ pub(super) fn all() -> Vec<Box<dyn Guarantee>> {
         Box::new(duplicates::DuplicatesExplained::default()),
         Box::new(limits::Conservation),
         Box::new(limits::Bounds::default()),
+        Box::new(pauses::BrakeHolds::default()),
+        Box::new(pauses::OutOfRangeStands),
+        Box::new(pauses::NothingElseStands::default()),
     ]
 }

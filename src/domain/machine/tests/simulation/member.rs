@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::chance::About;
+use super::consumer::View;
+use super::history::Odd;
 use super::mutation::Mutation;
 use super::plan::{CHANNELS, Key};
 use super::step::{Step, Who};
-use super::world::{Event, OnWire, World};
+use super::world::{Event, OnWire, World, between};
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::machine::tests::rig::{channel, outcome};
-use crate::domain::machine::{Attempt, Effect, Input, LetterId, Machine, Report};
-use crate::domain::message::{Decision, OnAmbiguous, Verdict};
+use crate::domain::machine::{Attempt, Effect, Input, LetterId, Machine, Report, Status};
 use crate::domain::outcome::{Class, Listing};
-use crate::domain::record::{Epoch, Record, RecordOffset, TopicPartition};
 
 /// One process of the group; none of the state outlives it but what counts its lives.
 #[derive(Debug, Default)]
@@ -30,26 +31,8 @@ pub(super) struct Member {
     pub(super) seen: Duration,
     pub(super) wake: Option<Duration>,
     pub(super) letters: BTreeMap<LetterId, (Who, Key)>,
-}
-
-/// A partition as its consumer sees it.
-#[derive(Debug)]
-pub(super) struct View {
-    pub(super) partition: usize,
-    /// The index of the record that is read next.
-    pub(super) next: usize,
-    pub(super) paused: bool,
-    /// It was revoked, and has to be released until then.
-    pub(super) leaving: Option<Duration>,
-    pub(super) last_arrival: Duration,
-    pub(super) polling: bool,
-}
-
-impl View {
-    pub(super) fn new(partition: usize, next: usize) -> Self {
-        let last_arrival = Duration::ZERO;
-        Self { partition, next, paused: false, leaving: None, last_arrival, polling: true }
-    }
+    /// What the machine told of itself when it was last looked at.
+    pub(super) status: Status,
 }
 
 impl Member {
@@ -74,7 +57,7 @@ impl World {
         let Some(machine) = self.members[member].machine.as_mut() else { return };
         machine.input(input, now);
         // The driver takes in what waits before it looks at the effects.
-        if self.rng.u32(0..6) == 0 {
+        if self.draw(About::Look, member).u32(0..6) == 0 {
             self.wake_at(member, self.now + Duration::from_micros(100));
         } else {
             self.look(member);
@@ -102,7 +85,11 @@ impl World {
         for effect in machine.effects(now) {
             self.perform(member, effect);
         }
-        self.step(Step::Looked { member });
+        let now = self.moment();
+        if let Some(machine) = self.members[member].machine.as_ref() {
+            self.members[member].status = machine.status(now);
+            self.step(&Step::Looked { member });
+        }
         let machine = self.members[member].machine.as_ref();
         if let Some(at) = machine.and_then(Machine::next_wakeup) {
             self.wake_at(member, at);
@@ -113,7 +100,8 @@ impl World {
         match effect {
             Effect::Send(attempt) => self.send(member, &attempt),
             Effect::List => {
-                let (life, wait) = (self.members[member].life, self.soon(1, 500));
+                let wait = self.soon(About::Listing, member, 1, 500);
+                let life = self.members[member].life;
                 self.after(wait, Event::Listed { member, life });
             }
             Effect::DeadLetter { letter, content } => self.dead_letter(member, letter, &content),
@@ -139,88 +127,13 @@ impl World {
         match report {
             Report::Stopped { channel, .. } | Report::Resumed { channel, .. } => {
                 let channel = channel.and_then(|name| at(&name));
-                self.step(Step::Stopped { member, channel, stopped });
+                self.step(&Step::Stopped { member, channel, stopped });
             }
             Report::DeadLettered { source, offset, reason, .. } => {
                 let partition = self.plan.index_of(&source);
-                self.step(Step::LetterReported { partition, offset: offset.0, reason });
+                self.step(&Step::LetterReported { partition, offset: offset.0, reason });
             }
             _ => {}
-        }
-    }
-
-    fn set_paused(&mut self, member: usize, source: &TopicPartition, paused: bool) {
-        let partition = self.plan.index_of(source);
-        let Some(epoch) = self.members[member].epoch_of(partition) else { return };
-        let Some(view) = self.members[member].views.get_mut(&epoch) else { return };
-        view.paused = paused;
-        if !paused && !std::mem::replace(&mut view.polling, true) {
-            self.after(Duration::from_millis(1), Event::Poll(Who { member, epoch }));
-        }
-    }
-
-    /// The consumer polls: a few records are on their way, and come even if it pauses meanwhile.
-    pub(super) fn poll(&mut self, who: Who) {
-        let most = self.rng.usize(1..6);
-        let pauses = self.soon(1, 100);
-        let Some(view) = self.members[who.member].views.get_mut(&who.epoch) else { return };
-        view.polling = false;
-        if view.paused {
-            return;
-        }
-        let records = &self.plan.partitions[view.partition].records;
-        let mut arrivals = Vec::new();
-        for _ in 0..most {
-            if records.get(view.next).is_some_and(|record| record.available <= self.now) {
-                view.last_arrival =
-                    view.last_arrival.max(self.now) + Duration::from_micros(self.rng.u64(0..9_000));
-                arrivals.push((view.last_arrival, view.next));
-                view.next += 1;
-            }
-        }
-        if let Some(next) = records.get(view.next) {
-            view.polling = true;
-            let at = next.available.max(self.now + pauses);
-            self.at(at, Event::Poll(who));
-        }
-        for (at, index) in arrivals {
-            self.at(at, Event::Arrive(who, index));
-        }
-    }
-
-    pub(super) fn arrive(&mut self, who: Who, index: usize) {
-        let Some(view) = self.members[who.member].views.get(&who.epoch) else { return };
-        let partition = view.partition;
-        if self.mutation == Mutation::ForgetRecords && index % 5 == 2 {
-            return;
-        }
-        let of = &self.plan.partitions[partition];
-        let record = Record {
-            source: of.source.clone(),
-            offset: RecordOffset(of.records[index].offset),
-            timestamp: crate::domain::machine::tests::rig::record(0, 0).timestamp,
-            key: None,
-            value: None,
-            headers: Vec::new(),
-        };
-        let mut decision = of.records[index].decision.clone();
-        self.mutate_decision(&mut decision);
-        let offset = record.offset.0;
-        self.step(Step::Read { who, partition, offset });
-        let (epoch, record) = (Epoch(who.epoch), record.into());
-        self.tell(who.member, Input::Record { epoch, record, decision });
-    }
-
-    fn mutate_decision(&self, decision: &mut Decision) {
-        let Verdict::Deliver(parts) = &mut decision.verdict else { return };
-        for message in parts.iter_mut().flatten() {
-            match self.mutation {
-                Mutation::LaterDeadlines => {
-                    message.deadline = message.deadline.plus(Duration::from_mins(1));
-                }
-                Mutation::RetryAnyway => message.on_ambiguous = OnAmbiguous::Retry,
-                _ => {}
-            }
         }
     }
 
@@ -231,6 +144,7 @@ impl World {
         let mut key = Key { partition, offset: attempt.offset.0, part: attempt.part };
         match self.mutation {
             Mutation::SwapWithNextOfLane => key = self.neighbour(key, true),
+            Mutation::RetryBehind if self.truth(key).tries > 0 => key = self.neighbour(key, true),
             Mutation::SendPreviousAgain => key = self.neighbour(key, false),
             Mutation::SendTwice => self.start(who, attempt, key),
             _ => {}
@@ -239,9 +153,14 @@ impl World {
     }
 
     fn start(&mut self, who: Who, attempt: &Attempt, key: Key) {
+        self.change(key, |truth| truth.tries += 1);
+        let nth = self.truth(key).tries;
+        let mut rng = self.draw_for(About::Attempt, key, nth);
+        let noisy = rng.u32(0..1_000) < self.plan.noise && !self.calm();
+        let noisy = self.goes_wrong(Odd::Attempt(key, nth), noisy);
         let message = self.plan.message(key).unwrap();
-        let fate = self.api.fate(&self.plan, message, self.now, &mut self.rng);
-        self.step(Step::Sent { who, key });
+        let fate = self.api.fate(&self.plan, message, self.now, noisy, &mut rng);
+        self.step(&Step::Sent { who, key });
         let life = self.members[who.member].life;
         let (delivery, started) = (attempt.delivery, self.now);
         let id = self.next_id();
@@ -279,7 +198,13 @@ impl World {
             return;
         }
         if self.members[who.member].views.contains_key(&who.epoch) {
-            self.step(Step::Answered { who, key, class });
+            self.step(&Step::Answered { who, key, class });
+        }
+        if self.mutation == Mutation::ForgetTheEpoch {
+            // The answer of an old epoch counts for the message's attempt of now.
+            let mut wires = self.wire.values();
+            let newer = wires.find(|wire| wire.key == key && wire.who.member == who.member);
+            delivery = newer.map_or(delivery, |wire| wire.delivery);
         }
         if self.mutation == Mutation::AnswerAnother {
             let mut wires = self.wire.values();
@@ -305,7 +230,7 @@ impl World {
             }
             Listing::Failed(_) => None,
         };
-        self.step(Step::Listed { member, channels });
+        self.step(&Step::Listed { member, channels });
         self.tell(member, Input::Listed(listing));
     }
 
@@ -315,14 +240,21 @@ impl World {
         let key = Key { partition, offset: content.record.offset.0, part };
         let who = Who { member, epoch: self.members[member].epoch_of(partition).unwrap_or(0) };
         self.members[member].letters.insert(letter, (who, key));
-        self.step(Step::LetterSent { who, key, letter, reason: content.rejection.reason });
-        let odds = if self.now < self.letters_fail_until { 8 } else { u32::from(!self.calm()) };
-        let fails = self.rng.u32(0..10) < odds;
-        let written = !fails || self.rng.bool();
+        self.step(&Step::LetterSent { who, key, letter, reason: content.rejection.reason });
+        self.change(key, |truth| truth.letter_tries += 1);
+        let nth = self.truth(key).letter_tries;
+        let mut rng = self.draw_for(About::Letter, key, nth);
+        let fails = if self.now < self.letters_fail_until {
+            rng.u32(0..10) < 8
+        } else {
+            let drawn = rng.u32(0..10) == 0 && !self.calm();
+            self.goes_wrong(Odd::Letter(key, nth), drawn)
+        };
+        let written = !fails || rng.bool();
         let slow = if self.calm() { 50 } else { 3_000 };
-        let at = self.now + self.soon(1, slow);
-        let late = if self.rng.u32(0..4) == 0 { slow } else { 10 };
-        let ends = at + self.soon(1, late);
+        let at = self.now + between(&mut rng, 1, slow);
+        let late = if rng.u32(0..4) == 0 { slow } else { 10 };
+        let ends = at + between(&mut rng, 1, late);
         if written && self.mutation != Mutation::SwallowLetters {
             self.at(at, Event::LetterWritten(key));
         }
@@ -346,7 +278,7 @@ impl World {
             && acknowledged
             && self.members[member].views.contains_key(&who.epoch)
         {
-            self.step(Step::LetterAcknowledged { who, key });
+            self.step(&Step::LetterAcknowledged { who, key });
         }
         self.tell(member, Input::DeadLettered { letter, acknowledged });
     }

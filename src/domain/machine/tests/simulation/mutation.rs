@@ -25,4 +25,11 @@ pub(super) enum Mutation {
     StopsAsRefusals,
     RetryAnyway,
     ForgetDropped,
+    RetryBehind,
+    ForgetTheEpoch,
+    MoreBytes,
+    BrakeLater,
+    JumpWhenOutOfRange,
+    HideOutOfRange,
+    AllOutOfRange,
 }

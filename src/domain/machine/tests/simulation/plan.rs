@@ -1,10 +1,14 @@
 //! What one seed stands for: the log and its decisions, the settings, and what goes wrong when.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 
+use super::history::Piece;
+use super::trouble::{Trouble, trouble};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::{Reason, Rejection};
 use crate::domain::machine::Settings;
@@ -25,53 +29,26 @@ pub(super) struct Key {
     pub(super) part: usize,
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}@{}#{}", self.partition, self.offset, self.part)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) offset: u64,
     /// When the producer writes it.
     pub(super) available: Duration,
     pub(super) decision: Decision,
+    /// The size of its value.
+    pub(super) bytes: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) source: TopicPartition,
     pub(super) records: Vec<Planned>,
-}
-
-/// A fault that every delivery of a channel meets, or of all channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    Unauthorized,
-    Redirect,
-    Forbidden,
-    MonthlyLimit,
-    Missing,
-    Outage,
-    Unreachable,
-    NotJson,
-    Unverified,
-    Rejected,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chaos {
-    /// The group moves a partition, and waits for its release.
-    Move(usize),
-    /// The group takes a partition at once, and tells its owner later.
-    Lose(usize),
-    Crash(usize),
-    Drain(usize),
-    /// A member can't reach the coordinator.
-    CutOff(usize, Duration),
-    /// A fault of a channel (every channel where none is named).
-    Api(Fault, Option<usize>, Duration),
-    ListingFails(Duration),
-    CommitsFail(Duration),
-    LettersFail(Duration),
-    /// The wall clock is set, by so many milliseconds.
-    ClockSet(i64),
-    TokenChanged,
 }
 
 #[derive(Debug)]
@@ -83,21 +60,22 @@ pub(super) struct Plan {
     pub(super) noise: u32,
     /// The longest metadata string that the broker takes.
     pub(super) metadata_limit: usize,
-    pub(super) chaos: Vec<(Duration, Chaos)>,
+    pub(super) troubles: Vec<(Duration, Trouble)>,
     /// From here on nothing goes wrong any more.
     pub(super) calm_from: Duration,
 }
 
-fn pick<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
+pub(super) fn pick<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
     of[rng.usize(..of.len())]
 }
 
-fn millis(rng: &mut Rng, from: u64, to: u64) -> Duration {
+pub(super) fn millis(rng: &mut Rng, from: u64, to: u64) -> Duration {
     Duration::from_millis(rng.u64(from..to))
 }
 
 impl Plan {
-    pub(super) fn draw(rng: &mut Rng) -> Self {
+    pub(super) fn draw(seed: u64) -> Self {
+        let rng = &mut Rng::with_seed(seed);
         let calm_from = Duration::from_secs(pick(rng, &[5, 20, 40]));
         let members = rng.usize(1..=3);
         let partitions = rng.usize(1..=3);
@@ -117,20 +95,51 @@ impl Plan {
             // What does not fit counts as uncommitted until the frontier has passed it.
             settings.max_in_flight = 200;
         }
-        let troubles = pick(rng, &[0, 3, 8, 20]);
-        let mut chaos: Vec<_> = (0..troubles)
+        let count = pick(rng, &[0, 3, 8, 20]);
+        let mut troubles: Vec<_> = (0..count)
             .map(|_| (millis(rng, 100, 40_000).min(calm_from), trouble(rng, members, &partitions)))
             .collect();
-        chaos.sort_by_key(|(at, _)| *at);
+        troubles.sort_by_key(|(at, _)| *at);
         Self {
             settings,
             members,
             partitions,
             noise: pick(rng, &[0, 50, 400]),
             metadata_limit,
-            chaos,
+            troubles,
             calm_from,
         }
+    }
+
+    /// All that can be left out of it.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> {
+        let records = self.partitions.iter().enumerate().flat_map(|(partition, of)| {
+            of.records.iter().map(move |record| Piece::Record { partition, offset: record.offset })
+        });
+        let troubles = (0..self.troubles.len()).map(Piece::Trouble);
+        (1..self.members).map(Piece::Member).chain(records).chain(troubles)
+    }
+
+    /// Leaves out whatever is not among the pieces; a member that is not simply never comes.
+    pub(super) fn keep(&mut self, pieces: &BTreeSet<Piece>) {
+        for (partition, of) in self.partitions.iter_mut().enumerate() {
+            let piece = |offset| Piece::Record { partition, offset };
+            of.records.retain(|record| pieces.contains(&piece(record.offset)));
+        }
+        let mut at = 0..;
+        self.troubles.retain(|_| at.next().is_some_and(|at| pieces.contains(&Piece::Trouble(at))));
+    }
+
+    /// The terms under which the members work, as a line of text.
+    pub(super) fn terms(&self) -> String {
+        let Settings { max_in_flight, held_records, held_bytes, brake, .. } = &self.settings;
+        let Settings { drain_timeout, retry_max_elapsed, requests_per_second, .. } = &self.settings;
+        format!(
+            "at most {max_in_flight} in flight, {held_records} records and {held_bytes} bytes held, \
+             {requests_per_second} a second, {} bytes of metadata; brake {brake}, drain \
+             {drain_timeout:?}, retries {retry_max_elapsed:?}; calm from {:?}",
+            self.metadata_limit, self.calm_from
+        )
     }
 
     pub(super) fn index_of(&self, source: &TopicPartition) -> usize {
@@ -162,6 +171,19 @@ pub(super) fn channel_of(message: &Message) -> usize {
 }
 
 impl Planned {
+    /// What a bad rollout makes of the record: a dead letter for each of its messages.
+    pub(super) fn broken(&self) -> Decision {
+        let verdict = match &self.decision.verdict {
+            Verdict::Skip(why) => Verdict::Skip(*why),
+            Verdict::Reject(_) => Verdict::Reject(rejection(Reason::Schema, 0)),
+            Verdict::Deliver(parts) => {
+                let parts = 0..parts.len();
+                Verdict::Deliver(parts.map(|at| Err(rejection(Reason::RuleError, at))).collect())
+            }
+        };
+        Decision { verdict, ..self.decision.clone() }
+    }
+
     /// How many messages, or dead letters in their stead, the record makes.
     pub(super) fn parts(&self) -> usize {
         match &self.decision.verdict {
@@ -176,12 +198,13 @@ fn settings(rng: &mut Rng) -> Settings {
     Settings {
         max_in_flight: pick(rng, &[2, 4, 16]),
         held_records: pick(rng, &[3, 12, 100]),
+        held_bytes: pick(rng, &[1 << 20, 1 << 20, 8_000, 2_500]),
         attempt_timeout: Duration::from_secs(4),
         session_timeout: Duration::from_secs(12),
         drain_timeout: Duration::from_secs(pick(rng, &[1, 5, 12])),
         retry_max_elapsed: Duration::from_secs(pick(rng, &[10, 900])),
         requests_per_second: pick(rng, &[20.0, 1_000_000.0]),
-        brake: 1_000,
+        brake: pick(rng, &[1_000, 1_000, 2, 4]),
         fingerprints: [("orders".into(), 7), ("bookings".into(), 8)].into(),
         ..rig::settings()
     }
@@ -196,7 +219,8 @@ fn records(rng: &mut Rng, recipients: usize, until: Duration) -> Vec<Planned> {
     let planned = |available| {
         let offset = next;
         next += pick(rng, &[1, 1, 1, 2, 7]);
-        Planned { offset, available, decision: decision(rng, recipients) }
+        let bytes = pick(rng, &[0, 20, 20, 900]);
+        Planned { offset, available, decision: decision(rng, recipients), bytes }
     };
     available.into_iter().map(planned).collect()
 }
@@ -213,7 +237,7 @@ fn rule(part: usize) -> Arc<str> {
 fn decision(rng: &mut Rng, recipients: usize) -> Decision {
     let verdict = match rng.u32(0..100) {
         0..8 => Verdict::Skip(SkipReason::Unmatched),
-        8..16 => Verdict::Reject(rejection(pick(rng, &[Reason::Schema, Reason::NoRule]), 0)),
+        8..16 => Verdict::Reject(rejection(pick(rng, &[Reason::Undecodable, Reason::NoRule]), 0)),
         16..32 => {
             let part = |part, rng: &mut Rng| match rng.u32(0..5) {
                 0 => Err(rejection(Reason::InvalidMessage, part)),
@@ -243,39 +267,26 @@ fn message(rng: &mut Rng, recipients: usize, part: usize) -> Message {
     }
 }
 
-fn trouble(rng: &mut Rng, members: usize, partitions: &[Partition]) -> Chaos {
-    let partition = rng.usize(..partitions.len());
-    let member = rng.usize(..members);
-    let long = millis(rng, 500, 20_000);
-    match rng.u32(0..20) {
-        0..3 => Chaos::Move(partition),
-        3..5 => Chaos::Lose(partition),
-        5..7 => Chaos::Crash(member),
-        7..9 => Chaos::Drain(member),
-        9 => Chaos::CutOff(member, long + Duration::from_secs(8)),
-        10..15 => {
-            let (fault, account) = pick(
-                rng,
-                &[
-                    (Fault::Unauthorized, true),
-                    (Fault::Redirect, true),
-                    (Fault::Forbidden, false),
-                    (Fault::MonthlyLimit, false),
-                    (Fault::Missing, false),
-                    (Fault::Outage, false),
-                    (Fault::Outage, true),
-                    (Fault::Unreachable, true),
-                    (Fault::NotJson, true),
-                    (Fault::Unverified, false),
-                    (Fault::Rejected, false),
-                ],
-            );
-            Chaos::Api(fault, (!account).then(|| rng.usize(..CHANNELS.len())), long)
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let available = self.available.as_secs_f64();
+        write!(f, "({} bytes) comes at {available:.3} s: ", self.bytes)?;
+        let set_aside = |reason: Reason| format!("a dead letter ({})", reason.label());
+        let part = |part: &Result<Message, Rejection>| match part {
+            Err(rejection) => set_aside(rejection.reason),
+            Ok(message) => {
+                let Recipient::Contact(to) = &message.recipient else { return String::new() };
+                let within = message.deadline.since(Timestamp(START));
+                let (channel, otherwise) = (&message.channel.name, message.on_ambiguous);
+                format!("`{to}` through {channel} within {within:?}, else {otherwise:?}")
+            }
+        };
+        match &self.decision.verdict {
+            Verdict::Skip(_) => write!(f, "skipped"),
+            Verdict::Reject(rejection) => f.write_str(&set_aside(rejection.reason)),
+            Verdict::Deliver(parts) => {
+                f.write_str(&parts.iter().map(part).collect::<Vec<_>>().join("; "))
+            }
         }
-        15 => Chaos::ListingFails(long),
-        16 => Chaos::CommitsFail(long),
-        17 => Chaos::LettersFail(long),
-        18 => Chaos::ClockSet(rng.i64(-20_000..20_000)),
-        _ => Chaos::TokenChanged,
     }
 }

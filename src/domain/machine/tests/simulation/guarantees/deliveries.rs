@@ -33,10 +33,10 @@ impl Guarantee for OneInFlightPerLane {
                 let open = self.open.insert(lane(world, who, key), (key, true));
                 if let Some((other, on_wire)) = open.filter(|open| *open != (key, false)) {
                     let state = if on_wire { "is in flight" } else { "has not ended" };
-                    return Err(format!("{key:?} was sent while {other:?} {state}"));
+                    return Err(format!("{key} was sent while {other} {state}"));
                 }
                 if !world.members[who.member].views.contains_key(&who.epoch) {
-                    return Err(format!("{key:?} was sent by {who:?}, who does not have it"));
+                    return Err(format!("{key} was sent by {who}, who does not have it"));
                 }
             }
             Step::Answered { who, key, class } => {
@@ -80,7 +80,7 @@ impl Guarantee for RecipientOrder {
                     && world.plan.message(older).is_some_and(same)
                     && !world.truth(older).is_done()
                 {
-                    return Err(format!("{key:?} was sent before {older:?}"));
+                    return Err(format!("{key} was sent before {older}"));
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Guarantee for NothingAfterTheDeadline {
         if world.moment().wall < world.plan.message(key).unwrap().deadline {
             return Ok(());
         }
-        Err(format!("{key:?} was sent after its deadline"))
+        Err(format!("{key} was sent after its deadline"))
     }
 }
 
@@ -117,12 +117,12 @@ impl Guarantee for CutOffStaysQuiet {
                     wire.who.member == member && wire.life == life
                 };
                 match world.wire.values().find(mine) {
-                    Some(wire) => Err(format!("{:?} of the lost member is on the wire", wire.key)),
+                    Some(wire) => Err(format!("{} of the lost member is on the wire", wire.key)),
                     None => Ok(()),
                 }
             }
             Step::Sent { who, key } if world.members[who.member].expired => {
-                Err(format!("{key:?} was sent by a member that the group has given up"))
+                Err(format!("{key} was sent by a member that the group has given up"))
             }
             _ => Ok(()),
         }
@@ -183,7 +183,7 @@ impl Guarantee for OutageSpendsNothing {
                 );
                 let unanswered = self.unanswered.get(&key).is_some_and(|count| *count > 0);
                 if spent && !unanswered && !self.suspect.contains(&key) {
-                    return Err(format!("{key:?} was set aside ({reason:?}) for another's fault"));
+                    return Err(format!("{key} was set aside ({reason:?}) for another's fault"));
                 }
             }
             _ => {}

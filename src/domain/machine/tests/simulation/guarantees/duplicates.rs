@@ -41,10 +41,10 @@ impl DuplicatesExplained {
     fn may_send(&self, world: &World, key: Key) -> Result<(), String> {
         let Some(known) = self.known.get(&key) else { return Ok(()) };
         if known.accepted {
-            return Err(format!("{key:?} was sent again although it was accepted"));
+            return Err(format!("{key} was sent again although it was accepted"));
         }
         if known.unanswered > 0 {
-            return Err(format!("{key:?} was sent again before it was answered"));
+            return Err(format!("{key} was sent again before it was answered"));
         }
         let message = world.plan.message(key).unwrap();
         let channel = channel_of(message);
@@ -53,7 +53,7 @@ impl DuplicatesExplained {
             stops.into_iter().flatten().any(|until| until >= at)
         };
         if message.on_ambiguous == OnAmbiguous::DeadLetter && !known.ambiguous.iter().all(stopped) {
-            return Err(format!("{key:?} was sent again although its rule forbids it"));
+            return Err(format!("{key} was sent again although its rule forbids it"));
         }
         Ok(())
     }

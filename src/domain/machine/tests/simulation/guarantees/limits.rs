@@ -7,6 +7,7 @@ use super::super::step::{Step, Who};
 use super::super::world::World;
 use super::Guarantee;
 use super::settling::counts_as_accepted;
+use crate::domain::machine::PartitionStatus;
 use crate::domain::metadata::Beyond;
 
 /// Tracked = settled + held + dropped.
@@ -16,11 +17,14 @@ impl Guarantee for Conservation {
     fn check(&mut self, world: &World, step: &Step) -> Result<(), String> {
         let Step::Looked { member } = *step else { return Ok(()) };
         let Some(machine) = &world.members[member].machine else { return Ok(()) };
-        let status = machine.status(world.moment());
-        let held: usize = status.partitions.iter().map(|partition| partition.held).sum();
+        let partitions = &world.members[member].status.partitions;
+        let held: usize = partitions.iter().map(|partition| partition.held).sum();
         let mut counts = machine.conservation();
         if world.mutation == super::super::mutation::Mutation::ForgetDropped {
             counts.dropped = 0;
+        }
+        if let Some(at) = partitions.iter().find(|at| (at.held == 0) != (at.held_bytes == 0)) {
+            return Err(format!("{} held in {} bytes", at.held, at.held_bytes));
         }
         if counts.tracked == counts.settled + held as u64 + counts.dropped {
             return Ok(());
@@ -51,7 +55,6 @@ fn is_covered(key: Key, partition: usize, offset: u64, beyond: &Beyond) -> bool 
 impl Bounds {
     fn look(&self, world: &World, member: usize) -> Result<(), String> {
         let of = &world.members[member];
-        let Some(machine) = &of.machine else { return Ok(()) };
         let most = world.plan.settings.max_in_flight;
         let mine = world.wire.values().filter(|wire| wire.who.member == member);
         let on_wire = mine.filter(|wire| wire.life == of.life).count();
@@ -63,14 +66,18 @@ impl Bounds {
         if uncommitted > 2 * most {
             return Err(format!("{uncommitted} are accepted and not committed"));
         }
-        let status = machine.status(world.moment());
-        let share = (world.plan.settings.held_records / status.partitions.len().max(1)).max(1);
-        for partition in status.partitions.iter().filter(|partition| partition.held >= share) {
+        let settings = &world.plan.settings;
+        let shares = of.status.partitions.len().max(1);
+        let (records, bytes) =
+            ((settings.held_records / shares).max(1), settings.held_bytes / shares);
+        let full = |at: &&PartitionStatus| at.held >= records || at.held_bytes >= bytes;
+        for partition in of.status.partitions.iter().filter(full) {
             let at = world.plan.index_of(&partition.source);
             let mut views = of.views.values();
             let view = views.find(|view| view.partition == at);
             if view.is_some_and(|view| !view.paused && view.leaving.is_none()) {
-                return Err(format!("partition {at} holds {} and reads on", partition.held));
+                let PartitionStatus { held, held_bytes, .. } = partition;
+                return Err(format!("partition {at} holds {held} ({held_bytes} bytes), reads on"));
             }
         }
         Ok(())

@@ -43,7 +43,7 @@ impl Guarantee for NeverCommitsAhead {
             for (part, _) in settled {
                 let key = Key { partition, offset: partial.offset, part };
                 if !world.truth(key).is_done() {
-                    return Err(format!("{key:?} is not done"));
+                    return Err(format!("{key} is not done"));
                 }
             }
         }
@@ -84,23 +84,23 @@ impl Guarantee for NoDoubleSettle {
             }
             Step::LetterAcknowledged { who, key } => {
                 if !self.ended.insert((who, key)) {
-                    return Err(format!("{key:?} was set aside after it had ended"));
+                    return Err(format!("{key} was set aside after it had ended"));
                 }
             }
             Step::Sent { who, key } => {
                 if self.ended.contains(&(who, key)) {
-                    return Err(format!("{key:?} was sent after it had ended"));
+                    return Err(format!("{key} was sent after it had ended"));
                 }
                 if self.letters.contains_key(&(who, key)) {
-                    return Err(format!("{key:?} was sent while its dead letter was on its way"));
+                    return Err(format!("{key} was sent while its dead letter was on its way"));
                 }
             }
             Step::LetterSent { who, key, letter, .. } => {
                 if self.ended.contains(&(who, key)) {
-                    return Err(format!("{key:?} was set aside after it had ended"));
+                    return Err(format!("{key} was set aside after it had ended"));
                 }
                 if *self.letters.entry((who, key)).or_insert(letter) != letter {
-                    return Err(format!("{key:?} was set aside twice"));
+                    return Err(format!("{key} was set aside twice"));
                 }
             }
             Step::Looked { member } => {
@@ -128,9 +128,9 @@ pub(super) struct NoLoss;
 impl Guarantee for NoLoss {
     fn check(&mut self, world: &World, step: &Step) -> Result<(), String> {
         let Step::Over = step else { return Ok(()) };
-        let open: Vec<_> = world.undone().take(5).collect();
+        let open: Vec<_> = world.undone().take(5).map(|key| key.to_string()).collect();
         if !open.is_empty() {
-            return Err(format!("never done, among others: {open:?}"));
+            return Err(format!("never done, among others: {}", open.join(", ")));
         }
         match world.uncommitted() {
             Some(at) => Err(format!("partition {at} stays at {}", world.committed[at].0)),
