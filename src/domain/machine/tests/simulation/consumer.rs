@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::chance::About;
+use super::history::Odd;
 use super::mutation::Mutation;
 use super::step::{Sort, Step, Who};
 use super::world::{Event, World, between};
@@ -15,7 +16,8 @@ use crate::domain::record::{Epoch, Record, RecordOffset, TopicPartition};
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) partition: usize,
-    /// The index of the record that is read next.
+    /// The index of the record with which it began, and of the one that is read next.
+    pub(super) first: usize,
     pub(super) next: usize,
     pub(super) paused: bool,
     /// It was revoked, and has to be released until then.
@@ -31,6 +33,7 @@ impl View {
         let last_arrival = Duration::ZERO;
         Self {
             partition,
+            first: next,
             next,
             paused: false,
             leaving: None,
@@ -65,6 +68,8 @@ impl World {
         }
         let mut rng = self.draw(About::Poll, partition);
         let (most, pauses) = (rng.usize(1..6), between(&mut rng, 1, 100));
+        let goes_back = rng.u32(0..15) == 0 && !self.calm();
+        self.go_back(who, goes_back);
         let Some(view) = self.members[who.member].views.get_mut(&who.epoch) else { return };
         let records = &self.plan.partitions[partition].records;
         let mut arrivals = Vec::new();
@@ -87,6 +92,22 @@ impl World {
         }
         for (at, index) in arrivals {
             self.at(at, Event::Arrive(who, index));
+        }
+    }
+
+    /// The consumer reads the last record once more.
+    fn go_back(&mut self, who: Who, drawn: bool) {
+        let Some(view) = self.members[who.member].views.get(&who.epoch) else { return };
+        let Some(last) = view.next.checked_sub(1).filter(|last| *last >= view.first) else {
+            return;
+        };
+        let Some(record) = self.plan.partitions[view.partition].records.get(last) else { return };
+        let offset = record.offset;
+        let again = Odd::ReadAgain { partition: view.partition, offset };
+        if self.goes_wrong(again, drawn)
+            && let Some(view) = self.members[who.member].views.get_mut(&who.epoch)
+        {
+            view.next = last;
         }
     }
 

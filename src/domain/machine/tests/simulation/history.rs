@@ -24,6 +24,7 @@ pub(super) enum Piece {
 pub(super) enum Odd {
     Attempt(Key, u64),
     Letter(Key, u64),
+    ReadAgain { partition: usize, offset: u64 },
     CommitFails { partition: usize, nth: u64 },
     CommitIsLate { partition: usize, nth: u64 },
 }
@@ -33,6 +34,9 @@ impl fmt::Display for Odd {
         match self {
             Self::Attempt(key, nth) => write!(f, "attempt {nth} of {key} is slow or goes wrong"),
             Self::Letter(key, nth) => write!(f, "dead letter of {key}, try {nth}, goes wrong"),
+            Self::ReadAgain { partition, offset } => {
+                write!(f, "p{partition}@{offset} is read once more")
+            }
             Self::CommitFails { partition, nth } => {
                 write!(f, "commit {nth} of partition {partition} goes wrong")
             }

@@ -277,8 +277,12 @@ impl fmt::Display for Planned {
             Ok(message) => {
                 let Recipient::Contact(to) = &message.recipient else { return String::new() };
                 let within = message.deadline.since(Timestamp(START));
-                let (channel, otherwise) = (&message.channel.name, message.on_ambiguous);
-                format!("`{to}` through {channel} within {within:?}, else {otherwise:?}")
+                let channel = &message.channel.name;
+                let then = match message.on_ambiguous {
+                    OnAmbiguous::Retry => "retried",
+                    OnAmbiguous::DeadLetter => "set aside",
+                };
+                format!("`{to}` through {channel} within {within:?}, {then} where ambiguous")
             }
         };
         match &self.decision.verdict {

@@ -62,7 +62,7 @@ impl Guarantee for BrakeHolds {
                     Sort::Skipped => {}
                     Sort::Good => *good += 1,
                     Sort::Broken => {
-                        self.read.insert((who, partition, offset), *good);
+                        self.read.entry((who, partition, offset)).or_insert(*good);
                     }
                 }
                 Ok(())
