@@ -1,10 +1,7 @@
 //! "Did you mean ...?"
 
 /// The candidate that `name` is most likely a slip of; `None` where none is near.
-pub(super) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = normal(name);
     // A third of the letters may be wrong: enough for a slip, too little for another word.
     let bound = name.len().clamp(3, 12) / 3;

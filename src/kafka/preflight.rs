@@ -57,7 +57,7 @@ pub enum Refused {
 
 /// Remembers why there is no connection, which the answer to a request does not tell.
 #[derive(Debug, Default)]
-struct Reasons(Mutex<Option<Reason>>);
+pub(super) struct Reasons(Mutex<Option<Reason>>);
 
 #[derive(Clone, Debug)]
 struct Reason {
@@ -129,7 +129,7 @@ pub fn look_for_topics(
     exists(&client, settings, dead_letters, missing)
 }
 
-fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
+pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
     let mut looked = 0;
     loop {
         let Err(error) = client.fetch_metadata(None, SLICE) else { return Ok(()) };

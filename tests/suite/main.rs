@@ -31,6 +31,8 @@ mod members;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod preview;
+#[cfg(test)]
 mod process_harness;
 #[cfg(test)]
 mod restarts;
