@@ -1,5 +1,6 @@
 //! The command line: one file a command.
 
+mod channels;
 mod check;
 mod demo;
 mod logging;
@@ -9,6 +10,7 @@ mod preview;
 mod publish;
 mod run;
 mod sandbox;
+mod table;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -43,6 +45,8 @@ enum Command {
     Preview(preview::Preview),
     /// Publishes events (JSON lines) to a topic.
     Publish(publish::Publish),
+    /// Lists the account's channels.
+    Channels(channels::Channels),
     /// Stands in for the LINE API, with faults and an inbox page.
     Sandbox(sandbox::Sandbox),
 }
@@ -98,6 +102,7 @@ pub fn main() -> ExitCode {
             Command::Check(check) => check.run(),
             Command::Preview(preview) => preview.run().await,
             Command::Publish(publish) => publish.run().await,
+            Command::Channels(channels) => channels.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
         }
     });
