@@ -10,6 +10,7 @@ mod preview;
 mod publish;
 mod run;
 mod sandbox;
+mod send;
 mod table;
 
 use std::io::Write as _;
@@ -47,6 +48,8 @@ enum Command {
     Publish(publish::Publish),
     /// Lists the account's channels.
     Channels(channels::Channels),
+    /// Sends one message by hand.
+    Send(send::Send),
     /// Stands in for the LINE API, with faults and an inbox page.
     Sandbox(sandbox::Sandbox),
 }
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
             Command::Preview(preview) => preview.run().await,
             Command::Publish(publish) => publish.run().await,
             Command::Channels(channels) => channels.run().await,
+            Command::Send(send) => send.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
         }
     });

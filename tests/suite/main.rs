@@ -13,6 +13,8 @@ mod architecture;
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod details;
