@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Run(run) => run.run().await,
             Command::Demo(demo) => demo.run().await,
-            Command::Check(check) => check.run(),
+            Command::Check(check) => check.run().await,
             Command::Preview(preview) => preview.run().await,
             Command::Publish(publish) => publish.run().await,
             Command::Channels(channels) => channels.run().await,

@@ -13,6 +13,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// How many letters two names are apart, as [`nearest`] counts them.
+pub fn apart(name: &str, other: &str) -> usize {
+    distance(&normal(name), &normal(other))
+}
+
 /// Names differ most often in case and in what joins their words. Long names are cut: what comes
 /// from a file bounds the work.
 fn normal(name: &str) -> Vec<char> {

@@ -31,6 +31,8 @@ mod kafka_harness;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod online;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod preview;
