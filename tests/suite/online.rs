@@ -6,8 +6,10 @@ use line_bridge::sandbox::{ChannelSeed, Fault, Faults, Rule};
 use rstest::rstest;
 use serde_json::Value;
 
-use crate::harness::kafka::{KafkaCluster, SASL_USER};
+use crate::harness::kafka::KafkaCluster;
+use crate::harness::rights::{GUEST, GUEST_PASSWORD, Operation, Resource, grant};
 use crate::harness::unique;
+use crate::harness::wait::wait_until;
 use crate::stage::{Stage, channel_id};
 
 const LIMIT: Duration = Duration::from_mins(2);
@@ -108,19 +110,57 @@ fn an_absent_token_keeps_nothing_else_from_being_asked() {
     );
 }
 
-#[test]
-fn a_wrong_password_is_told_without_showing_it() {
+/// A stage whose bridge logs in.
+fn stage_of(user: &str, password: &str) -> Stage<'static> {
     let kafka = KafkaCluster::secured();
     let mut stage = Stage::of(kafka, &["orders"], 1);
     stage.brokers = Some(kafka.sasl_bootstrap());
     for (name, value) in [
         ("security.protocol", "SASL_PLAINTEXT"),
         ("sasl.mechanism", "PLAIN"),
-        ("sasl.username", SASL_USER),
-        ("sasl.password", "hunter2"),
+        ("sasl.username", user),
+        ("sasl.password", password),
     ] {
         stage.properties.push((name, value.to_owned()));
     }
+    stage
+}
+
+#[test]
+fn each_right_that_is_missing_is_named_until_none_is() {
+    let stage = stage_of(GUEST, GUEST_PASSWORD);
+    let topic = Resource::Topic(&stage.topics["orders"]);
+    let (group, letters) = (Resource::Group(&stage.group), Resource::Topic(&stage.dead_letters));
+    let orders = format!("topics.{}", stage.topics["orders"]);
+    // A right becomes known to the broker soon after it was granted.
+    let awaits = |code: i32, expected: &[(&str, &str)]| {
+        wait_until(LIMIT, "the check finds what is missing", || {
+            let (ended, found) = check(&stage, &stage.config());
+            let fits = |((key, message), (at, says)): (&(String, String), &(&str, &str))| {
+                key == at && message.contains(says)
+            };
+            let all = found.len() == expected.len() && found.iter().zip(expected).all(fits);
+            if all && ended == Some(code) { Ok(()) } else { Err(format!("{ended:?} {found:?}")) }
+        });
+    };
+    let no_group = ("kafka.group", "grant it Read on the group");
+    let letters_key = "dead_letters.topic";
+    awaits(64, &[no_group, (letters_key, "Describe and Write"), (&orders, "Describe and Read")]);
+    grant(stage.kafka, topic, Operation::Describe);
+    grant(stage.kafka, letters, Operation::Describe);
+    let untold = (letters_key, "Kafka does not tell how");
+    awaits(64, &[no_group, untold, (letters_key, "grant it Write"), (&orders, "read the topic")]);
+    grant(stage.kafka, topic, Operation::Read);
+    grant(stage.kafka, group, Operation::Read);
+    grant(stage.kafka, letters, Operation::Write);
+    awaits(0, &[untold]);
+    grant(stage.kafka, letters, Operation::DescribeConfigs);
+    awaits(0, &[]);
+}
+
+#[test]
+fn a_wrong_password_is_told_without_showing_it() {
+    let stage = stage_of(GUEST, "hunter2");
     let (code, found) = check(&stage, &stage.config());
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].0 == "kafka.properties" && found[0].1.contains("lets the bridge in"));
