@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -141,4 +142,30 @@ fn a_record_of_the_real_topic_is_told_without_joining_the_group() {
     let (code, _, wrong) = preview(&stage.workspace, "order", "--event nowhere");
     assert!(wrong.contains("--topic: bridge.yaml has no topic `order`"), "{wrong}");
     assert_eq!(code, Some(64));
+}
+
+#[test]
+fn an_offset_without_a_record_says_which_one_is_next() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    stage.workspace.file("bridge.yaml", &stage.config());
+    let topic = stage.topics["orders"].as_str();
+    let producer: BaseProducer =
+        stage.kafka.client().set("transactional.id", topic).create().expect("a producer");
+    producer.init_transactions(LIMIT).expect("transactions");
+    for _ in 0..2 {
+        producer.begin_transaction().expect("a transaction");
+        producer
+            .send(BaseRecord::<(), _>::to(topic).payload("{}"))
+            .map_err(|(e, _)| e)
+            .expect("room");
+        producer.commit_transaction(LIMIT).expect("a commit");
+    }
+    for (offset, told) in
+        [("1", "it is a transaction's mark; the next one is at 2"), ("3", "mark\n")]
+    {
+        let arguments = format!("--partition 0 --offset {offset}");
+        let (code, _, wrong) = preview(&stage.workspace, topic, &arguments);
+        assert!(wrong.contains(told), "{wrong}");
+        assert_eq!(code, Some(1));
+    }
 }
