@@ -103,6 +103,13 @@ pub fn kafka_settings(config: &Config) -> kafka::Settings {
     }
 }
 
+/// A client of the LINE API, and the token that it sends. No connection is made yet.
+pub fn line_client(config: &Config) -> Result<(Client, Arc<Token>), Failure> {
+    let token = Arc::new(Token::load(token_source(config))?);
+    let client = Client::new(&client_settings(config), Arc::clone(&token))?;
+    Ok((client, token))
+}
+
 /// Runs until `shutdown` is done and everything in flight has settled.
 pub async fn run(
     config: Config,
@@ -139,8 +146,7 @@ pub async fn run_on(
     let serving = admin::serve(listener, Arc::clone(&metrics), Arc::clone(&clock));
     let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
 
-    let token = Arc::new(Token::load(token_source(&config))?);
-    let api = Client::new(&client_settings(&config), Arc::clone(&token))?;
+    let (api, token) = line_client(&config)?;
     let kafka = kafka_settings(&config);
     tokio::pin!(shutdown);
     let looked = look_at_kafka(brokers, &config, &kafka, &topics);

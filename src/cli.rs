@@ -1,11 +1,17 @@
 //! The command line: one file a command.
 
+mod channels;
 mod check;
 mod demo;
 mod logging;
+mod moments;
+mod output;
+mod preview;
 mod publish;
 mod run;
 mod sandbox;
+mod send;
+mod table;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,7 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::bridge;
-use crate::config::{Config, Environment, Loaded, Mistakes, Strictness};
+use crate::config::{Config, Environment, Loaded, Mistake, Mistakes, Severity, Strictness};
 use crate::topics::{self, Topics};
 
 /// Takes events from Kafka and sends them as LINE messages: in order per recipient, once wherever
@@ -36,8 +42,14 @@ enum Command {
     Demo(demo::Demo),
     /// Tells every mistake in the configuration, its schemas, expressions and templates.
     Check(check::Check),
+    /// Tells what an event would send, and why; sends nothing.
+    Preview(preview::Preview),
     /// Publishes events (JSON lines) to a topic.
     Publish(publish::Publish),
+    /// Lists the account's channels.
+    Channels(channels::Channels),
+    /// Sends one message by hand.
+    Send(send::Send),
     /// Stands in for the LINE API, with faults and an inbox page.
     Sandbox(sandbox::Sandbox),
 }
@@ -90,8 +102,11 @@ pub fn main() -> ExitCode {
         match cli.command {
             Command::Run(run) => run.run().await,
             Command::Demo(demo) => demo.run().await,
-            Command::Check(check) => check.run(),
+            Command::Check(check) => check.run().await,
+            Command::Preview(preview) => preview.run().await,
             Command::Publish(publish) => publish.run().await,
+            Command::Channels(channels) => channels.run().await,
+            Command::Send(send) => send.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
         }
     });
@@ -143,11 +158,32 @@ fn load(file: &ConfigFile, strictness: Strictness) -> Result<(Config, Topics), F
     Ok((loaded.config, topics))
 }
 
+/// Reads the configuration for a command that uses these sections besides `topics`: what is absent
+/// anywhere else, such as the token, is missed by nobody.
+fn load_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Config, Topics), Failure> {
+    let strict = match read(file, Strictness::Run) {
+        Ok((loaded, topics)) => return Ok((loaded.config, topics)),
+        Err(strict) => strict,
+    };
+    let (loaded, topics) = read(file, Strictness::Check)?;
+    let is_used = |mistake: &Mistake| {
+        let section = mistake.key.split('.').next().unwrap_or_default();
+        mistake.severity == Severity::Error && sections.contains(&section)
+    };
+    let missed: Vec<Mistake> = strict.0.into_iter().filter(is_used).collect();
+    if missed.is_empty() { Ok((loaded.config, topics)) } else { Err(Mistakes(missed).into()) }
+}
+
 /// Writes a line to standard output. Whoever closed it does not want to read on, which is no
 /// fault of the command.
 fn say(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
+
+/// A number of things: "1 event", "2 events".
+fn counted(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
 }
 
 /// The process's environment, for the configuration.

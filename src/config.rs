@@ -31,6 +31,7 @@ pub use kafka::{Kafka, Start};
 pub use line::{Encoding, Line};
 pub use locations::Locations;
 pub use mistake::{Mistake, Mistakes, Place, Severity};
+pub use nearest::{apart, nearest};
 pub use token::{NoToken, Token, TokenSource, read_token_file};
 pub use topics::{Channels, Topic};
 

@@ -4,6 +4,8 @@ pub mod consumer;
 pub mod dead_letters;
 pub mod embedded;
 mod foreign;
+pub mod inquiry;
+pub mod lookup;
 pub mod preflight;
 pub mod publisher;
 mod rebalance;

@@ -9,7 +9,7 @@ use crate::config::{Strictness, Topic};
 use crate::domain::message::{Decision, SkipReason, Verdict};
 use crate::domain::ports::Decide;
 use crate::domain::record::Record;
-use crate::domain::rules::{RuleMistake, Rules};
+use crate::domain::rules::{Asked, RuleMistake, Rules};
 use crate::schema::{Schema, SchemaMistake};
 
 /// What is known of every topic, by its name.
@@ -78,20 +78,37 @@ impl Topics {
         let fingerprint = |compiled: &Compiled| compiled.rules.fingerprint();
         self.0.iter().map(|(name, compiled)| (Arc::clone(name), fingerprint(compiled))).collect()
     }
+
+    /// What becomes of a record, and what each rule answered; none were asked of a record that did
+    /// not become an event.
+    pub fn explain(&self, record: &Record) -> (Decision, Vec<Asked>) {
+        match self.event(record) {
+            Ok((rules, event)) => rules.explain(&event, record),
+            Err(decision) => (decision, Vec::new()),
+        }
+    }
+
+    /// The record's event with the rules that it meets, or what becomes of a record without one.
+    fn event(&self, record: &Record) -> Result<(&Rules, serde_json::Value), Decision> {
+        let without_event = |verdict| Decision { event_time: record.timestamp, verdict };
+        let Some(topic) = self.0.get(&record.source.topic) else {
+            return Err(without_event(Verdict::Skip(SkipReason::Unmatched)));
+        };
+        let Some(value) = &record.value else {
+            return Err(without_event(Verdict::Skip(SkipReason::Tombstone)));
+        };
+        match topic.schema.decode(value) {
+            Ok(event) => Ok((&topic.rules, event)),
+            Err(rejection) => Err(without_event(Verdict::Reject(rejection))),
+        }
+    }
 }
 
 impl Decide for Topics {
     fn decide(&self, record: &Record) -> Decision {
-        let at_record = |verdict| Decision { event_time: record.timestamp, verdict };
-        let Some(topic) = self.0.get(&record.source.topic) else {
-            return at_record(Verdict::Skip(SkipReason::Unmatched));
-        };
-        let Some(value) = &record.value else {
-            return at_record(Verdict::Skip(SkipReason::Tombstone));
-        };
-        match topic.schema.decode(value) {
-            Ok(event) => topic.rules.decide(&event, record),
-            Err(rejection) => at_record(Verdict::Reject(rejection)),
+        match self.event(record) {
+            Ok((rules, event)) => rules.decide(&event, record),
+            Err(decision) => decision,
         }
     }
 }

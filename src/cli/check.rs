@@ -2,16 +2,24 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigFile, Failure, read, say};
-use crate::config::{Mistake, Severity, Strictness};
+use super::{ConfigFile, Failure, counted, logging, read, say};
+use crate::config::{Mistake, Mistakes, Severity, Strictness};
+
+mod online;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     line-bridge check --config line-bridge.yaml\n  \
-    line-bridge check --config line-bridge.yaml --output json")]
+    line-bridge check --config line-bridge.yaml --output json\n  \
+    line-bridge check --config line-bridge.yaml --online")]
 pub(super) struct Check {
     #[command(flatten)]
     file: ConfigFile,
+    /// Asks Kafka for the topics and rights, and the LINE API for the token and every channel.
+    /// Nothing is sent, committed or joined. Exit code 1 says that nothing was found wrong and that
+    /// something could not be asked.
+    #[arg(long)]
+    online: bool,
     /// How the mistakes are written to standard output.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -25,28 +33,48 @@ enum Output {
     Json,
 }
 
+/// What was found.
+#[derive(Debug, Default)]
+struct Looked {
+    found: Vec<Mistake>,
+    /// What is told where no mistake was found, in lines.
+    told: Vec<String>,
+    /// How many of the mistakes are questions that nobody answered.
+    unanswered: usize,
+}
+
 impl Check {
-    pub(super) fn run(&self) -> Result<(), Failure> {
-        let (found, sound) = match read(&self.file, Strictness::Check) {
-            Ok((loaded, topics)) => {
-                let (file, topics) = (self.file.config.display(), topics.names().len());
-                (loaded.warnings, Some(format!("{file}: ok, {topics} topics")))
-            }
-            Err(mistakes) => (mistakes.0, None),
+    pub(super) async fn run(&self) -> Result<(), Failure> {
+        let looked = if self.online {
+            logging::start("off");
+            online::look(&self.file).await
+        } else {
+            offline(&self.file)
         };
-        let lines = found.iter().map(ToString::to_string).chain(sound.clone());
+        let Looked { found, told, unanswered } =
+            looked.unwrap_or_else(|Mistakes(found)| Looked { found, ..Looked::default() });
+        let errors = found.iter().filter(|found| found.severity == Severity::Error).count();
         match self.output {
             Output::Json => say(serde_json::json!(found)),
-            Output::Text => lines.for_each(say),
+            Output::Text => {
+                found.iter().for_each(say);
+                told.iter().filter(|_| errors == 0).for_each(say);
+            }
         }
-        if sound.is_some() { Ok(()) } else { Err(Failure::Usage(said(&found))) }
+        match errors {
+            0 => Ok(()),
+            errors if errors == unanswered => {
+                let questions = counted(errors as u64, "question");
+                Err(Failure::Failed(format!("{questions} without an answer")))
+            }
+            errors => Err(Failure::Usage(counted(errors as u64, "mistake"))),
+        }
     }
 }
 
-fn said(found: &[Mistake]) -> String {
-    let is_error = |mistake: &&Mistake| mistake.severity == Severity::Error;
-    match found.iter().filter(is_error).count() {
-        1 => "1 mistake".to_owned(),
-        number => format!("{number} mistakes"),
-    }
+fn offline(file: &ConfigFile) -> Result<Looked, Mistakes> {
+    let (loaded, topics) = read(file, Strictness::Check)?;
+    let topics = counted(topics.names().len() as u64, "topic");
+    let told = vec![format!("{}: ok, {topics}", file.config.display())];
+    Ok(Looked { found: loaded.warnings, told, unanswered: 0 })
 }

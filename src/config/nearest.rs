@@ -1,10 +1,7 @@
 //! "Did you mean ...?"
 
 /// The candidate that `name` is most likely a slip of; `None` where none is near.
-pub(super) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = normal(name);
     // A third of the letters may be wrong: enough for a slip, too little for another word.
     let bound = name.len().clamp(3, 12) / 3;
@@ -14,6 +11,11 @@ pub(super) fn nearest<'a>(
         .filter(|(distance, _)| *distance <= bound)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// How many letters two names are apart, as [`nearest`] counts them.
+pub fn apart(name: &str, other: &str) -> usize {
+    distance(&normal(name), &normal(other))
 }
 
 /// Names differ most often in case and in what joins their words. Long names are cut: what comes

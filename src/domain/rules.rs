@@ -26,9 +26,11 @@ mod names;
 mod numbers;
 mod scope;
 mod time;
+mod trace;
 
 pub use key::KeyExpression;
 use language::{Expression, Template};
+pub use trace::{Answer, Asked};
 
 /// The rules of one topic, as the configuration has them: expressions and templates are text still.
 #[derive(Clone, Debug)]
@@ -159,6 +161,27 @@ impl Rules {
 
     /// What becomes of an event. It depends on the event and the record alone.
     pub fn decide(&self, event: &serde_json::Value, record: &Record) -> Decision {
+        self.decide_hearing(event, record, |_, _| {})
+    }
+
+    /// The same, with what each rule answered, in the rules' order.
+    pub fn explain(&self, event: &serde_json::Value, record: &Record) -> (Decision, Vec<Asked>) {
+        let mut heard = Vec::new();
+        let decision = self.decide_hearing(event, record, |rule, matches| {
+            heard.push(trace::asked(rule, matches));
+        });
+        let not_asked = self.in_order.iter().skip(heard.len()).map(trace::not_asked);
+        heard.extend(not_asked);
+        (decision, heard)
+    }
+
+    /// Decides, and lets `hear` have the answer of each rule that is asked.
+    fn decide_hearing(
+        &self,
+        event: &serde_json::Value,
+        record: &Record,
+        hear: impl FnMut(&Rule, &Result<bool, Rejection>),
+    ) -> Decision {
         let scope = scope::of(event, self.uses_record.then_some(record));
         let event_time = match &self.event_time {
             None => record.timestamp,
@@ -171,13 +194,20 @@ impl Rules {
                 }
             },
         };
-        Decision { event_time, verdict: self.verdict(&scope, event_time) }
+        Decision { event_time, verdict: self.verdict(&scope, event_time, hear) }
     }
 
-    fn verdict(&self, scope: &Value, event_time: Timestamp) -> Verdict {
+    fn verdict(
+        &self,
+        scope: &Value,
+        event_time: Timestamp,
+        mut hear: impl FnMut(&Rule, &Result<bool, Rejection>),
+    ) -> Verdict {
         let mut parts = Vec::new();
         for rule in &self.in_order {
-            match rule.matches(scope) {
+            let matches = rule.matches(scope);
+            hear(rule, &matches);
+            match matches {
                 Ok(false) => continue,
                 Ok(true) => parts.push(rule.message(scope, event_time, &self.channels)),
                 // Whether this rule would have ended the search is unknown, so it ends here.

@@ -57,7 +57,7 @@ pub enum Refused {
 
 /// Remembers why there is no connection, which the answer to a request does not tell.
 #[derive(Debug, Default)]
-struct Reasons(Mutex<Option<Reason>>);
+pub(super) struct Reasons(Mutex<Option<Reason>>);
 
 #[derive(Clone, Debug)]
 struct Reason {
@@ -129,7 +129,7 @@ pub fn look_for_topics(
     exists(&client, settings, dead_letters, missing)
 }
 
-fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
+pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
     let mut looked = 0;
     loop {
         let Err(error) = client.fetch_metadata(None, SLICE) else { return Ok(()) };
@@ -174,7 +174,7 @@ fn exists(
 
 /// Looks at how the dead-letter topic keeps its records. A broker that does not tell is no fault:
 /// the right to describe configurations is not one that the bridge needs.
-fn dead_letter_topic(
+pub(super) fn dead_letter_topic(
     admin: &AdminClient<DefaultClientContext>,
     topic: &str,
 ) -> Result<Vec<String>, Refused> {
@@ -186,7 +186,9 @@ fn dead_letter_topic(
         .build()
         .ok()
         .and_then(|runtime| runtime.block_on(asked).ok());
-    let Some(Ok(resource)) = answer.and_then(|answers| answers.into_iter().next()) else {
+    // A broker that refuses to tell gives no entries; the error itself does not come this far.
+    let told = answer.and_then(|answers| answers.into_iter().next()?.ok());
+    let Some(resource) = told.filter(|resource| !resource.entries.is_empty()) else {
         return Ok(vec![format!(
             "Kafka does not tell how the dead-letter topic `{topic}` keeps its records; see that it is not compacted"
         )]);

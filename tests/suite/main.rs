@@ -13,6 +13,8 @@ mod architecture;
 #[cfg(test)]
 mod broker;
 #[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod details;
@@ -29,7 +31,11 @@ mod kafka_harness;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod online;
+#[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod preview;
 #[cfg(test)]
 mod process_harness;
 #[cfg(test)]

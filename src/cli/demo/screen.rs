@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use super::super::output::on_lines;
+
 /// Puts a text's further lines below its first.
 const INDENT: &str = "               ";
 
@@ -113,20 +115,9 @@ impl<W: Write> Screen<W> {
     }
 }
 
-/// Lines stay lines; no other control character reaches the terminal.
+/// Lines stay lines; nothing steers the terminal.
 fn printable(text: &str) -> String {
-    let mut printable = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => {
-                printable.push('\n');
-                printable.push_str(INDENT);
-            }
-            control if control.is_control() => printable.extend(control.escape_default()),
-            other => printable.push(other),
-        }
-    }
-    printable
+    on_lines(text, INDENT)
 }
 
 #[cfg(test)]

@@ -322,3 +322,50 @@ fn a_huge_text_and_a_deep_event_are_only_rejected() {
     let made = part(rule("r", None, "{{ event.a | string }}"), &event);
     assert!(made.is_ok() || made.is_err());
 }
+
+/// For each rule, what it answered, and whether the decision was the same without the trace.
+fn explained(rules: Vec<RuleSource>, event: &Json) -> Vec<Answer> {
+    let rules = compile(rules);
+    let (decision, asked) = rules.explain(event, &record());
+    assert_eq!(decision, rules.decide(event, &record()));
+    asked.into_iter().map(|asked| asked.answer).collect()
+}
+
+#[rstest]
+#[case::the_first_that_matches_ends_the_search(
+    json!({"to": "c", "n": 2}),
+    &[Answer::False, Answer::True, Answer::NotAsked]
+)]
+#[case::the_last_matches_always(json!({"to": "c", "n": 3}), &[Answer::False, Answer::False, Answer::Always])]
+#[case::a_failure_ends_the_search(
+    json!({"to": "c", "m": 1}),
+    &[Answer::Failed("when: undefined value in `event.n == 1`: there is no `event.n`".to_owned()), Answer::NotAsked, Answer::NotAsked]
+)]
+fn it_is_told_what_each_rule_answered(#[case] event: Json, #[case] expected: &[Answer]) {
+    let rules = vec![
+        rule("one", Some("event.n == 1"), "x"),
+        rule("two", Some("event.n == 2"), "x"),
+        rule("rest", None, "x"),
+    ];
+    assert_eq!(explained(rules, &event), expected);
+}
+
+#[test]
+fn a_rule_that_goes_on_has_the_next_one_asked() {
+    let mut first = rule("first", None, "{{ event.nowhere }}");
+    first.goes_on = true;
+    let rules = vec![first, rule("second", None, "x")];
+    assert_eq!(explained(rules, &json!({"to": "c"})), [Answer::Always, Answer::Always]);
+}
+
+#[test]
+fn without_an_event_time_no_rule_is_asked() {
+    let source = TopicRules {
+        event_time: Some("event.at".to_owned()),
+        ..topic(vec![rule("one", None, "x")])
+    };
+    let rules = Rules::compile(&source, &channels()).unwrap();
+    let (decision, asked) = rules.explain(&json!({"to": "c"}), &record());
+    assert!(matches!(decision.verdict, Verdict::Reject(_)));
+    assert_eq!(asked[0].answer, Answer::NotAsked);
+}

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::certificates::Certificates;
 use super::lifeline::{Process, run_tool, tail};
+use super::rights::{GUEST, GUEST_PASSWORD};
 use super::wait::wait_until;
 
 /// The one user of the SASL listeners, under PLAIN and both SCRAM mechanisms.
@@ -234,6 +235,8 @@ ssl.keystore.location={chain}
 ssl.truststore.type=PEM
 ssl.truststore.location={authority}
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:{SASL_USER}
 "
     );
     let modules = "org.apache.kafka.common.security";
@@ -241,7 +244,10 @@ sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
         for (mechanism, module) in [
             (
                 "plain",
-                format!("plain.PlainLoginModule required user_{SASL_USER}=\"{SASL_PASSWORD}\""),
+                format!(
+                    "plain.PlainLoginModule required user_{SASL_USER}=\"{SASL_PASSWORD}\" \
+                     user_{GUEST}=\"{GUEST_PASSWORD}\""
+                ),
             ),
             ("scram-sha-256", "scram.ScramLoginModule required".to_owned()),
             ("scram-sha-512", "scram.ScramLoginModule required".to_owned()),

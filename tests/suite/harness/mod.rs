@@ -7,6 +7,7 @@ pub(crate) mod kafka;
 mod lifeline;
 pub(crate) mod metrics;
 pub(crate) mod records;
+pub(crate) mod rights;
 pub(crate) mod wait;
 
 pub(crate) use lifeline::WATCHED as LIFELINE;

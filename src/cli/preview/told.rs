@@ -1,0 +1,215 @@
+//! What would become of a record, told to people and to programs.
+
+use serde_json::{Value, json};
+
+use super::super::output::{on_lines, on_one_line};
+use super::super::{counted, moments};
+use crate::domain::clock::Timestamp;
+use crate::domain::dead_letter::Rejection;
+use crate::domain::message::{
+    Decision, Message, OnAmbiguous, Recipient, SkipReason, TEXT_LIMIT, Verdict,
+};
+use crate::domain::record::Record;
+use crate::domain::rules::{Answer, Asked};
+
+/// Puts a text's further lines below its first.
+const INDENT: &str = "                  ";
+
+pub(super) struct Told<'a> {
+    pub(super) record: &'a Record,
+    pub(super) decision: &'a Decision,
+    pub(super) asked: &'a [Asked],
+    pub(super) now: Timestamp,
+}
+
+impl Told<'_> {
+    /// One object; its first three keys are there whatever becomes of the record.
+    pub(super) fn json(&self) -> Value {
+        let messages: Vec<Value> =
+            self.messages().map(|message| self.message_json(message)).collect();
+        let rejections: Vec<&Rejection> = self.rejections().collect();
+        let rejection = |rejection: &&Rejection| {
+            let Rejection { reason, detail, rule } = rejection;
+            json!({"reason": reason.label(), "detail": detail, "rule": rule.as_deref()})
+        };
+        let answers = self.asked.iter().enumerate().map(|(index, asked)| {
+            let (answer, why) = self.answer(index, asked);
+            json!({"rule": &*asked.rule, "answer": answer, "why": why})
+        });
+        json!({
+            "messages": messages,
+            "skipped": self.skipped().map(|why| match why {
+                SkipReason::Tombstone => "tombstone",
+                SkipReason::Unmatched => "unmatched",
+            }),
+            "rejected": rejections.first().map(|rejection| rejection.reason.label()),
+            "detail": rejections.first().map(|rejection| &rejection.detail),
+            "rejections": rejections.iter().map(rejection).collect::<Vec<_>>(),
+            "rules": answers.collect::<Vec<_>>(),
+            "topic": &*self.record.source.topic,
+            "event_time": self.became_event().then(|| moments::shown(self.decision.event_time)),
+        })
+    }
+
+    fn message_json(&self, message: &Message) -> Value {
+        json!({
+            "rule": &*message.rule,
+            "channel": &*message.channel.name,
+            "channel_id": &*message.channel.id,
+            "recipient": match &message.recipient {
+                Recipient::Contact(id) => json!({"contactId": &**id}),
+                Recipient::LineUser(id) => json!({"platformUserId": &**id}),
+            },
+            "text": message.text.as_str(),
+            "utf16_units": units(message),
+            "expires_at": moments::shown(message.deadline),
+            "expired": self.expired(message),
+            "on_ambiguous": word(message.on_ambiguous),
+        })
+    }
+
+    /// For people; `place` tells one event from the others.
+    pub(super) fn text(&self, place: Option<&str>) -> String {
+        let place = place.map_or_else(|| self.record.source.topic.to_string(), on_one_line);
+        let mut lines = vec![format!("{place}: {}", self.summary())];
+        if self.became_event() {
+            let time = self.decision.event_time;
+            let seen = moments::relative(time, self.now);
+            lines.push(format!("  event time: {} ({seen})", moments::shown(time)));
+        }
+        for (index, asked) in self.asked.iter().enumerate() {
+            let (_, why) = self.answer(index, asked);
+            lines.push(format!("  rule {}: {}", on_one_line(&asked.rule), on_one_line(&why)));
+        }
+        lines.extend(self.messages().map(|message| self.message_text(message)));
+        lines.extend(self.rejections().map(rejection_text));
+        lines.join("\n")
+    }
+
+    fn summary(&self) -> String {
+        let (expired, sent): (Vec<_>, Vec<_>) =
+            self.messages().partition(|message| self.expired(message));
+        let letters = (expired.len() + self.rejections().count()) as u64;
+        match (self.skipped(), sent.len() as u64, letters) {
+            (Some(SkipReason::Tombstone), ..) => {
+                "would be skipped: a record without a value (a tombstone)".to_owned()
+            }
+            (Some(SkipReason::Unmatched), ..) => "would be skipped: no rule matches".to_owned(),
+            (None, sent, 0) => format!("would send {}", counted(sent, "message")),
+            (None, 0, letters) => {
+                format!("would send nothing, and become {}", counted(letters, "dead letter"))
+            }
+            (None, sent, letters) => format!(
+                "would send {}, and become {}",
+                counted(sent, "message"),
+                counted(letters, "dead letter")
+            ),
+        }
+    }
+
+    fn message_text(&self, message: &Message) -> String {
+        let Message { rule, channel, recipient, text, deadline, on_ambiguous } = message;
+        let (kind, id) = match recipient {
+            Recipient::Contact(id) => ("contact", id),
+            Recipient::LineUser(id) => ("user", id),
+        };
+        let end = if self.expired(message) { ": would be dead-lettered as `expired`" } else { "" };
+        let seen = moments::relative(*deadline, self.now);
+        [
+            format!("  message of the rule {}", on_one_line(rule)),
+            field("channel", &format!("{} ({})", channel.name, on_one_line(&channel.id))),
+            field("to", &format!("{kind} {}", on_one_line(id))),
+            field("text", &on_lines(text.as_str(), INDENT)),
+            field("length", &format!("{} of {TEXT_LIMIT} UTF-16 code units", units(message))),
+            field("expires", &format!("{} ({seen}){end}", moments::shown(*deadline))),
+            field("on_ambiguous", word(*on_ambiguous)),
+        ]
+        .join("\n")
+    }
+
+    /// A word for programs and a sentence for people.
+    fn answer(&self, index: usize, asked: &Asked) -> (&'static str, String) {
+        match &asked.answer {
+            Answer::True => ("matched", "matches, its `when` is true".to_owned()),
+            Answer::Always => ("matched", "matches, it has no `when`".to_owned()),
+            Answer::False => ("not_matched", "does not match, its `when` is false".to_owned()),
+            Answer::Failed(detail) => ("failed", format!("failed: {detail}")),
+            Answer::NotAsked => ("not_asked", self.not_asked(index)),
+        }
+    }
+
+    fn not_asked(&self, index: usize) -> String {
+        let before = self.asked.iter().take(index).rev();
+        let last = before.into_iter().find(|asked| asked.answer != Answer::NotAsked);
+        match last {
+            Some(Asked { rule, answer }) if answer.matches() => {
+                format!("not asked: `{rule}` matches, and does not say `continue: true`")
+            }
+            Some(Asked { rule, .. }) => format!("not asked: `{rule}` failed"),
+            None => "not asked: `event_time` failed".to_owned(),
+        }
+    }
+
+    /// Whether the record is an event, so that it has a time of its own.
+    fn became_event(&self) -> bool {
+        self.asked.iter().any(|asked| asked.answer != Answer::NotAsked)
+    }
+
+    fn skipped(&self) -> Option<SkipReason> {
+        match self.decision.verdict {
+            Verdict::Skip(why) => Some(why),
+            Verdict::Reject(_) | Verdict::Deliver(_) => None,
+        }
+    }
+
+    fn parts(&self) -> &[Result<Message, Rejection>] {
+        match &self.decision.verdict {
+            Verdict::Deliver(parts) => parts,
+            Verdict::Skip(_) | Verdict::Reject(_) => &[],
+        }
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &Message> {
+        self.parts().iter().filter_map(|part| part.as_ref().ok())
+    }
+
+    fn rejections(&self) -> impl Iterator<Item = &Rejection> {
+        let whole = match &self.decision.verdict {
+            Verdict::Reject(rejection) => Some(rejection),
+            Verdict::Skip(_) | Verdict::Deliver(_) => None,
+        };
+        whole.into_iter().chain(self.parts().iter().filter_map(|part| part.as_ref().err()))
+    }
+
+    fn expired(&self, message: &Message) -> bool {
+        message.deadline <= self.now
+    }
+}
+
+fn rejection_text(Rejection { reason, detail, rule }: &Rejection) -> String {
+    let of_rule = rule.as_ref().map(|rule| format!(" of the rule {}", on_one_line(rule)));
+    [
+        format!("  dead letter{}", of_rule.unwrap_or_default()),
+        field("reason", reason.label()),
+        field("detail", &on_lines(detail, INDENT)),
+    ]
+    .join("\n")
+}
+
+fn field(name: &str, value: &str) -> String {
+    format!("    {name:<14}{value}")
+}
+
+fn units(message: &Message) -> usize {
+    message.text.as_str().encode_utf16().count()
+}
+
+fn word(on_ambiguous: OnAmbiguous) -> &'static str {
+    match on_ambiguous {
+        OnAmbiguous::Retry => "retry",
+        OnAmbiguous::DeadLetter => "dead_letter",
+    }
+}
+
+#[cfg(test)]
+mod tests;

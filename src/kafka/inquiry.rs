@@ -1,0 +1,292 @@
+//! What Kafka says of all that a configuration names: asked without joining the group, committing
+//! or writing anything.
+
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
+use rdkafka::topic_partition_list::Offset;
+
+use super::preflight::{Reasons, Refused, dead_letter_topic, reach};
+use super::settings::Settings;
+
+mod writing;
+
+/// How long Kafka may take for each question.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A question that has to be put several times is put so often, and waits so long each time.
+const TRIES: u32 = 20;
+const TRY: Duration = Duration::from_millis(500);
+
+/// Something that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub about: About,
+    pub weight: Weight,
+    pub message: String,
+}
+
+/// What of the configuration a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    Brokers,
+    Properties,
+    Group,
+    Topic(String),
+    DeadLetters,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// The bridge could not run so.
+    Wrong,
+    /// Nobody knows: the question was not answered.
+    Unanswered,
+    Warning,
+}
+
+/// All that Kafka has said.
+#[derive(Debug, Default)]
+pub struct Answers {
+    pub findings: Vec<Finding>,
+    /// The topics that are there, the dead-letter topic last, each with its number of partitions.
+    pub partitions: Vec<(String, usize)>,
+}
+
+type Client = BaseConsumer<Reasons>;
+
+/// What a name that is not there was meant to be, out of those that are.
+pub type Nearest = fn(&str, &[String]) -> Option<String>;
+
+/// Asks all there is to ask. Blocks, at most half a minute while no broker can be reached and some
+/// seconds a topic after that; when Kafka falls silent, the rest is not asked.
+pub fn ask(
+    settings: &Settings,
+    topics: &[String],
+    dead_letters: &str,
+    nearest: Nearest,
+) -> Answers {
+    let mut answers = Answers::default();
+    if let Err(finding) = ask_into(&mut answers, settings, topics, dead_letters, nearest) {
+        answers.findings.push(finding);
+    }
+    answers
+}
+
+fn client(settings: &Settings) -> Result<Client, Finding> {
+    let mut config = settings.consumer();
+    config.set("statistics.interval.ms", "0").set("enable.partition.eof", "true");
+    // An empty answer at the end of a topic is what is waited for.
+    config.set("fetch.wait.max.ms", "10");
+    let client = config.create_with_context(Reasons::default());
+    client.map_err(|error| not_reached(&Refused::Configuration(error)))
+}
+
+/// Ends early with what makes all further questions pointless.
+fn ask_into(
+    answers: &mut Answers,
+    settings: &Settings,
+    topics: &[String],
+    dead_letters: &str,
+    nearest: Nearest,
+) -> Result<(), Finding> {
+    let client = client(settings)?;
+    reach(&client, &settings.brokers).map_err(|refused| not_reached(&refused))?;
+    let known = client.fetch_metadata(None, ANSWER).map_err(|error| silent(&error))?;
+    let known = names(&known);
+    let missing = |name: &str| {
+        let near = nearest(name, &known).map(|near| format!(" (there is `{near}`)"));
+        let near = near.unwrap_or_default();
+        format!("the topic `{name}` does not exist{near}; create it, or name another one")
+    };
+    for name in topics {
+        let about = About::Topic(name.clone());
+        if let Some(partitions) = answers.look_at_topic(&client, name, &about, &missing)? {
+            answers.findings.extend(reading(&client, name, &partitions)?);
+            answers.partitions.push((name.clone(), partitions.number));
+        }
+    }
+    let there = answers.look_at_topic(&client, dead_letters, &About::DeadLetters, &missing)?;
+    if let Some(partitions) = there {
+        answers.partitions.push((dead_letters.to_owned(), partitions.number));
+        answers.findings.extend(keeping(settings, dead_letters));
+        answers.findings.extend(writing::look(settings));
+    }
+    answers.findings.extend(group(settings, topics)?);
+    Ok(())
+}
+
+/// Of a topic that is there.
+struct Partitions {
+    number: usize,
+    /// One that can be asked for records.
+    with_leader: Option<i32>,
+}
+
+impl Answers {
+    fn look_at_topic(
+        &mut self,
+        client: &Client,
+        name: &str,
+        about: &About,
+        missing: &dyn Fn(&str) -> String,
+    ) -> Result<Option<Partitions>, Finding> {
+        let metadata = client.fetch_metadata(Some(name), ANSWER).map_err(|error| silent(&error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == name);
+        let error = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
+        let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
+        let mut add = |weight, message| {
+            self.findings.push(Finding { about: about.clone(), weight, message });
+        };
+        match error {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                let rights = if *about == About::DeadLetters { "Write" } else { "Read" };
+                add(
+                    Weight::Wrong,
+                    format!(
+                        "Kafka does not let the bridge see the topic `{name}`, if there is one; grant it Describe and {rights}"
+                    ),
+                );
+                Ok(None)
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) | None if partitions.is_empty() => {
+                add(Weight::Wrong, missing(name));
+                Ok(None)
+            }
+            Some(error) => {
+                add(Weight::Unanswered, format!("Kafka says nothing of `{name}`: {error}"));
+                Ok(None)
+            }
+            None => {
+                let has_leader = |partition: &&MetadataPartition| partition.leader() >= 0;
+                let without = partitions.iter().filter(|partition| !has_leader(partition)).count();
+                if without > 0 {
+                    let number = partitions.len();
+                    add(
+                        Weight::Warning,
+                        format!(
+                            "of the {number} partitions of `{name}`, {without} have no leader just now"
+                        ),
+                    );
+                }
+                let with_leader = partitions.iter().find(has_leader).map(MetadataPartition::id);
+                Ok(Some(Partitions { number: partitions.len(), with_leader }))
+            }
+        }
+    }
+}
+
+/// The topics that Kafka shows, its own left out.
+fn names(metadata: &Metadata) -> Vec<String> {
+    let names = metadata.topics().iter().map(MetadataTopic::name);
+    names.filter(|name| !name.starts_with("__")).map(str::to_owned).collect()
+}
+
+/// Whether the topic may be read, found out at its end, where nothing comes.
+fn reading(
+    client: &Client,
+    topic: &str,
+    partitions: &Partitions,
+) -> Result<Option<Finding>, Finding> {
+    let Some(partition) = partitions.with_leader else { return Ok(None) };
+    let about = || About::Topic(topic.to_owned());
+    let mut list = TopicPartitionList::new();
+    let assigned = list
+        .add_partition_offset(topic, partition, Offset::End)
+        .and_then(|()| client.assign(&list));
+    assigned.map_err(|error| silent(&error))?;
+    let mut cause = "no answer".to_owned();
+    for _ in 0..TRIES {
+        let error = match client.poll(TRY) {
+            None => continue,
+            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+            Some(Err(error)) => error,
+        };
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
+            let message =
+                format!("Kafka does not let the bridge read the topic `{topic}`; grant it Read");
+            return Ok(Some(Finding { about: about(), weight: Weight::Wrong, message }));
+        }
+        cause = error.to_string();
+    }
+    let message = format!("whether the topic `{topic}` may be read is not known: {cause}");
+    Ok(Some(Finding { about: about(), weight: Weight::Unanswered, message }))
+}
+
+/// Whether the group may be used, as far as asking for its offsets tells: that it may be joined is
+/// known only by joining it.
+fn group(settings: &Settings, topics: &[String]) -> Result<Option<Finding>, Finding> {
+    let finding = |weight, message| Ok(Some(Finding { about: About::Group, weight, message }));
+    // That the group is refused is said once, so nobody else may poll this client.
+    let client = client(settings)?;
+    let mut cause = "no answer".to_owned();
+    for _ in 0..TRIES {
+        let mut list = TopicPartitionList::new();
+        for topic in topics {
+            list.add_partition(topic, 0);
+        }
+        let Err(error) = client.committed_offsets(list, TRY) else { return Ok(None) };
+        // Where the coordinator may not be asked for, only polling tells so.
+        let told = std::iter::from_fn(|| client.poll(Duration::ZERO)).filter_map(Result::err);
+        let refused = told.chain([error.clone()]).any(|error| {
+            error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+        });
+        if refused {
+            return finding(
+                Weight::Wrong,
+                "Kafka does not let the bridge use this group; grant it Read on the group"
+                    .to_owned(),
+            );
+        }
+        cause = error.to_string();
+    }
+    finding(Weight::Unanswered, format!("whether the group may be used is not known: {cause}"))
+}
+
+/// How the dead-letter topic keeps its records.
+fn keeping(settings: &Settings, topic: &str) -> Vec<Finding> {
+    let finding = |weight, message| Finding { about: About::DeadLetters, weight, message };
+    let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
+    let looked = admin.map_err(Refused::Configuration);
+    match looked.and_then(|admin| dead_letter_topic(&admin, topic)) {
+        Ok(warnings) => {
+            warnings.into_iter().map(|warning| finding(Weight::Warning, warning)).collect()
+        }
+        Err(refused) => vec![finding(Weight::Wrong, refused.to_string())],
+    }
+}
+
+fn not_reached(refused: &Refused) -> Finding {
+    let ours = matches!(refused, Refused::NotLetIn { .. } | Refused::Configuration(_));
+    let (about, weight) = if ours {
+        (About::Properties, Weight::Wrong)
+    } else {
+        (About::Brokers, Weight::Unanswered)
+    };
+    Finding { about, weight, message: refused.to_string() }
+}
+
+fn silent(error: &KafkaError) -> Finding {
+    let message = format!("Kafka has fallen silent ({error}), so the rest was not asked");
+    Finding { about: About::Brokers, weight: Weight::Unanswered, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_out_of_reach_are_a_question_without_an_answer_and_bad_credentials_a_mistake() {
+        let (brokers, cause) = ("b:9092".to_owned(), "refused".to_owned());
+        let finding =
+            not_reached(&Refused::Unreachable { brokers: brokers.clone(), cause: cause.clone() });
+        assert_eq!((finding.about, finding.weight), (About::Brokers, Weight::Unanswered));
+        let finding = not_reached(&Refused::NotLetIn { brokers, cause });
+        assert_eq!((finding.about, finding.weight), (About::Properties, Weight::Wrong));
+    }
+}
