@@ -30,7 +30,20 @@ pub struct Settings {
 
 /// What the consumer's queue in librdkafka may hold, in KiB. Its default of 64 MiB would be most
 /// of the bridge's memory.
-const QUEUED_KIB: &str = "8192";
+const QUEUED_KIB: &str = "4096";
+
+/// What one answer of a broker brings of one partition, in bytes; of a larger record at least that
+/// record comes all the same. Its default of 1 MiB costs memory for every partition, and brings
+/// nothing where a message takes longer to send than to fetch.
+const FETCHED_BYTES: &str = "262144";
+
+/// Properties of a consumer, which would make a producer log a warning each.
+const CONSUMER_ONLY: [&str; 4] = [
+    "session.timeout.ms",
+    "max.poll.interval.ms",
+    "queued.max.messages.kbytes",
+    "fetch.message.max.bytes",
+];
 
 /// The default of `heartbeat.interval.ms`.
 const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -123,6 +136,7 @@ impl Settings {
                 POLL_INTERVAL.max(self.session_timeout()).as_millis().to_string(),
             ),
             ("queued.max.messages.kbytes", QUEUED_KIB.to_owned()),
+            ("fetch.message.max.bytes", FETCHED_BYTES.to_owned()),
         ];
         for (name, value) in defaults {
             if !self.properties.contains_key(name) {
@@ -165,11 +179,8 @@ impl Settings {
         if !self.properties.contains_key("partitioner") {
             config.set("partitioner", "murmur2_random");
         }
-        // Properties that only a consumer has would make the producer log a warning each.
-        for consumer_only in
-            ["session.timeout.ms", "max.poll.interval.ms", "queued.max.messages.kbytes"]
-        {
-            config.remove(consumer_only);
+        for property in CONSUMER_ONLY {
+            config.remove(property);
         }
         config
     }
