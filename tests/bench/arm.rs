@@ -117,6 +117,7 @@ impl Stage {
                 command.args(["-c", &format!("exec {line}")]);
                 command.env("BROKERS", self.kafka.bootstrap()).env("TOPIC", route.topic);
                 command.env("GROUP", &name).env("URL", route.url);
+                command.env("DEAD_LETTERS", &self.dead_letters);
                 command.env("IN_FLIGHT", route.in_flight.to_string());
                 (command, None)
             }

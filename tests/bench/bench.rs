@@ -78,9 +78,10 @@ struct Plan {
     /// How many records the backlog of the memory measurement has.
     #[arg(long, default_value = "1000000")]
     backlog: usize,
-    /// A command to be measured beside line-bridge. It finds brokers, topic, group, URL and number
-    /// in flight in the variables `BROKERS`, `TOPIC`, `GROUP`, `URL` and `IN_FLIGHT`; for each
-    /// record it sends a POST with the event, or with a text that has its `orderId`.
+    /// A command to be measured beside line-bridge. It finds brokers, topic, group, URL, number in
+    /// flight and a topic for dead letters in the variables `BROKERS`, `TOPIC`, `GROUP`, `URL`,
+    /// `IN_FLIGHT` and `DEAD_LETTERS`; for each record it sends a POST with the event, or with a
+    /// text that has its `orderId`.
     #[arg(long, value_name = "COMMAND")]
     other: Option<String>,
     #[arg(long, value_enum, default_value = "table")]
