@@ -1,5 +1,6 @@
 //! The only room that knows rdkafka.
 
+mod acknowledged;
 pub mod consumer;
 pub mod dead_letters;
 pub mod embedded;
@@ -12,5 +13,6 @@ mod rebalance;
 mod settings;
 pub mod tail;
 
+pub use acknowledged::Unwritten;
 pub use foreign::silence_expected_panics;
 pub use settings::{Settings, Start};

@@ -6,13 +6,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
+use super::acknowledged::{Unwritten, written};
 use super::settings::Settings;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::ports;
+
+#[cfg(test)]
+mod tests;
 
 /// How long a dead letter waits for a place in the producer's queue.
 const QUEUE: Duration = Duration::from_secs(1);
@@ -58,7 +62,7 @@ impl DeadLetters {
         Ok(Self { producer, settings, topic })
     }
 
-    async fn send(&self, letter: &DeadLetter, carried: Carried) -> Result<(), KafkaError> {
+    async fn send(&self, letter: &DeadLetter, carried: Carried) -> Result<(), Unwritten> {
         let record = &letter.record;
         let mut headers = OwnedHeaders::new();
         for header in record.headers.iter().filter(|_| carried != Carried::Nothing) {
@@ -75,11 +79,11 @@ impl DeadLetters {
             future = future.payload(value);
         }
         let producer = self.producer.load_full();
-        let sent = producer.send(future, QUEUE).await;
-        sent.map(|_| ()).map_err(|(error, _)| {
+        let sent = written(producer.send(future, QUEUE).await);
+        if sent.is_err() {
             self.renew_if_fatal(&producer);
-            error
-        })
+        }
+        sent
     }
 
     /// A fatal error ends an idempotent producer for good: another one takes its place.
@@ -97,12 +101,9 @@ impl DeadLetters {
 impl ports::DeadLetters for DeadLetters {
     async fn produce(&self, letter: &DeadLetter) -> bool {
         let mut sent = self.send(letter, Carried::All).await;
-        let too_large = |error: &KafkaError| {
-            error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
-        };
         // What the topic does not take goes as a pointer: the headers say where the record is.
         for carried in [Carried::KeyAndHeaders, Carried::Nothing] {
-            if sent.as_ref().is_err_and(too_large) {
+            if sent.as_ref().is_err_and(Unwritten::too_large) {
                 sent = self.send(letter, carried).await;
             }
         }

@@ -9,6 +9,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
+use super::acknowledged::{Unwritten, written};
 use super::settings::Settings;
 
 /// How many events are under way at once.
@@ -25,7 +26,7 @@ pub enum PublishError {
     #[error("the topic `{0}` does not exist; create it, or name another one with --topic")]
     NoTopic(String),
     #[error("an event was not acknowledged: {0}")]
-    Refused(KafkaError),
+    Refused(Unwritten),
 }
 
 /// Publishes to one topic; idempotent, in the order of the calls.
@@ -34,7 +35,7 @@ pub struct Publisher {
     topic: String,
     room: Arc<Semaphore>,
     sent: Arc<AtomicU64>,
-    under_way: Mutex<JoinSet<Result<(), KafkaError>>>,
+    under_way: Mutex<JoinSet<Result<(), Unwritten>>>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -84,19 +85,14 @@ impl Publisher {
             record = record.key(key);
         }
         let sending = self.producer.send_result(record);
-        let sending = sending.map_err(|(error, _)| PublishError::Refused(error))?;
+        let sending = sending.map_err(|(error, _)| PublishError::Refused(error.into()))?;
         let sent = Arc::clone(&self.sent);
         under_way.spawn(async move {
-            let result = sending.await;
+            let delivered = sending.await;
             drop(place);
-            match result {
-                Ok(Ok(_)) => {
-                    sent.fetch_add(1, Ordering::Relaxed);
-                    Ok(())
-                }
-                Ok(Err((error, _))) => Err(error),
-                Err(_) => Err(KafkaError::Canceled),
-            }
+            written(delivered.map_err(|_| KafkaError::Canceled)?)?;
+            sent.fetch_add(1, Ordering::Relaxed);
+            Ok(())
         });
         Ok(())
     }
@@ -112,7 +108,8 @@ impl Publisher {
 }
 
 fn flatten(
-    done: Result<Result<(), KafkaError>, tokio::task::JoinError>,
+    done: Result<Result<(), Unwritten>, tokio::task::JoinError>,
 ) -> Result<(), PublishError> {
-    done.unwrap_or(Err(KafkaError::Canceled)).map_err(PublishError::Refused)
+    let done = done.unwrap_or_else(|_| Err(KafkaError::Canceled.into()));
+    done.map_err(PublishError::Refused)
 }

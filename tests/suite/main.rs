@@ -15,6 +15,8 @@ mod broker;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod dead_letter_topic;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod details;

@@ -32,11 +32,14 @@ impl Workspace {
         Self { folder, environment: Vec::new(), started: AtomicU32::new(0) }
     }
 
-    /// Writes a file at a path relative to the folder; once more to change it.
+    /// Writes a file at a path relative to the folder; once more to change it. A program that reads
+    /// it meanwhile finds the one or the other.
     pub(crate) fn file(&self, path: &str, text: &str) -> PathBuf {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().expect("a path inside the folder")).expect("a folder");
-        fs::write(&path, text).expect("a file of the test");
+        let whole = path.with_added_extension("new");
+        fs::write(&whole, text).expect("a file of the test");
+        fs::rename(&whole, &path).expect("a file of the test");
         path
     }
 

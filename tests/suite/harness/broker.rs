@@ -105,6 +105,26 @@ impl Broker {
         self.folder.path().join("broker.log")
     }
 
+    /// The bytes of all records that were in a topic when it was deleted, as they lay on the disk.
+    pub(crate) fn deleted(&self, topic: &str) -> Vec<u8> {
+        let folders = fs::read_dir(self.data()).expect("the broker's data");
+        let folders = folders.map(|folder| folder.expect("a folder").path());
+        // TOPIC-PARTITION.ID-delete, for as long as `log.segment.delete.delay.ms`.
+        let deleted = folders.filter(|folder| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let rest = name.strip_prefix(topic).and_then(|rest| rest.strip_suffix("-delete"));
+            rest.is_some_and(|rest| rest.starts_with('-'))
+        });
+        let files = deleted.flat_map(|folder| fs::read_dir(folder).expect("a partition"));
+        let files = files.map(|file| file.expect("a file").path());
+        let segments = files.filter(|file| file.extension().is_some_and(|kind| kind == "log"));
+        segments.flat_map(|segment| fs::read(segment).expect("a segment")).collect()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,7 +220,8 @@ fn free_port() -> u16 {
 
 /// The broker's configuration: one node that is controller and broker, quick to start and to
 /// rebalance, and as strict as a production broker in what it accepts. A killed broker can register
-/// again only when its session has timed out, hence the short one.
+/// again only when its session has timed out, hence the short one. What was in a deleted topic is
+/// kept on the disk, for the tests that look at it.
 fn properties(folder: &Path, certificates: &Certificates, ports: Ports) -> String {
     let Ports { controller, plaintext, sasl, ssl, sasl_ssl } = ports;
     let data = folder.join("data").display().to_string();
@@ -230,6 +251,7 @@ group.min.session.timeout.ms=1000
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=500
 log.cleaner.dedupe.buffer.size=4194304
+log.segment.delete.delay.ms=3600000
 ssl.keystore.type=PEM
 ssl.keystore.location={chain}
 ssl.truststore.type=PEM

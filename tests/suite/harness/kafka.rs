@@ -136,6 +136,11 @@ impl KafkaCluster {
         self.wait_for_partitions(name, 0);
     }
 
+    /// The bytes of all that was in a topic of that name whenever it was deleted.
+    pub(crate) fn deleted(&self, topic: &str) -> Vec<u8> {
+        self.own().deleted(topic)
+    }
+
     /// How many partitions a topic has; 0 for one that does not exist.
     pub(crate) fn partitions(&self, topic: &str) -> i32 {
         let client: BaseConsumer = self.client().create().expect("a consumer");
