@@ -23,7 +23,11 @@ mod details;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod fan_out;
+#[cfg(test)]
 mod fleet;
+#[cfg(test)]
+mod gates;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]

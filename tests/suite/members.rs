@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use line_bridge::sandbox::{Fault, Faults, Rule};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
+use serde_json::Value;
 
 use crate::events::{Event, Fate};
 use crate::harness::bridge::Bridge;
@@ -130,4 +131,82 @@ fn a_drain_ends_in_time_although_the_api_hangs_and_sets_aside_what_must_not_be_r
     assert!(reasons.into_iter().all(|reason| reason == Some("ambiguous")));
     let (committed, end) = stage.progress();
     assert_eq!((committed, end), (5, 10), "what may be repeated is left to the next owner");
+}
+
+#[test]
+fn members_stay_in_the_group_for_longer_than_a_poll_may_take_while_the_api_hangs() {
+    const MAX_POLL: Duration = Duration::from_secs(7);
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 4);
+    // Far fewer are held than there are, so every partition is at its bound.
+    stage.delivery = "  held_records: 40\n".to_owned();
+    stage.properties.push(("session.timeout.ms", "6000".to_owned()));
+    stage.properties.push(("max.poll.interval.ms", MAX_POLL.as_millis().to_string()));
+    stage.timeout = "2s";
+    let mut members = [stage.start(), stage.start()];
+    let statuses = |members: &mut [Bridge; 2]| -> Vec<Value> {
+        members
+            .iter_mut()
+            .map(|it| serde_json::from_str(&it.get("/status").1).expect("JSON"))
+            .collect()
+    };
+    wait_until(LIMIT, "each has two partitions", || {
+        let statuses = statuses(&mut members);
+        let owned: Vec<_> =
+            statuses.iter().map(|it| it["partitions"].as_array().map(Vec::len)).collect();
+        if owned == [Some(2), Some(2)] { Ok(()) } else { Err(format!("{owned:?}")) }
+    });
+    let rebalances = |members: &mut [Bridge; 2]| -> f64 {
+        members.iter_mut().map(|it| it.metrics().sum("line_bridge_rebalances_total")).sum()
+    };
+    let before = rebalances(&mut members);
+
+    let hang = Rule::always(Fault::Hang { accept: false, max_seconds: 120 });
+    stage.sandbox.set_faults(Faults { rules: vec![hang], ..Faults::default() }).expect("faults");
+    let events = good("orders", 0..400);
+    stage.produce(&events);
+    let blocked = |status: &Value| {
+        let partitions = status["partitions"].as_array().cloned().unwrap_or_default();
+        let stands = |it: &Value| {
+            it["full"] == true && it["oldest_unsettled"]["attempts"].as_u64().is_some_and(|n| n > 0)
+        };
+        partitions.iter().filter(|it| stands(it)).count()
+    };
+    // At least the first of each partition is tried in its turn; then all stands still.
+    let stood = wait_until(LIMIT, "a partition of each member stands still", || {
+        let statuses = statuses(&mut members);
+        if statuses.iter().all(|it| blocked(it) > 0) {
+            Ok(Instant::now())
+        } else {
+            Err(format!("{statuses:?}"))
+        }
+    });
+    wait_until(LIMIT, "longer than a poll may take", || {
+        let left = (MAX_POLL + Duration::from_secs(3)).saturating_sub(stood.elapsed());
+        if left.is_zero() { Ok(()) } else { Err(format!("{left:?} are left")) }
+    });
+    for status in statuses(&mut members) {
+        assert!(blocked(&status) > 0, "{status}");
+        for partition in status["partitions"].as_array().expect("a list") {
+            assert_eq!(partition["topic"], stage.topics["orders"].as_str());
+            assert!(partition["partition"].is_u64(), "{partition}");
+            let oldest = &partition["oldest_unsettled"];
+            assert_eq!(oldest["offset"], 0, "{partition}");
+            assert!(oldest["age"].as_f64().is_some_and(|age| age > MAX_POLL.as_secs_f64()));
+            assert!(oldest["waits_for"].is_string() && oldest["attempts"].is_u64(), "{partition}");
+        }
+        // By now each knows that it is not the messages.
+        assert!(
+            status["channels"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|it| it["stopped"] == "outage"))
+        );
+    }
+    assert!((rebalances(&mut members) - before).abs() < 0.5, "nobody was put out of the group");
+    stage.sandbox.set_faults(Faults::default()).expect("faults");
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), events.len());
+    assert!(stage.letters().is_empty() && stage.repeated() < 1.0);
+    for mut member in members {
+        assert!(member.drain(LIMIT).success());
+    }
 }
