@@ -16,7 +16,7 @@ use crate::domain::machine::{Attempt, Machine, Settings};
 use crate::domain::outcome::{Listing, Outcome};
 use crate::domain::ports::{self, Clock};
 use crate::domain::record::{RecordOffset, TopicPartition};
-use crate::driver::{Broken, Driver, Order, Ports};
+use crate::driver::{Broken, Drained, Driver, Order, Ports};
 use crate::kafka::consumer::Consumer;
 use crate::kafka::dead_letters::DeadLetters;
 use crate::kafka::{self, preflight};
@@ -54,6 +54,11 @@ pub enum Failure {
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Broken(#[from] Broken),
+    #[error(
+        "the last commit was not confirmed for {}: what was sent since the one before may be sent again; see that the brokers can be reached",
+        if *partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
+    )]
+    Uncommitted { partitions: usize },
     #[error("a part of the bridge has crashed: {0}")]
     Crashed(#[from] tokio::task::JoinError),
 }
@@ -186,7 +191,7 @@ pub async fn run_on(
     if orders.send(Order::Drain).await.is_err() {
         tracing::debug!("the driver has ended already");
     }
-    let log = driver.await??;
+    let Drained { log, uncommitted } = driver.await??;
     if log.close(LEAVE).await {
         tracing::info!("drained");
     } else {
@@ -194,7 +199,10 @@ pub async fn run_on(
             "drained, but the group was not left in time; it learns of it by its session timeout"
         );
     }
-    Ok(())
+    match uncommitted {
+        0 => Ok(()),
+        partitions => Err(Failure::Uncommitted { partitions }),
+    }
 }
 
 async fn look_at_kafka(

@@ -193,12 +193,16 @@ fn environment() -> &'static Environment<'static> {
     read
 }
 
-/// Done when the process is asked to end: SIGTERM, or Ctrl-C.
-async fn interrupted() {
+/// Done when the process is asked to end: SIGTERM, or Ctrl-C. From the call on, neither ends it
+/// by itself.
+fn interrupted() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut interrupt)) = signals else { return };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }

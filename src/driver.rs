@@ -48,6 +48,15 @@ pub struct Ports<L, A, D> {
 #[error("the Kafka client can't go on: {0}")]
 pub struct Broken(String);
 
+/// The end of a driver that was told to drain.
+#[derive(Debug)]
+pub struct Drained<L> {
+    /// To be closed.
+    pub log: L,
+    /// Partitions whose last commit was not confirmed.
+    pub uncommitted: usize,
+}
+
 pub struct Driver<L, A, D> {
     machine: Machine,
     ports: Ports<L, A, D>,
@@ -84,8 +93,8 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
         Self { machine, ports, tasks, done, figures_due: Duration::ZERO }
     }
 
-    /// Runs until it has drained; gives the log back, to be closed.
-    pub async fn run(mut self) -> Result<L, Broken> {
+    /// Runs until it has drained.
+    pub async fn run(mut self) -> Result<Drained<L>, Broken> {
         loop {
             let next = self.next().await;
             let now = self.ports.clock.now();
@@ -99,7 +108,8 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
             }
             self.figures(now);
             if drained {
-                return Ok(self.ports.log);
+                let uncommitted = self.machine.left_uncommitted();
+                return Ok(Drained { log: self.ports.log, uncommitted });
             }
         }
     }

@@ -227,6 +227,8 @@ pub struct Machine {
 struct Draining {
     deadline: Duration,
     told: bool,
+    /// Partitions that were let go although their last commit was not confirmed.
+    uncommitted: usize,
 }
 
 impl Machine {

@@ -1,7 +1,7 @@
 //! Several instances under every fault that can be made: the same guarantees for each scenario.
 //!
-//! 20,000 events in all, in 12 partitions, over keys that follow Zipf's law. Each scenario prints
-//! its figures.
+//! 20,000 events in all, in 12 partitions, over keys that follow Zipf's law; as many a scenario as
+//! `LINE_BRIDGE_FLEET_EVENTS` says in a longer run. Each scenario prints its figures.
 
 use std::time::Duration;
 
@@ -14,11 +14,14 @@ use crate::harness::wait::wait_until;
 use crate::stage::{Stage, counted};
 use crate::stream::in_order;
 
+/// Of one scenario.
 const EVENTS: usize = 3_400;
 const PARTITIONS: i32 = 12;
 const CONTACTS: usize = 500;
 const MAX_IN_FLIGHT: usize = 64;
-const LIMIT: Duration = Duration::from_mins(3);
+/// An event may take so long, and a scenario no less than three minutes.
+const LIMIT_PER_EVENT: Duration = Duration::from_millis(50);
+const LEAST_LIMIT: Duration = Duration::from_mins(3);
 
 struct Fleet<'k> {
     stage: Stage<'k>,
@@ -58,16 +61,22 @@ impl<'k> Fleet<'k> {
         self.kills += 1;
     }
 
+    /// How long a scenario may take for what it waits for.
+    fn limit(&self) -> Duration {
+        let events = u32::try_from(self.events.len()).expect("some events");
+        LEAST_LIMIT.max(LIMIT_PER_EVENT * events)
+    }
+
     /// Waits until this part of the events, in hundredths, is settled.
     fn wait_part(&self, hundredths: usize) {
-        let wanted = EVENTS * hundredths / 100;
-        self.stage.wait_accepted(wanted - wanted / 20, LIMIT);
+        let wanted = self.events.len() * hundredths / 100;
+        self.stage.wait_accepted(wanted - wanted / 20, self.limit());
     }
 
     /// Checks the guarantees once everything is settled. `most_repeated` is what the scenario may
     /// repeat beside what the instances have counted.
     fn judge(mut self, scenario: &str, most_repeated: usize) {
-        self.stage.wait_committed(LIMIT);
+        self.stage.wait_committed(self.limit());
         let (accepted, letters) = (self.stage.accepted(), self.stage.letters());
         let set_aside = |event: &&Event| letters.contains_key(&event.id);
         let lost = |event: &&Event| !accepted.contains_key(&event.id) && !set_aside(event);
@@ -122,7 +131,9 @@ fn zipf_events(bad: usize) -> Vec<Event> {
         let fate = if number % bad == bad - 1 { Fate::Schema } else { Fate::Accepted };
         Event::new(number, "orders", &contact, fate)
     };
-    (0..EVENTS).map(event).collect()
+    let wanted = std::env::var("LINE_BRIDGE_FLEET_EVENTS").ok();
+    let events = wanted.map_or(EVENTS, |wanted| wanted.parse().expect("a number of events"));
+    (0..events).map(event).collect()
 }
 
 #[test]
@@ -202,7 +213,7 @@ fn an_api_in_every_kind_of_trouble_loses_nothing_and_repeats_what_is_counted() {
         fleet.wait_part(number * 14);
         let before = inbox.stats().attempts;
         fleet.stage.sandbox.set_faults(trouble).expect("faults");
-        wait_until(LIMIT, "the trouble is met", || {
+        wait_until(fleet.limit(), "the trouble is met", || {
             let met = inbox.stats().attempts - before;
             if met >= 8 { Ok(()) } else { Err(format!("{met} attempts")) }
         });
@@ -220,7 +231,7 @@ fn a_dead_letter_topic_that_refuses_holds_its_records_and_loses_none() {
         fleet.start_one();
     }
     fleet.wait_part(90);
-    wait_until(LIMIT, "dead letters are refused", || {
+    wait_until(fleet.limit(), "dead letters are refused", || {
         let failures =
             |bridge: &mut Bridge| bridge.metrics().sum("line_bridge_dead_letter_failures_total");
         let refused: f64 = fleet.bridges.iter_mut().map(failures).sum();

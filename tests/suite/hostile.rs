@@ -6,6 +6,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rstest::rstest;
+
 use crate::events::{Event, Fate};
 use crate::harness::kafka::KafkaCluster;
 use crate::harness::records::NewRecord;
@@ -70,12 +72,46 @@ fn batch(value: &[u8], header: (&[u8], &[u8])) -> Vec<u8> {
     [&[0; 8][..], &length(&after), &after].concat()
 }
 
+/// One request in Kafka's own protocol, and its answer.
+fn ask(brokers: &str, request: &[u8]) -> Vec<u8> {
+    let mut broker = TcpStream::connect(brokers).expect("the broker listens");
+    broker.write_all(&[&length(request)[..], request].concat()).expect("a request");
+    let mut size = [0; 4];
+    broker.read_exact(&mut size).expect("an answer");
+    let mut answer = vec![0; usize::try_from(u32::from_be_bytes(size)).expect("a size")];
+    broker.read_exact(&mut answer).expect("an answer");
+    answer
+}
+
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let length = i16::try_from(bytes.len()).expect("a short text").to_be_bytes();
+    [&length, bytes].concat()
+}
+
+/// Commits for partition 0 (`OffsetCommit`, version 2), with metadata that no client library writes.
+fn commit_raw(brokers: &str, group: &str, topic: &str, offset: i64, metadata: &[u8]) {
+    let request = [
+        &[0, 8, 0, 2, 0, 0, 0, 7, 0xff, 0xff][..],
+        &string(group.as_bytes()),
+        // No member of the group, and kept for as long as the broker likes.
+        &(-1_i32).to_be_bytes(),
+        &string(b""),
+        &(-1_i64).to_be_bytes(),
+        &1_i32.to_be_bytes(),
+        &string(topic.as_bytes()),
+        &[0, 0, 0, 1, 0, 0, 0, 0],
+        &offset.to_be_bytes(),
+        &string(metadata),
+    ];
+    let answer = ask(brokers, &request.concat());
+    assert!(answer.ends_with(&[0, 0]), "the commit is refused: {answer:?}");
+}
+
 /// Produces one record in Kafka's own protocol (Produce, version 3): client libraries in Rust and
 /// Java write header names in UTF-8, those of other languages take any bytes.
 fn produce_raw(brokers: &str, topic: &str, value: &[u8], header: (&[u8], &[u8])) {
     let batch = batch(value, header);
-    let name = [&i16::try_from(topic.len()).expect("a name").to_be_bytes(), topic.as_bytes()];
-    let name = name.concat();
+    let name = string(topic.as_bytes());
     let request = [
         &[0, 0, 0, 3, 0, 0, 0, 7, 0xff, 0xff][..],
         &[0xff, 0xff, 0xff, 0xff, 0, 0, 0x75, 0x30, 0, 0, 0, 1],
@@ -84,13 +120,7 @@ fn produce_raw(brokers: &str, topic: &str, value: &[u8], header: (&[u8], &[u8]))
         &length(&batch),
         &batch,
     ];
-    let request = request.concat();
-    let mut broker = TcpStream::connect(brokers).expect("the broker listens");
-    broker.write_all(&[&length(&request)[..], &request].concat()).expect("a request");
-    let mut size = [0; 4];
-    broker.read_exact(&mut size).expect("an answer");
-    let mut answer = vec![0; usize::try_from(u32::from_be_bytes(size)).expect("a size")];
-    broker.read_exact(&mut answer).expect("an answer");
+    let answer = ask(brokers, &request.concat());
     // Correlation id, the topic, its partition, and then the error code.
     let error = 4 + 4 + name.len() + 4 + 4;
     assert_eq!(answer[error..error + 2], [0, 0], "the record is refused: {answer:?}");
@@ -132,6 +162,23 @@ fn a_dead_letter_whose_key_and_headers_are_too_large_goes_without_them() {
     let offsets: BTreeSet<_> =
         letters.iter().filter_map(|letter| letter.header("line-bridge-offset")).collect();
     assert_eq!(offsets, BTreeSet::from(["0", "1"]));
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[rstest]
+#[case::not_utf_8(&[0xff, 0xfe, 0x80])]
+#[case::ours_cut_off(b"lb1:AQ")]
+#[case::ours_and_not_utf_8(b"lb1:AQ\xff\xff")]
+#[case::long(&[b'x'; 4_000])]
+fn metadata_of_others_is_ignored_and_the_offset_counts(#[case] metadata: &[u8]) {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    stage.produce(&(0..5).map(good).collect::<Vec<_>>());
+    commit_raw(stage.kafka.bootstrap(), &stage.group, &stage.topics["orders"], 2, metadata);
+    let mut bridge = stage.start();
+    stage.wait_committed(LIMIT);
+    let accepted: Vec<_> = stage.accepted().into_keys().collect();
+    assert_eq!(accepted, [2, 3, 4].map(|number| good(number).id));
+    assert!(bridge.stderr().contains("the commit's metadata is ignored"));
     assert!(bridge.drain(LIMIT).success());
 }
 

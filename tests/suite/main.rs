@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod backlog;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod by_hand;
@@ -20,6 +22,8 @@ mod dead_letter_topic;
 mod demo;
 #[cfg(test)]
 mod details;
+#[cfg(test)]
+mod endings;
 #[cfg(test)]
 mod events;
 #[cfg(test)]

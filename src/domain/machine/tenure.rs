@@ -157,7 +157,7 @@ impl Machine {
             return;
         }
         let deadline = now.elapsed + wire_time(self.settings.drain_timeout);
-        self.draining = Some(Draining { deadline, told: false });
+        self.draining = Some(Draining { deadline, told: false, uncommitted: 0 });
         let epochs: Vec<_> = self.tenures.keys().copied().collect();
         for epoch in epochs {
             self.start_leaving(epoch, deadline);
@@ -228,6 +228,7 @@ impl Machine {
                 self.give_up_wire(*epoch);
             }
             if self.may_go(*epoch, *leaving, now) {
+                self.note_uncommitted(*epoch);
                 self.drop_tenure(*epoch);
             }
         }
@@ -245,6 +246,19 @@ impl Machine {
             draining.told = true;
             self.effects.push(Effect::Drained);
         }
+    }
+
+    fn note_uncommitted(&mut self, epoch: Epoch) {
+        let committed = self.tenures.get(&epoch).is_none_or(|tenure| tenure.uncommitted.is_clean());
+        if let Some(draining) = self.draining.as_mut().filter(|_| !committed) {
+            draining.uncommitted += 1;
+        }
+    }
+
+    /// How many partitions the drain has let go although their last commit was not confirmed: what
+    /// has settled there since the one before may be sent again.
+    pub fn left_uncommitted(&self) -> usize {
+        self.draining.map_or(0, |draining| draining.uncommitted)
     }
 
     fn may_go(&self, epoch: Epoch, leaving: Leaving, now: Moment) -> bool {

@@ -58,9 +58,12 @@ impl Workspace {
         self.start(&["run", "--config", "bridge.yaml"])
     }
 
-    /// Starts `line-bridge` in this folder with any arguments.
+    /// Starts `line-bridge` in this folder with any arguments: the one that was built along with the
+    /// tests, or the one that `LINE_BRIDGE_TEST_PROGRAM` names, such as a release build.
     pub(crate) fn start(&self, arguments: &[&str]) -> Bridge {
-        self.start_program(env!("CARGO_BIN_EXE_line-bridge"), arguments)
+        let other = std::env::var("LINE_BRIDGE_TEST_PROGRAM").ok();
+        let built = env!("CARGO_BIN_EXE_line-bridge");
+        self.start_program(other.as_deref().unwrap_or(built), arguments)
     }
 
     /// Starts any program in this folder.

@@ -488,9 +488,24 @@ fn a_drain_gives_up_what_is_still_on_the_wire_as_its_rule_says() {
     let (offset, _) = rig.commit_all().unwrap();
     assert_eq!(offset, 1);
     assert!(rig.asked_to(&Effect::Drained));
+    assert_eq!(rig.machine.left_uncommitted(), 0, "what was left is the next owner's to send");
     // A late answer changes nothing any more.
     let delivery = sent[1].delivery;
     let took = Duration::from_secs(30);
     rig.input(Input::Answered { delivery, outcome: outcome(Class::Accepted), took });
     assert!(rig.commits().is_empty());
+}
+
+#[test]
+fn a_drain_whose_last_commit_fails_ends_all_the_same_and_counts_it() {
+    let mut rig = Rig::owning(settings());
+    rig.read_for(0, "ann");
+    let sent = rig.sent_one();
+    rig.answer(&sent, Class::Accepted);
+    rig.input(Input::Drain);
+    let commit = rig.commits().remove(0);
+    rig.commit_ended(&commit, Err(CommitFailure::Other));
+    rig.pass(Duration::from_secs(25));
+    assert!(rig.asked_to(&Effect::Drained));
+    assert_eq!(rig.machine.left_uncommitted(), 1);
 }
