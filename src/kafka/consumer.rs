@@ -230,9 +230,16 @@ impl Member {
 
     /// Lets partitions go. librdkafka would refuse the whole list for one that it was never told
     /// to read, and with it the rebalance would never end.
+    ///
+    /// A pause outlives the assignment in librdkafka: were it not taken back, a partition that comes
+    /// back to this member would never be read again. What is fetched in between is not delivered.
     fn unassign(&mut self, mut sources: Vec<TopicPartition>) -> Result<(), KafkaError> {
         sources.retain(|source| self.assigned.remove(source).is_some());
-        self.consumer.incremental_unassign(&list(&sources))
+        let sources = list(&sources);
+        if let Err(error) = self.consumer.resume(&sources) {
+            tracing::warn!(%error, "partitions that are let go could not be resumed");
+        }
+        self.consumer.incremental_unassign(&sources)
     }
 
     /// Answers the rebalance that is under way, if any: librdkafka leaves the group only then.

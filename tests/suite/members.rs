@@ -46,6 +46,26 @@ fn a_member_without_partitions_is_ready_and_takes_over_from_the_one_that_has_the
 }
 
 #[test]
+fn a_partition_that_comes_back_is_read_on() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 2);
+    stage.produce(&good("orders", 0..20));
+    let mut first = stage.start();
+    stage.wait_committed(LIMIT);
+    let mut second = stage.start();
+    wait_until(LIMIT, "the other one has its part", || {
+        let status: Value = serde_json::from_str(&second.get("/status").1).expect("JSON");
+        let owned = status["partitions"].as_array().map_or(0, Vec::len);
+        if owned == 1 { Ok(()) } else { Err(format!("{owned} partitions")) }
+    });
+    assert!(second.drain(LIMIT).success());
+    stage.produce(&good("orders", 20..60));
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), 60);
+    assert!(stage.repeated() < 1.0);
+    assert!(first.drain(LIMIT).success());
+}
+
+#[test]
 fn a_member_that_was_frozen_past_its_session_does_not_go_on_beside_its_successor() {
     let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 6);
     stage.delivery = format!("  max_in_flight: {MAX_IN_FLIGHT}\n");
