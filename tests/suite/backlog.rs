@@ -1,7 +1,7 @@
 //! A backlog of a million records and an API that hangs: what the bridge holds does not grow with
 //! what it has yet to read.
 //!
-//! It takes some ten minutes, so it runs only when it is asked for (see `ARCHITECTURE.md`).
+//! It takes some five minutes, so it runs only when it is asked for (see `ARCHITECTURE.md`).
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ fn most_while_watched(bridge: &mut Bridge) -> f64 {
 }
 
 #[test]
-#[ignore = "takes some ten minutes"]
+#[ignore = "takes some five minutes"]
 fn a_backlog_of_a_million_records_takes_no_memory_while_the_api_hangs() {
     let stage = Stage::of(KafkaCluster::shared(), &["orders"], PARTITIONS);
     let mut bridge = stage.start();
