@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::rig::{Rig, deliver, message, record, reject, settings, source};
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{Effect, Report};
-use crate::domain::message::{Decision, Redrive};
-use crate::domain::outcome::Class;
+use crate::domain::message::{Decision, Message, OnAmbiguous, Redrive};
+use crate::domain::outcome::{Ambiguity, Class};
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
 
 /// An event of `payments[4]@70`, redriven for the second time.
@@ -75,4 +75,34 @@ fn bad_events_that_are_redriven_do_not_pull_the_brake() {
     }
     assert_eq!(rig.letters().len(), 200);
     assert!(!rig.reports().iter().any(|report| matches!(report, Report::Paused { .. })));
+}
+
+#[test]
+fn what_is_refused_again_does_not_stop_the_channel() {
+    let mut rig = Rig::owning(settings());
+    for offset in 0..10 {
+        let recipient = format!("{offset}");
+        rig.read(offset, redriven(deliver(vec![Ok(message(&recipient))])));
+    }
+    for attempt in rig.sent() {
+        rig.answer(&attempt, Class::Permanent);
+    }
+    assert_eq!(rig.letters().len(), 10, "each is set aside again, and at once");
+    assert!(!rig.reports().iter().any(|report| matches!(report, Report::Stopped { .. })));
+}
+
+#[test]
+fn an_outage_stops_the_channel_and_spends_no_redrive() {
+    let mut rig = Rig::owning(settings());
+    for offset in 0..10 {
+        let recipient = format!("{offset}");
+        let on_ambiguous = OnAmbiguous::DeadLetter;
+        let message = Message { on_ambiguous, ..message(&recipient) };
+        rig.read(offset, redriven(deliver(vec![Ok(message)])));
+    }
+    for attempt in rig.sent() {
+        rig.answer(&attempt, Class::Ambiguous(Ambiguity::ServerError));
+    }
+    assert!(rig.letters().is_empty());
+    assert!(rig.reports().iter().any(|report| matches!(report, Report::Stopped { .. })));
 }
