@@ -78,18 +78,13 @@ impl ports::Api for Api {
 }
 
 fn delivery_id(attempt: &Attempt) -> String {
-    let Attempt { source, offset, part, message, .. } = attempt;
-    id_of_delivery(source, *offset, *part, &message.rule)
+    id_of_delivery(&attempt.source, attempt.offset, &attempt.message.rule)
 }
 
-/// A UUID that is the same whoever sends the message, and whenever.
-pub(crate) fn id_of_delivery(
-    source: &TopicPartition,
-    offset: RecordOffset,
-    part: usize,
-    rule: &str,
-) -> String {
-    let name = format!("{source}@{}#{part}/{rule}", offset.0);
+/// A UUID that is the same whoever sends the message, and whenever: a redrive has it too. A rule
+/// makes at most one message of a record.
+pub(crate) fn id_of_delivery(source: &TopicPartition, offset: RecordOffset, rule: &str) -> String {
+    let name = format!("{source}@{}/{rule}", offset.0);
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
@@ -130,7 +125,7 @@ pub async fn run(
 pub enum Brokers {
     Real,
     /// It has no controller, the only one that could tell how a topic keeps its records: the
-    /// question would wait in vain.
+    /// question would wait in vain. Nobody redrives there.
     Embedded,
 }
 
@@ -164,7 +159,9 @@ pub async fn run_on(
     let machine = Machine::new(machine_settings(&config, &kafka, &topics), fastrand::u64(..));
     let (pulse, pulse_clock) = (Arc::clone(&metrics), Arc::clone(&clock));
     let turned = Box::new(move |excused| pulse.health.polled(pulse_clock.now(), excused));
-    let (log, events) = Consumer::join(&kafka, topics.names(), Arc::clone(&clock), turned)?;
+    let redrive = (brokers == Brokers::Real).then(|| topics.redrive().to_owned());
+    let (log, events) =
+        Consumer::join(&kafka, topics.names(), redrive, Arc::clone(&clock), turned)?;
     let (orders, to_obey) = mpsc::channel(4);
     let ports = Ports {
         log,
@@ -212,9 +209,10 @@ async fn look_at_kafka(
     topics: &Topics,
 ) -> Result<(), Failure> {
     let (settings, names) = (kafka.clone(), topics.names());
-    let dead_letters = config.dead_letters.topic.clone();
+    let config::DeadLetters { topic: dead_letters, redrive_topic: redrive } =
+        config.dead_letters.clone();
     let look = move || match brokers {
-        Brokers::Real => preflight::look(&settings, &names, &dead_letters),
+        Brokers::Real => preflight::look(&settings, &names, &dead_letters, &redrive),
         Brokers::Embedded => {
             preflight::look_for_topics(&settings, &names, &dead_letters).map(|()| Vec::new())
         }
@@ -248,8 +246,9 @@ async fn watch_token(token: Arc<Token>, orders: mpsc::Sender<Order>) {
 }
 
 fn labels(config: &Config, topics: &Topics) -> Labels {
+    let redrive = std::iter::once(topics.redrive().to_owned());
     Labels {
-        topics: topics.names(),
+        topics: topics.names().into_iter().chain(redrive).collect(),
         channels: config.channels.keys().map(ToString::to_string).collect(),
         config: config.hash().to_owned(),
     }

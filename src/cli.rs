@@ -2,6 +2,7 @@
 
 mod channels;
 mod check;
+mod dead_letters;
 mod demo;
 mod logging;
 mod moments;
@@ -50,6 +51,8 @@ enum Command {
     Channels(channels::Channels),
     /// Sends one message by hand.
     Send(send::Send),
+    /// Looks through the dead letters, and sends them again.
+    DeadLetters(dead_letters::DeadLetters),
     /// Stands in for the LINE API, with faults and an inbox page.
     Sandbox(sandbox::Sandbox),
 }
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
             Command::Publish(publish) => publish.run().await,
             Command::Channels(channels) => channels.run().await,
             Command::Send(send) => send.run().await,
+            Command::DeadLetters(dead_letters) => dead_letters.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
         }
     });

@@ -27,6 +27,7 @@ mod topics;
 mod tree;
 
 pub use delivery::{Admin, DeadLetters, Delivery, Retry};
+pub use duration::parse as parse_duration;
 pub use kafka::{Kafka, Start};
 pub use line::{Encoding, Line};
 pub use locations::Locations;

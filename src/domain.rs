@@ -7,6 +7,7 @@ pub mod dead_letter;
 pub mod delivery;
 pub mod gate;
 pub mod lanes;
+pub mod letter;
 pub mod machine;
 pub mod message;
 pub mod metadata;

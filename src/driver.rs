@@ -160,6 +160,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
             }
             LogEvent::Record { epoch, record } => {
                 let decision = self.ports.decide.decide(&record);
+                journal::decision(&decision);
                 Input::Record { epoch, record: Arc::new(record), decision }
             }
             LogEvent::Revoked(sources) => Input::Revoked(sources),

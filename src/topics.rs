@@ -1,5 +1,7 @@
 //! Record → event → messages: the schemas and the rules of all topics, compiled.
 
+mod redrive;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +11,16 @@ use crate::config::{Strictness, Topic};
 use crate::domain::message::{Decision, SkipReason, Verdict};
 use crate::domain::ports::Decide;
 use crate::domain::record::Record;
-use crate::domain::rules::{Asked, RuleMistake, Rules};
+use crate::domain::rules::{Asked, RuleMistake, Rules, fingerprint_of_all};
 use crate::schema::{Schema, SchemaMistake};
 
-/// What is known of every topic, by its name.
+/// What is known of every topic.
 #[derive(Debug, Default)]
-pub struct Topics(BTreeMap<Arc<str>, Compiled>);
+pub struct Topics {
+    by_name: BTreeMap<Arc<str>, Compiled>,
+    /// Where dead letters come back on.
+    redrive: Arc<str>,
+}
 
 #[derive(Debug)]
 struct Compiled {
@@ -31,10 +37,11 @@ pub fn load(
     let mut topics = Topics::default();
     let mut compile = |topic: &Topic, channels: &Channels, locations: &Locations| {
         let (compiled, mistakes) = compile(topic, channels, locations);
-        topics.0.extend(compiled.map(|compiled| (Arc::clone(&topic.name), compiled)));
+        topics.by_name.extend(compiled.map(|compiled| (Arc::clone(&topic.name), compiled)));
         mistakes
     };
     let loaded = Config::load(path, env, strictness, &mut compile)?;
+    topics.redrive = loaded.config.dead_letters.redrive_topic.as_str().into();
     Ok((loaded, topics))
 }
 
@@ -69,14 +76,28 @@ fn compile(
 }
 
 impl Topics {
+    /// The topics that events come from.
     pub fn names(&self) -> Vec<String> {
-        self.0.keys().map(ToString::to_string).collect()
+        self.by_name.keys().map(ToString::to_string).collect()
     }
 
-    /// For each topic, what tells one set of rules from another.
+    /// The topic that dead letters come back on.
+    pub fn redrive(&self) -> &str {
+        &self.redrive
+    }
+
+    /// For each topic, what tells one set of rules from another. To the redrive topic the rules of
+    /// all the others apply.
     pub fn fingerprints(&self) -> BTreeMap<Arc<str>, u64> {
         let fingerprint = |compiled: &Compiled| compiled.rules.fingerprint();
-        self.0.iter().map(|(name, compiled)| (Arc::clone(name), fingerprint(compiled))).collect()
+        let mut fingerprints: BTreeMap<_, _> = self
+            .by_name
+            .iter()
+            .map(|(name, topic)| (Arc::clone(name), fingerprint(topic)))
+            .collect();
+        let all = fingerprint_of_all(&fingerprints);
+        fingerprints.insert(Arc::clone(&self.redrive), all);
+        fingerprints
     }
 
     /// What becomes of a record, and what each rule answered; none were asked of a record that did
@@ -90,8 +111,9 @@ impl Topics {
 
     /// The record's event with the rules that it meets, or what becomes of a record without one.
     fn event(&self, record: &Record) -> Result<(&Rules, serde_json::Value), Decision> {
-        let without_event = |verdict| Decision { event_time: record.timestamp, verdict };
-        let Some(topic) = self.0.get(&record.source.topic) else {
+        let without_event =
+            |verdict| Decision { event_time: record.timestamp, verdict, redrive: None };
+        let Some(topic) = self.by_name.get(&record.source.topic) else {
             return Err(without_event(Verdict::Skip(SkipReason::Unmatched)));
         };
         let Some(value) = &record.value else {
@@ -106,6 +128,9 @@ impl Topics {
 
 impl Decide for Topics {
     fn decide(&self, record: &Record) -> Decision {
+        if record.source.topic == self.redrive {
+            return self.decide_redriven(record);
+        }
         match self.event(record) {
             Ok((rules, event)) => rules.decide(&event, record),
             Err(decision) => decision,

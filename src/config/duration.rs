@@ -8,7 +8,7 @@ const UNITS: [(&str, u64); 5] =
 
 /// Reads whole numbers, each with its unit, the larger units first and each at most once. `None`
 /// where the text is anything else, or longer than can be counted.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut total: u64 = 0;
     let mut next_unit = 0;

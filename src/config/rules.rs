@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::message::{Channel, OnAmbiguous};
-use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource};
+use crate::domain::rules::{ChannelSource, EXPIRES_AFTER, Expiry, RecipientSource, RuleSource};
 
 use super::fields::{Fields, Item};
 use super::mistake::Place;
@@ -25,7 +25,7 @@ const KEYS: [&str; 9] = [
     "continue",
 ];
 const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 const NAME: &str = "the rule's name: a line of up to 100 characters";
 const TO: &str = "{contact: EXPRESSION} or {user: EXPRESSION}";
@@ -172,7 +172,7 @@ fn expires(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Expiry {
     if let (Some(_), Some(at)) = (&after, &at) {
         reader.error(at, "a rule has `expires_after` or `expires_at`, not both");
     }
-    let after = after.and_then(|item| reader.duration(&item, SECOND..=365 * DAY));
+    let after = after.and_then(|item| reader.duration(&item, SECOND..=YEAR));
     let at = at.map(|item| reader.text(&item, "an expression such as event.startsAt"));
-    at.map_or_else(|| Expiry::After(after.unwrap_or(DAY)), Expiry::At)
+    at.map_or_else(|| Expiry::After(after.unwrap_or(EXPIRES_AFTER)), Expiry::At)
 }

@@ -86,6 +86,8 @@ pub struct DeadLetter {
     /// The name of the channel, where a rule had come to one.
     pub channel: Option<Arc<str>>,
     pub tries: Tries,
+    /// How often it had been set aside and redriven before.
+    pub redrives: u32,
 }
 
 /// The prefix of the headers that a dead letter carries besides its record's own.
@@ -93,7 +95,8 @@ pub const HEADER_PREFIX: &str = "line-bridge-";
 
 impl DeadLetter {
     /// The headers that say why, in UTF-8, numbers in decimal and times in milliseconds since
-    /// 1970. A header that has nothing to say is left out.
+    /// 1970. A header that has nothing to say is left out. The reason is always there and always
+    /// the first, for a reader to tell where the record's own headers end.
     pub fn headers(&self, group: &str, version: &str) -> Vec<(String, String)> {
         let (record, tries) = (&self.record, &self.tries);
         let time = |time: Option<Timestamp>| time.map(|time| time.0.to_string());
@@ -113,7 +116,7 @@ impl DeadLetter {
             ("http-status", tries.http_status.map(|status| status.to_string())),
             ("request-id", tries.request_id.clone()),
             ("version", Some(version.to_owned())),
-            ("redrives", Some("0".to_owned())),
+            ("redrives", Some(self.redrives.to_string())),
         ];
         let named = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
         named.map(|(name, value)| (format!("{HEADER_PREFIX}{name}"), value)).collect()
@@ -139,7 +142,8 @@ mod tests {
             detail: "the API refused the message: HTTP status 400".to_owned(),
             rule: Some("shipped".into()),
         };
-        DeadLetter { record: Arc::new(record), rejection, channel: Some("support".into()), tries }
+        let (record, channel) = (Arc::new(record), Some("support".into()));
+        DeadLetter { record, rejection, channel, tries, redrives: 0 }
     }
 
     fn lines(letter: &DeadLetter) -> String {

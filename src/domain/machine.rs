@@ -135,7 +135,8 @@ pub struct CommitRequest {
     pub metadata: String,
 }
 
-/// One attempt to make. Source, offset and part name the delivery for ever, whoever sends it.
+/// One attempt to make. Source, offset and rule name the delivery for ever, whoever sends it: where
+/// its record is redriven, source and offset are those that it had before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     pub delivery: DeliveryId,

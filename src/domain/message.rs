@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::clock::Timestamp;
 use super::dead_letter::Rejection;
+use super::record::Record;
 
 /// The longest text LINE takes, in UTF-16 code units
 /// (LINE Messaging API reference, *Text message*).
@@ -138,9 +139,20 @@ pub enum SkipReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The event's own time; the record's timestamp where the topic names no `event_time`, or
-    /// where the record did not become an event.
+    /// where the record did not become an event. Of a redriven one, the time of the redrive.
     pub event_time: Timestamp,
     pub verdict: Verdict,
+    /// Where the record is one that an operator has redriven.
+    pub redrive: Option<Redrive>,
+}
+
+/// What a redriven record was before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// With its own headers, and where it stood first.
+    pub original: Arc<Record>,
+    /// How often it has been redriven, this time included.
+    pub redrives: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use super::message::{
 };
 use super::record::Record;
 
+mod again;
 mod compile;
 mod environment;
 mod fault;
@@ -28,6 +29,8 @@ mod scope;
 mod time;
 mod trace;
 
+pub use again::Again;
+pub use fingerprint::of_all as fingerprint_of_all;
 pub use key::KeyExpression;
 use language::{Expression, Template};
 pub use trace::{Answer, Asked};
@@ -88,6 +91,9 @@ pub enum Expiry {
     /// An expression that gives a time, as `event_time` does.
     At(String),
 }
+
+/// After so long a message expires, unless its rule says otherwise.
+pub const EXPIRES_AFTER: Duration = Duration::from_hours(24);
 
 /// A mistake in a topic's rules, found before any event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,13 +167,13 @@ impl Rules {
 
     /// What becomes of an event. It depends on the event and the record alone.
     pub fn decide(&self, event: &serde_json::Value, record: &Record) -> Decision {
-        self.decide_hearing(event, record, |_, _| {})
+        self.decide_hearing(event, record, Again::default(), |_, _| {})
     }
 
     /// The same, with what each rule answered, in the rules' order.
     pub fn explain(&self, event: &serde_json::Value, record: &Record) -> (Decision, Vec<Asked>) {
         let mut heard = Vec::new();
-        let decision = self.decide_hearing(event, record, |rule, matches| {
+        let decision = self.decide_hearing(event, record, Again::default(), |rule, matches| {
             heard.push(trace::asked(rule, matches));
         });
         let not_asked = self.in_order.iter().skip(heard.len()).map(trace::not_asked);
@@ -175,11 +181,22 @@ impl Rules {
         (decision, heard)
     }
 
+    /// What becomes of an event that is redriven; `record` is the one that it was set aside from.
+    pub fn decide_again(
+        &self,
+        event: &serde_json::Value,
+        record: &Record,
+        again: Again<'_>,
+    ) -> Decision {
+        self.decide_hearing(event, record, again, |_, _| {})
+    }
+
     /// Decides, and lets `hear` have the answer of each rule that is asked.
     fn decide_hearing(
         &self,
         event: &serde_json::Value,
         record: &Record,
+        again: Again<'_>,
         hear: impl FnMut(&Rule, &Result<bool, Rejection>),
     ) -> Decision {
         let scope = scope::of(event, self.uses_record.then_some(record));
@@ -190,26 +207,32 @@ impl Rules {
                 Err(words) => {
                     let rejection = rejected(Reason::RuleError, "event_time", &words, None);
                     let verdict = Verdict::Reject(rejection);
-                    return Decision { event_time: record.timestamp, verdict };
+                    return Decision { event_time: record.timestamp, verdict, redrive: None };
                 }
             },
         };
-        Decision { event_time, verdict: self.verdict(&scope, event_time, hear) }
+        let verdict = self.verdict(&scope, event_time, again, hear);
+        Decision { event_time, verdict, redrive: None }
     }
 
     fn verdict(
         &self,
         scope: &Value,
         event_time: Timestamp,
+        again: Again<'_>,
         mut hear: impl FnMut(&Rule, &Result<bool, Rejection>),
     ) -> Verdict {
         let mut parts = Vec::new();
-        for rule in &self.in_order {
+        for rule in self.asked(again) {
             let matches = rule.matches(scope);
             hear(rule, &matches);
             match matches {
                 Ok(false) => continue,
-                Ok(true) => parts.push(rule.message(scope, event_time, &self.channels)),
+                Ok(true) => {
+                    let message = rule.message(scope, event_time, &self.channels);
+                    let postponed = |message: Message| rule.postponed(message, again);
+                    parts.push(message.map(postponed));
+                }
                 // Whether this rule would have ended the search is unknown, so it ends here.
                 Err(rejection) if parts.is_empty() => return Verdict::Reject(rejection),
                 Err(rejection) => {

@@ -2,6 +2,7 @@
 //! or an event's value in it.
 
 use crate::domain::machine::Report;
+use crate::domain::message::{Decision, Verdict};
 use crate::domain::ports::LogEvent;
 use crate::domain::record::TopicPartition;
 
@@ -55,6 +56,19 @@ pub(super) fn report(report: &Report) {
         | Report::Accepted { .. }
         | Report::PossibleDuplicate { .. }
         | Report::Committed { .. } => {}
+    }
+}
+
+/// An operator who has redriven an event wants to know why nothing came of it.
+pub(super) fn decision(decision: &Decision) {
+    if let (Verdict::Skip(_), Some(redrive)) = (&decision.verdict, &decision.redrive) {
+        let (source, offset) = (&redrive.original.source, redrive.original.offset);
+        tracing::info!(
+            topic = &*source.topic,
+            partition = source.partition,
+            offset = offset.0,
+            "a redriven event is skipped: the rule that it was set aside for, or any rule where there is none, does not match it now"
+        );
     }
 }
 

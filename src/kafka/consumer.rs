@@ -81,6 +81,9 @@ impl Bell {
 struct Member {
     consumer: BaseConsumer<Callbacks>,
     topics: Vec<String>,
+    /// One of the topics, which is read from its beginning whatever `start` says: what an operator
+    /// redrives is not to be missed because no member had it yet.
+    redrive: Option<String>,
     start: Start,
     clock: Arc<dyn Clock>,
     commands: Receiver<Command>,
@@ -112,10 +115,12 @@ struct Assigned {
 }
 
 impl Consumer {
-    /// Joins the group.
+    /// Joins the group, for the topics that events come from and the one that dead letters come
+    /// back on.
     pub fn join(
         settings: &Settings,
-        topics: Vec<String>,
+        mut topics: Vec<String>,
+        redrive: Option<String>,
         clock: Arc<dyn Clock>,
         turned: Turned,
     ) -> Result<(Self, channel::Receiver<LogEvent>), KafkaError> {
@@ -124,12 +129,14 @@ impl Consumer {
         let bell = Arc::new(Bell::default());
         let ringer = Arc::clone(&bell);
         consumer.set_nonempty_callback(move || ringer.ring());
+        topics.extend(redrive.clone());
         consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (commands, to_obey) = mpsc::channel();
         let (events, to_hear) = channel::channel(EVENTS);
         let member = Member {
             consumer,
             topics,
+            redrive,
             start: settings.start,
             clock,
             commands: to_obey,

@@ -1,10 +1,12 @@
 //! What is looked at before the bridge joins its group.
 
+mod redrive;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -45,6 +47,10 @@ pub enum Refused {
         "the dead-letter topic `{topic}` does not exist; create it, or name another one in `dead_letters.topic`"
     )]
     NoDeadLetterTopic { topic: String },
+    #[error(
+        "the redrive topic `{topic}` does not exist, so dead letters can't be redriven; create it, with one partition and the dead-letter topic's retention, and the bridge finds it within a minute"
+    )]
+    NoRedriveTopic { topic: String },
     #[error(
         "the dead-letter topic `{topic}` is compacted (cleanup.policy={policy}): a dead letter would erase the one before it with the same key; set cleanup.policy=delete"
     )]
@@ -103,11 +109,14 @@ pub fn look(
     settings: &Settings,
     topics: &[String],
     dead_letters: &str,
+    redrive: &str,
 ) -> Result<Vec<String>, Refused> {
     look_for_topics(settings, topics, dead_letters)?;
     let admin: AdminClient<DefaultClientContext> =
         settings.client().create().map_err(Refused::Configuration)?;
-    dead_letter_topic(&admin, dead_letters)
+    let mut warnings = dead_letter_topic(&admin, dead_letters)?;
+    warnings.extend(redrive::look(settings, &admin, dead_letters, redrive));
+    Ok(warnings)
 }
 
 /// Asks the brokers for the topics alone.
@@ -172,33 +181,44 @@ fn exists(
     }
 }
 
+/// How a topic is set up; none where the broker does not tell.
+fn described(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Option<ConfigResource> {
+    let options = AdminOptions::new().request_timeout(Some(ANSWER));
+    let resources = [ResourceSpecifier::Topic(topic)];
+    let asked = admin.describe_configs(&resources, &options);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
+    let told = runtime.block_on(asked).ok()?.into_iter().next()?.ok();
+    // A broker that refuses to tell gives no entries; the error itself does not come this far.
+    told.filter(|topic| !topic.entries.is_empty())
+}
+
+/// The topic's `cleanup.policy`, where it is compacted.
+fn compaction(topic: &ConfigResource) -> Option<String> {
+    let policy = topic.get("cleanup.policy")?.value.clone()?;
+    policy.contains("compact").then_some(policy)
+}
+
+/// How long the topic keeps its records; none where that is for ever.
+fn retention(topic: &ConfigResource) -> Option<Duration> {
+    let millis = topic.get("retention.ms")?.value.as_ref()?.parse().ok()?;
+    Some(Duration::from_millis(millis))
+}
+
 /// Looks at how the dead-letter topic keeps its records. A broker that does not tell is no fault:
 /// the right to describe configurations is not one that the bridge needs.
 pub(super) fn dead_letter_topic(
     admin: &AdminClient<DefaultClientContext>,
     topic: &str,
 ) -> Result<Vec<String>, Refused> {
-    let options = AdminOptions::new().request_timeout(Some(ANSWER));
-    let resources = [ResourceSpecifier::Topic(topic)];
-    let asked = admin.describe_configs(&resources, &options);
-    let answer = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .ok()
-        .and_then(|runtime| runtime.block_on(asked).ok());
-    // A broker that refuses to tell gives no entries; the error itself does not come this far.
-    let told = answer.and_then(|answers| answers.into_iter().next()?.ok());
-    let Some(resource) = told.filter(|resource| !resource.entries.is_empty()) else {
+    let Some(resource) = described(admin, topic) else {
         return Ok(vec![format!(
             "Kafka does not tell how the dead-letter topic `{topic}` keeps its records; see that it is not compacted"
         )]);
     };
-    let value = |name: &str| resource.get(name).and_then(|entry| entry.value.clone());
-    if let Some(policy) = value("cleanup.policy").filter(|policy| policy.contains("compact")) {
+    if let Some(policy) = compaction(&resource) {
         return Err(Refused::Compacted { topic: topic.to_owned(), policy });
     }
-    let retention = value("retention.ms").and_then(|millis| millis.parse().ok());
-    let short = retention.map(Duration::from_millis).filter(|kept| *kept < SHORT_RETENTION);
+    let short = retention(&resource).filter(|kept| *kept < SHORT_RETENTION);
     let warning = |kept: Duration| {
         format!(
             "the dead-letter topic `{topic}` keeps its records for {} h only (retention.ms)",

@@ -1,19 +1,25 @@
-//! Events to a topic, each acknowledged.
+//! Records to a topic, each acknowledged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
+use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::acknowledged::{Unwritten, written};
 use super::settings::Settings;
+use crate::domain::record::Header;
 
 /// How many events are under way at once.
 const UNDER_WAY: usize = 1_000;
+
+/// The client's own limit, in bytes, which is raised: the topic knows what it takes.
+const SIZE_LIMIT: &str = "message.max.bytes";
+const ANY_SIZE: &str = "104857600";
 
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -25,8 +31,30 @@ pub enum PublishError {
     Unreachable { brokers: String, cause: KafkaError },
     #[error("the topic `{0}` does not exist; create it, or name another one with --topic")]
     NoTopic(String),
-    #[error("an event was not acknowledged: {0}")]
+    #[error("a record was not acknowledged: {0}")]
     Refused(Unwritten),
+    #[error("a record is larger than the topic takes (its max.message.bytes)")]
+    TooLarge,
+}
+
+impl From<Unwritten> for PublishError {
+    fn from(unwritten: Unwritten) -> Self {
+        if unwritten.too_large() { Self::TooLarge } else { Self::Refused(unwritten) }
+    }
+}
+
+impl From<KafkaError> for PublishError {
+    fn from(error: KafkaError) -> Self {
+        Unwritten::from(error).into()
+    }
+}
+
+/// What is published: a record without its place.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'r> {
+    pub key: Option<&'r [u8]>,
+    pub value: &'r [u8],
+    pub headers: &'r [Header],
 }
 
 /// Publishes to one topic; idempotent, in the order of the calls.
@@ -35,7 +63,7 @@ pub struct Publisher {
     topic: String,
     room: Arc<Semaphore>,
     sent: Arc<AtomicU64>,
-    under_way: Mutex<JoinSet<Result<(), Unwritten>>>,
+    under_way: Mutex<JoinSet<Result<(), PublishError>>>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -49,7 +77,11 @@ impl Publisher {
     pub async fn connect(settings: &Settings, topic: &str) -> Result<Self, PublishError> {
         let unreachable =
             |cause| PublishError::Unreachable { brokers: settings.brokers.clone(), cause };
-        let producer: FutureProducer = settings.producer().create().map_err(unreachable)?;
+        let mut config = settings.producer();
+        if !settings.properties.contains_key(SIZE_LIMIT) {
+            config.set(SIZE_LIMIT, ANY_SIZE);
+        }
+        let producer: FutureProducer = config.create().map_err(unreachable)?;
         let (client, name) = (producer.clone(), topic.to_owned());
         let looked = move || {
             client.client().fetch_metadata(Some(&name), ANSWER).map(|metadata| {
@@ -75,26 +107,47 @@ impl Publisher {
 
     /// Hands one event over; waits only while too many are under way.
     pub async fn publish(&self, key: Option<&str>, event: &[u8]) -> Result<(), PublishError> {
-        let Ok(place) = Arc::clone(&self.room).acquire_owned().await else { return Ok(()) };
+        let outgoing = Outgoing { key: key.map(str::as_bytes), value: event, headers: &[] };
+        let acknowledged = self.send(outgoing).await?;
         let mut under_way = self.under_way.lock().await;
         while let Some(done) = under_way.try_join_next() {
             flatten(done)?;
         }
-        let mut record = FutureRecord::<str, [u8]>::to(&self.topic).payload(event);
-        if let Some(key) = key {
-            record = record.key(key);
-        }
-        let sending = self.producer.send_result(record);
-        let sending = sending.map_err(|(error, _)| PublishError::Refused(error.into()))?;
         let sent = Arc::clone(&self.sent);
         under_way.spawn(async move {
-            let delivered = sending.await;
-            drop(place);
-            written(delivered.map_err(|_| KafkaError::Canceled)?)?;
+            acknowledged.await?;
             sent.fetch_add(1, Ordering::Relaxed);
             Ok(())
         });
         Ok(())
+    }
+
+    /// Hands one record over; waits only while too many are under way. The future that it gives is
+    /// done when the broker has acknowledged the record.
+    pub async fn send(
+        &self,
+        outgoing: Outgoing<'_>,
+    ) -> Result<impl Future<Output = Result<(), PublishError>> + Send + 'static, PublishError> {
+        let place = Arc::clone(&self.room).acquire_owned().await;
+        let place = place.map_err(|_| KafkaError::Canceled)?;
+        let mut record = FutureRecord::<[u8], [u8]>::to(&self.topic).payload(outgoing.value);
+        if let Some(key) = outgoing.key {
+            record = record.key(key);
+        }
+        if !outgoing.headers.is_empty() {
+            let none = OwnedHeaders::new_with_capacity(outgoing.headers.len());
+            let headers = outgoing.headers.iter().fold(none, |headers, header| {
+                let value = header.value.as_deref();
+                headers.insert(rdkafka::message::Header { key: &header.name, value })
+            });
+            record = record.headers(headers);
+        }
+        let sending = self.producer.send_result(record).map_err(|(error, _)| error)?;
+        Ok(async move {
+            let delivered = sending.await;
+            drop(place);
+            Ok(written(delivered.map_err(|_| KafkaError::Canceled)?)?)
+        })
     }
 
     /// Waits until all are acknowledged, and tells how many were.
@@ -108,8 +161,7 @@ impl Publisher {
 }
 
 fn flatten(
-    done: Result<Result<(), Unwritten>, tokio::task::JoinError>,
+    done: Result<Result<(), PublishError>, tokio::task::JoinError>,
 ) -> Result<(), PublishError> {
-    let done = done.unwrap_or_else(|_| Err(KafkaError::Canceled.into()));
-    done.map_err(PublishError::Refused)
+    done.unwrap_or_else(|_| Err(KafkaError::Canceled.into()))
 }

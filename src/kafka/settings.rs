@@ -45,6 +45,10 @@ const CONSUMER_ONLY: [&str; 4] = [
     "fetch.message.max.bytes",
 ];
 
+/// How often is looked for new partitions, and for a redrive topic that is made later.
+const REFRESH: &str = "topic.metadata.refresh.interval.ms";
+const METADATA: Duration = Duration::from_mins(1);
+
 /// The default of `heartbeat.interval.ms`.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
@@ -137,6 +141,7 @@ impl Settings {
             ),
             ("queued.max.messages.kbytes", QUEUED_KIB.to_owned()),
             ("fetch.message.max.bytes", FETCHED_BYTES.to_owned()),
+            (REFRESH, METADATA.as_millis().to_string()),
         ];
         for (name, value) in defaults {
             if !self.properties.contains_key(name) {

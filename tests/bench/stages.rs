@@ -212,7 +212,8 @@ fn decided(offset: u64) -> (Arc<Record>, Decision) {
         deadline: NOW.plus(Duration::from_hours(24)),
         on_ambiguous: OnAmbiguous::Retry,
     };
-    let decision = Decision { event_time: NOW, verdict: Verdict::Deliver(vec![Ok(message)]) };
+    let verdict = Verdict::Deliver(vec![Ok(message)]);
+    let decision = Decision { event_time: NOW, verdict, redrive: None };
     (Arc::new(record), decision)
 }
 

@@ -49,6 +49,8 @@ mod preview;
 #[cfg(test)]
 mod process_harness;
 #[cfg(test)]
+mod redrive;
+#[cfg(test)]
 mod restarts;
 #[cfg(test)]
 mod secured;

@@ -94,10 +94,9 @@ impl Watch {
             // It becomes a dead letter, which is shown when it is read.
             Verdict::Reject(_) => {}
             Verdict::Deliver(parts) => {
-                for (part, message) in parts.into_iter().enumerate() {
-                    let Ok(message) = message else { continue };
+                for message in parts.into_iter().flatten() {
                     let (source, offset) = (&record.source, record.offset);
-                    let id = bridge::id_of_delivery(source, offset, part, &message.rule);
+                    let id = bridge::id_of_delivery(source, offset, &message.rule);
                     let origin = (source.topic.to_string(), message.rule.to_string());
                     self.expect(id, origin);
                 }

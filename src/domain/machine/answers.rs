@@ -92,8 +92,18 @@ impl Machine {
         self.finish(id, SettledAs::Accepted, now);
     }
 
-    fn refused(&mut self, gate: usize, id: DeliveryId, now: Moment) {
-        let status = self.deliveries.get(&id).and_then(|delivery| delivery.tries.http_status);
+    /// The API does not want this message, or the channel's any more.
+    pub(super) fn refused(&mut self, gate: usize, id: DeliveryId, now: Moment) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let status = delivery.tries.http_status;
+        // What an operator redrives had failed before: that it does so again tells nothing of the
+        // channel, which a heap of bad dead letters must not stop for all others.
+        let held =
+            self.tenures.get(&delivery.lane.epoch).and_then(|t| t.offsets.get(delivery.offset));
+        let redriven = held.is_some_and(|held| held.redrive.is_some());
+        if redriven && self.gates.get(gate).is_some_and(|gate| !gate.is_stopped()) {
+            return self.spend(id, Verdict::Rejected);
+        }
         self.suspect(gate, id, Verdict::Rejected, Alike::Rejected { status }, now);
     }
 

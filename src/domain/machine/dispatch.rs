@@ -129,6 +129,7 @@ impl Machine {
         self.set_timer(id, None);
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         let Some(tenure) = self.tenures.get_mut(&delivery.lane.epoch) else { return };
+        let Some(held) = tenure.offsets.get(delivery.offset) else { return };
         delivery.state = State::InFlight;
         delivery.tries.attempts += 1;
         delivery.tries.first.get_or_insert(now.wall);
@@ -136,10 +137,11 @@ impl Machine {
         let attempt = Attempt {
             delivery: id,
             message: delivery.message.clone(),
-            source: tenure.source.clone(),
-            offset: delivery.offset,
+            source: held.original().source.clone(),
+            offset: held.original().offset,
             part: delivery.part,
         };
+        let topic = tenure.source.topic.clone();
         let repeats = std::mem::take(&mut delivery.uncounted);
         let waited = now.elapsed.saturating_sub(delivery.ready_since);
         tenure.in_flight += 1;
@@ -149,7 +151,7 @@ impl Machine {
         }
         self.report(Report::Started { waited });
         if repeats {
-            self.report(Report::PossibleDuplicate { topic: attempt.source.topic.clone() });
+            self.report(Report::PossibleDuplicate { topic });
         }
         self.effects.push(Effect::Send(attempt));
     }

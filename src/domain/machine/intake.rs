@@ -25,25 +25,28 @@ impl Machine {
             return;
         }
         let (topic, offset) = (Arc::clone(&record.source.topic), record.offset);
-        let bytes = record.held_bytes();
-        let parts = match &decision.verdict {
+        let Decision { event_time, verdict, redrive } = decision;
+        let redriven = redrive.is_some();
+        let parts = match &verdict {
             Verdict::Skip(_) => 0,
             Verdict::Reject(_) => 1,
             Verdict::Deliver(parts) => parts.len(),
         };
         let held = Held {
             record,
-            event_time: decision.event_time,
+            redrive,
+            event_time,
             parts: vec![Part::default(); parts],
             settled: SettledAs::Skipped,
         };
+        let bytes = held.bytes();
         match tenure.offsets.track(offset, held) {
             Tracked::Repeated => return,
             Tracked::SettledBefore => {
                 tenure.uncommitted.changed();
                 // Of those that an owner before could not set aside, the good ones between them
                 // have settled: what is left is no row of bad ones.
-                if is_good(&decision.verdict) && !self.braked(&topic) {
+                if is_good(&verdict) && !self.braked(&topic) {
                     self.brakes.remove(&topic);
                 }
                 return self.report(Report::SettledBefore { topic });
@@ -52,11 +55,12 @@ impl Machine {
         }
         self.conservation.tracked += 1;
         self.report(Report::Tracked { topic: Arc::clone(&topic) });
-        if self.holds_back(&topic, &decision.verdict) {
+        // What an operator redrives had been set aside before, and tells nothing of a rollout.
+        if !redriven && self.holds_back(&topic, &verdict) {
             self.mind_the_bound(epoch);
             return;
         }
-        match decision.verdict {
+        match verdict {
             Verdict::Skip(_) => self.settle_if_done(epoch, offset),
             Verdict::Reject(rejection) => {
                 self.set_aside_part(epoch, offset, 0, rejection);

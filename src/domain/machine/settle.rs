@@ -51,10 +51,10 @@ impl Machine {
             return;
         }
         let Some(held) = tenure.offsets.settle(offset) else { return };
-        tenure.bytes = tenure.bytes.saturating_sub(held.record.held_bytes());
+        tenure.bytes = tenure.bytes.saturating_sub(held.bytes());
         tenure.uncommitted.changed();
         self.conservation.settled += 1;
-        let topic = held.record.source.topic.clone();
+        let topic = tenure.source.topic.clone();
         self.report(Report::Settled { topic, settled: held.settled });
         self.mind_the_bound(epoch);
     }
@@ -84,9 +84,10 @@ impl Machine {
         let channel = channel.map(|delivery| delivery.message.channel.name.clone());
         let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
         let Some(held) = tenure.offsets.get(offset) else { return };
-        let record = held.record.clone();
+        let record = Arc::clone(held.original());
+        let redrives = held.redrive.as_ref().map_or(0, |redrive| redrive.redrives);
         tenure.letters += 1;
-        let content = Arc::new(DeadLetter { record, rejection, channel, tries });
+        let content = Arc::new(DeadLetter { record, rejection, channel, tries, redrives });
         let id = LetterId(self.next_id());
         let letter = Letter { epoch, offset, part, delivery, content, failures: 0 };
         self.letters.insert(id, letter);
@@ -113,14 +114,11 @@ impl Machine {
         let Some(letter) = self.letters.remove(&id) else { return };
         if let Some(tenure) = self.tenures.get_mut(&letter.epoch) {
             tenure.letters = tenure.letters.saturating_sub(1);
+            let (source, rejection) = (tenure.source.clone(), &letter.content.rejection);
+            let (reason, detail) = (rejection.reason, rejection.detail.clone());
+            let offset = letter.offset;
+            self.report(Report::DeadLettered { source, offset, reason, detail });
         }
-        let DeadLetter { record, rejection, .. } = &*letter.content;
-        self.report(Report::DeadLettered {
-            source: record.source.clone(),
-            offset: record.offset,
-            reason: rejection.reason,
-            detail: rejection.detail.clone(),
-        });
         if let Some(delivery) = letter.delivery {
             self.finish(delivery, SettledAs::DeadLettered, now);
         } else {

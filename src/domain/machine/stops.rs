@@ -251,10 +251,7 @@ impl Machine {
             };
             self.probe_answered(id, class, now);
             match stop {
-                None => {
-                    let status = delivery_status(self, id);
-                    self.suspect(gate, id, Verdict::Rejected, Alike::Rejected { status }, now);
-                }
+                None => self.refused(gate, id, now),
                 Some((scope, reason)) => {
                     self.stop(scope, reason, gate, now);
                     self.wait_again(id, now);
@@ -378,10 +375,6 @@ impl Machine {
             }
         }
     }
-}
-
-fn delivery_status(machine: &Machine, id: DeliveryId) -> Option<u16> {
-    machine.deliveries.get(&id).and_then(|delivery| delivery.tries.http_status)
 }
 
 /// Whether the answer to a probe is one that the fault would not have given.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::clock::{Moment, Timestamp};
 use super::super::delivery::{DeliveryId, State, Verdict};
-use super::super::message::OnAmbiguous;
+use super::super::message::{OnAmbiguous, Redrive};
 use super::super::metadata::{self, METADATA_LIMIT, Partial};
 use super::super::offsets::Offsets;
 use super::super::record::{Epoch, Record, RecordOffset, TopicPartition};
@@ -41,11 +41,26 @@ pub(super) struct Tenure {
 /// A record that has not settled.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// As polled.
     pub(super) record: Arc<Record>,
+    pub(super) redrive: Option<Redrive>,
     pub(super) event_time: Timestamp,
     /// One for each message; empty where the brake holds the record.
     pub(super) parts: Vec<Part>,
     pub(super) settled: SettledAs,
+}
+
+impl Held {
+    /// As it was, and where it was, before any redrive.
+    pub(super) fn original(&self) -> &Arc<Record> {
+        self.redrive.as_ref().map_or(&self.record, |redrive| &redrive.original)
+    }
+
+    /// What holding it costs.
+    pub(super) fn bytes(&self) -> usize {
+        let original = self.redrive.as_ref().map_or(0, |redrive| redrive.original.held_bytes());
+        self.record.held_bytes() + original
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -98,3 +98,13 @@ pub(super) fn of(topic: &TopicRules, channels: &BTreeMap<Arc<str>, Channel>) -> 
     }
     writer.0
 }
+
+/// One number for the rules of all topics, given the number of each.
+pub fn of_all(topics: &BTreeMap<Arc<str>, u64>) -> u64 {
+    let mut writer = Writer(OFFSET_BASIS);
+    for (topic, fingerprint) in topics {
+        writer.text(topic);
+        writer.number(u128::from(*fingerprint));
+    }
+    writer.0
+}

@@ -28,7 +28,13 @@ fn letter(offset: u64) -> DeadLetter {
         headers: Vec::new(),
     };
     let rejection = Rejection { reason: Reason::Schema, detail: String::new(), rule: None };
-    DeadLetter { record: Arc::new(record), rejection, channel: None, tries: Tries::default() }
+    DeadLetter {
+        record: Arc::new(record),
+        rejection,
+        channel: None,
+        tries: Tries::default(),
+        redrives: 0,
+    }
 }
 
 /// A topic that is made again while requests are on their way refuses the first and takes the

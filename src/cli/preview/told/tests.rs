@@ -38,7 +38,8 @@ fn asked(answers: &[(&str, Answer)]) -> Vec<Asked> {
 }
 
 fn told(verdict: Verdict, answers: &[(&str, Answer)]) -> (String, Value) {
-    let decision = Decision { event_time: Timestamp(NOW.0 - 90_000), verdict };
+    let event_time = Timestamp(NOW.0 - 90_000);
+    let decision = Decision { event_time, verdict, redrive: None };
     let told = Told { record: &record(), decision: &decision, asked: &asked(answers), now: NOW };
     (told.text(None), told.json())
 }

@@ -75,16 +75,20 @@ pub(super) fn message(recipient: &str) -> Message {
 }
 
 pub(super) fn deliver(parts: Vec<Result<Message, Rejection>>) -> Decision {
-    Decision { event_time: Timestamp(START), verdict: Verdict::Deliver(parts) }
+    Decision { event_time: Timestamp(START), verdict: Verdict::Deliver(parts), redrive: None }
 }
 
 pub(super) fn skip() -> Decision {
-    Decision { event_time: Timestamp(START), verdict: Verdict::Skip(SkipReason::Unmatched) }
+    Decision {
+        event_time: Timestamp(START),
+        verdict: Verdict::Skip(SkipReason::Unmatched),
+        redrive: None,
+    }
 }
 
 pub(super) fn reject(reason: Reason) -> Decision {
     let rejection = Rejection { reason, detail: "for a test".to_owned(), rule: None };
-    Decision { event_time: Timestamp(START), verdict: Verdict::Reject(rejection) }
+    Decision { event_time: Timestamp(START), verdict: Verdict::Reject(rejection), redrive: None }
 }
 
 pub(super) fn outcome(class: Class) -> Outcome {

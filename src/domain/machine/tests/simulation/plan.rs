@@ -247,7 +247,7 @@ fn decision(rng: &mut Rng, recipients: usize) -> Decision {
         }
         _ => Verdict::Deliver(vec![Ok(message(rng, recipients, 0))]),
     };
-    Decision { event_time: Timestamp(START), verdict }
+    Decision { event_time: Timestamp(START), verdict, redrive: None }
 }
 
 fn message(rng: &mut Rng, recipients: usize, part: usize) -> Message {

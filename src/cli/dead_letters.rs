@@ -1,0 +1,68 @@
+//! `dead-letters`: what has been set aside, and why; and sending it again.
+
+mod chosen;
+mod list;
+mod outlook;
+mod pointer;
+mod redrive;
+mod redriven;
+mod report;
+mod show;
+
+use clap::{Args, Subcommand};
+
+use super::{ConfigFile, Failure, load_parts, logging};
+use crate::bridge;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::domain::clock::Timestamp;
+use crate::domain::ports::Clock as _;
+use crate::kafka;
+use crate::topics::Topics;
+
+#[derive(Args, Debug)]
+pub(super) struct DeadLetters {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Counts them by topic, reason and rule, and shows the newest.
+    List(list::List),
+    /// Shows one: why it was set aside, its event, and what would become of it now.
+    Show(show::Show),
+    /// Has the bridge try the chosen ones again.
+    Redrive(redrive::Redrive),
+}
+
+impl DeadLetters {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        logging::start("warn");
+        match self.command {
+            Command::List(list) => list.run().await,
+            Command::Show(show) => show.run().await,
+            Command::Redrive(redrive) => redrive.run().await,
+        }
+    }
+}
+
+/// What each of the commands works with.
+struct Desk {
+    config: Config,
+    topics: Topics,
+    kafka: kafka::Settings,
+    now: Timestamp,
+}
+
+impl Desk {
+    fn open(file: &ConfigFile) -> Result<Self, Failure> {
+        let (config, topics) = load_parts(file, &["kafka", "dead_letters"])?;
+        let kafka = bridge::kafka_settings(&config);
+        Ok(Self { config, topics, kafka, now: SystemClock::start().now().wall })
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::Failed(format!("line-bridge: {error}"))
+}

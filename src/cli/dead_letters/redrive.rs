@@ -1,0 +1,265 @@
+//! `dead-letters redrive`: has the bridge try the chosen ones again.
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::chosen::Chosen;
+use super::outlook::{self, Outlook};
+use super::redriven::Redriven;
+use super::report::{Fate, Left, Lost, Report};
+use super::{Desk, failed, pointer};
+use crate::cli::output::Output;
+use crate::cli::{ConfigFile, Failure, interrupted, say};
+use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
+use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
+use crate::kafka::scan::{Scan, ScanError};
+
+const INTERRUPTED: &str = "interrupted; the same command goes on where it ended (not with --again)";
+
+/// How often the progress is told.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The chosen dead letters go to the redrive topic, where a running bridge takes them up. Each takes\n\
+    only the rule that it was set aside for, and its deadline still holds. One that has been\n\
+    redriven before is left out, so an interrupted redrive goes on where the same command is given\n\
+    again. Nothing is deleted from the dead-letter topic.\n\n\
+    Examples:\n  \
+    line-bridge dead-letters redrive --topic orders --reason rejected --since 2h --dry-run\n  \
+    line-bridge dead-letters redrive --topic orders --reason rejected --since 2h --limit 10\n  \
+    line-bridge dead-letters redrive --partition 0 --offset 17,20..25 --ignore-expiry\n  \
+    line-bridge dead-letters redrive --all --rate 50/s"
+)]
+pub(super) struct Redrive {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// All there are. Needed where nothing else says which.
+    #[arg(long)]
+    all: bool,
+    /// Says what would become of each, and does nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Redrives at most so many.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Redrives at most so many a second.
+    #[arg(long, value_name = "N/s", value_parser = rate)]
+    rate: Option<f64>,
+    #[command(flatten)]
+    taken: Taken,
+    /// How the result is written to standard output.
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+}
+
+/// Which of the chosen ones are taken.
+#[derive(Args, Debug)]
+struct Taken {
+    /// Takes those whose deadline has passed as well: it counts anew from now (24 h for a rule with
+    /// `expires_at`).
+    #[arg(long)]
+    ignore_expiry: bool,
+    /// Takes those that have been redriven before as well.
+    #[arg(long)]
+    again: bool,
+    /// Leaves out what has been redriven so often and has come back.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "5",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(REDRIVES_LIMIT))
+    )]
+    max_redrives: u32,
+    /// Takes what bridges of this group have set aside; that of the configuration where left out.
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+}
+
+/// The dead letters that are with the broker.
+type UnderWay = JoinSet<(Place, Result<(), PublishError>)>;
+
+impl Redrive {
+    pub(super) async fn run(self) -> Result<(), Failure> {
+        if !self.all && !self.chosen.is_any() {
+            let which = "say which dead letters (--topic, --reason, --rule, --since, --until, --partition), or --all";
+            return Err(Failure::Usage(which.to_owned()));
+        }
+        let desk = Desk::open(&self.file)?;
+        let topic = desk.topics.redrive();
+        let redriven = match Redriven::read(&desk).await {
+            Err(ScanError::NoTopic(_)) => {
+                return Err(failed(format_args!(
+                    "the redrive topic `{topic}` (`dead_letters.redrive_topic`) does not exist; create it, with one partition and the retention of the dead-letter topic"
+                )));
+            }
+            read => read.map_err(failed)?,
+        };
+        let publisher = Publisher::connect(&desk.kafka, topic).await.map_err(failed)?;
+        let mut run = Run {
+            redrive: &self,
+            desk: &desk,
+            publisher: &publisher,
+            redriven,
+            under_way: UnderWay::new(),
+            report: Report::new(self.dry_run, self.output),
+            pace: self.rate.map(pace),
+        };
+        let ended = tokio::select! {
+            ended = run.all() => ended,
+            () = interrupted() => Err(failed(INTERRUPTED)),
+        };
+        let drained = run.wait_for_all().await;
+        let report = run.report;
+        say(report.told());
+        ended.and(drained)?;
+        if report.lost() > 0 {
+            return Err(failed(format_args!("{} not redriven", report.lost())));
+        }
+        Ok(())
+    }
+}
+
+struct Run<'r> {
+    redrive: &'r Redrive,
+    desk: &'r Desk,
+    publisher: &'r Publisher,
+    redriven: Redriven,
+    under_way: UnderWay,
+    report: Report,
+    pace: Option<Interval>,
+}
+
+impl Run<'_> {
+    async fn all(&mut self) -> Result<(), Failure> {
+        let part = self.redrive.chosen.part(self.desk.now);
+        let topic = &self.desk.config.dead_letters.topic;
+        let mut scan = Scan::start(&self.desk.kafka, topic, part).await.map_err(failed)?;
+        let mut progress = interval(PROGRESS);
+        progress.reset();
+        let limit = self.redrive.limit.unwrap_or(u64::MAX);
+        let mut read: u64 = 0;
+        while self.taken() < limit {
+            tokio::select! {
+                record = scan.next() => {
+                    let Some(record) = record.map_err(failed)? else { break };
+                    read += 1;
+                    let Ok(letter) = Letter::read(record) else {
+                        self.report.foreign += 1;
+                        continue;
+                    };
+                    if self.redrive.chosen.fits(&letter, self.desk.now) {
+                        self.take(letter).await?;
+                    }
+                }
+                Some(done) = self.under_way.join_next() => self.acknowledged(done)?,
+                _ = progress.tick() => {
+                    eprintln!("{read} of {} read, {} redriven", scan.offsets(), self.report.redriven());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many have been redriven, or are on the way.
+    fn taken(&self) -> u64 {
+        self.report.redriven() + self.under_way.len() as u64
+    }
+
+    async fn take(&mut self, mut letter: Letter) -> Result<(), Failure> {
+        let fate = self.fate(&mut letter).await?;
+        if fate != Fate::Redriven || self.redrive.dry_run {
+            self.report.add(&letter, fate);
+            return Ok(());
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.tick().await;
+        }
+        let headers = letter.redriven(self.redrive.taken.ignore_expiry);
+        let outgoing = Outgoing {
+            key: letter.original.key.as_deref(),
+            value: letter.original.value.as_deref().unwrap_or_default(),
+            headers: &headers,
+        };
+        let place = letter.place;
+        match self.publisher.send(outgoing).await {
+            Ok(acknowledged) => {
+                self.under_way.spawn(async move { (place, acknowledged.await) });
+                Ok(())
+            }
+            Err(error) => self.answered(&place, Err(error)),
+        }
+    }
+
+    /// What is to become of a dead letter that is meant. Fills in the event of a pointer.
+    async fn fate(&self, letter: &mut Letter) -> Result<Fate, Failure> {
+        let group = self.redrive.taken.group.as_deref().unwrap_or(&self.desk.kafka.group);
+        if letter.group.as_deref() != Some(group) {
+            return Ok(Fate::Left(Left::OtherGroup));
+        }
+        if !self.redrive.taken.again && !self.redriven.places(letter).is_empty() {
+            return Ok(Fate::Left(Left::RedrivenBefore));
+        }
+        if letter.redrives >= self.redrive.taken.max_redrives {
+            return Ok(Fate::Left(Left::TooOften));
+        }
+        if !pointer::follow(letter, &self.desk.kafka).await.map_err(failed)? {
+            return Ok(Fate::Lost(Lost::Gone));
+        }
+        let verdict = outlook::verdict(self.desk, letter, self.redrive.taken.ignore_expiry);
+        Ok(match outlook::of(&verdict, self.desk.now) {
+            Outlook::Sent => Fate::Redriven,
+            Outlook::Expired => Fate::Left(Left::Expired),
+            Outlook::Skipped => Fate::Left(Left::Skipped),
+            Outlook::Rejected(rejection) => Fate::Left(Left::Rejected(rejection.reason)),
+        })
+    }
+
+    fn acknowledged(
+        &mut self,
+        done: Result<(Place, Result<(), PublishError>), tokio::task::JoinError>,
+    ) -> Result<(), Failure> {
+        let (place, result) = done.map_err(failed)?;
+        self.answered(&place, result)
+    }
+
+    /// A record that is too large is its own fault; whatever else there is concerns all.
+    fn answered(&mut self, place: &Place, result: Result<(), PublishError>) -> Result<(), Failure> {
+        match result {
+            Ok(()) => self.report.count(Fate::Redriven),
+            Err(PublishError::TooLarge) => {
+                eprintln!("{place}: larger than the redrive topic takes (max.message.bytes)");
+                self.report.count(Fate::Lost(Lost::TooLarge));
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        Ok(())
+    }
+
+    /// Those that are under way, also where the rest was given up.
+    async fn wait_for_all(&mut self) -> Result<(), Failure> {
+        let mut ended = Ok(());
+        while let Some(done) = self.under_way.join_next().await {
+            ended = ended.and(self.acknowledged(done));
+        }
+        ended
+    }
+}
+
+fn pace(a_second: f64) -> Interval {
+    let mut pace = interval(Duration::from_secs_f64(1.0 / a_second));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pace
+}
+
+/// From one in an hour to a million.
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let number = text.trim().trim_end_matches("/s").trim_end();
+    let rate = number.parse().ok().filter(|rate| (1.0 / 3600.0..=1e6).contains(rate));
+    rate.ok_or("expected how many a second, such as 50/s or 0.5")
+}

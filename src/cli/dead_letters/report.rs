@@ -1,0 +1,195 @@
+//! What a redrive has done, counted.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::cli::output::Output;
+use crate::cli::{counted, say};
+use crate::domain::dead_letter::Reason;
+use crate::domain::letter::{Letter, Place};
+
+/// What becomes of a dead letter that is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fate {
+    Redriven,
+    Left(Left),
+    Lost(Lost),
+}
+
+/// Why one is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Left {
+    RedrivenBefore,
+    TooOften,
+    Expired,
+    Skipped,
+    Rejected(Reason),
+    OtherGroup,
+}
+
+/// Why one can't be redriven although it was to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lost {
+    Gone,
+    TooLarge,
+}
+
+impl Fate {
+    /// A word for programs, and the rest of a sentence for people.
+    fn words(self) -> (String, String) {
+        let rejected = |reason: Reason| {
+            let label = reason.label();
+            (format!("rejected_{label}"), format!("would be set aside again: {label}"))
+        };
+        let (word, sentence) = match self {
+            Self::Redriven => ("redriven", "redriven"),
+            Self::Left(Left::RedrivenBefore) => {
+                ("redriven_before", "redriven before (--again takes them as well)")
+            }
+            Self::Left(Left::TooOften) => {
+                ("too_often", "redriven too often already (--max-redrives)")
+            }
+            Self::Left(Left::Expired) => {
+                ("expired", "past their deadline (--ignore-expiry takes them as well)")
+            }
+            Self::Left(Left::Skipped) => {
+                ("skipped", "would be skipped: their rule does not match now")
+            }
+            Self::Left(Left::Rejected(reason)) => return rejected(reason),
+            Self::Left(Left::OtherGroup) => {
+                ("other_group", "set aside by a bridge of another group (--group)")
+            }
+            Self::Lost(Lost::Gone) => {
+                ("gone", "without their event: too large to be set aside whole, and deleted since")
+            }
+            Self::Lost(Lost::TooLarge) => {
+                ("too_large", "larger than the redrive topic takes (max.message.bytes)")
+            }
+        };
+        (word.to_owned(), sentence.to_owned())
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Report {
+    dry_run: bool,
+    output: Output,
+    counts: BTreeMap<Fate, u64>,
+    /// Of a dry run, each as JSON; otherwise none.
+    letters: Vec<Value>,
+    /// Records of the dead-letter topic that no bridge has written.
+    pub(super) foreign: u64,
+}
+
+impl Report {
+    pub(super) fn new(dry_run: bool, output: Output) -> Self {
+        Self { dry_run, output, counts: BTreeMap::new(), letters: Vec::new(), foreign: 0 }
+    }
+
+    pub(super) fn count(&mut self, fate: Fate) {
+        *self.counts.entry(fate).or_default() += 1;
+    }
+
+    /// Counts one and, in a dry run, tells of it.
+    pub(super) fn add(&mut self, letter: &Letter, fate: Fate) {
+        self.count(fate);
+        if !self.dry_run {
+            return;
+        }
+        let (word, sentence) = fate.words();
+        let Letter { place, original, .. } = letter;
+        match self.output {
+            Output::Json => self.letters.push(json!({
+                "partition": place.source.partition,
+                "offset": place.offset.0,
+                "topic": &*original.source.topic,
+                "original_partition": original.source.partition,
+                "original_offset": original.offset.0,
+                "fate": word,
+            })),
+            Output::Text => {
+                let event = Place { source: original.source.clone(), offset: original.offset };
+                let would = if fate == Fate::Redriven { "would be " } else { "" };
+                say(format_args!("{place} {event}: {would}{sentence}"));
+            }
+        }
+    }
+
+    pub(super) fn redriven(&self) -> u64 {
+        self.counts.get(&Fate::Redriven).copied().unwrap_or(0)
+    }
+
+    /// How many were to be redriven, and could not be.
+    pub(super) fn lost(&self) -> u64 {
+        let lost = |(fate, count): (&Fate, &u64)| matches!(fate, Fate::Lost(_)).then_some(*count);
+        self.counts.iter().filter_map(lost).sum()
+    }
+
+    pub(super) fn told(&self) -> String {
+        match self.output {
+            Output::Json => self.json().to_string(),
+            Output::Text => self.text(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let would = if self.dry_run { "would be " } else { "" };
+        let mut lines =
+            vec![format!("{} {would}redriven", counted(self.redriven(), "dead letter"))];
+        let others = self.counts.iter().filter(|(fate, _)| **fate != Fate::Redriven);
+        lines.extend(others.map(|(fate, count)| format!("  {count} {}", fate.words().1)));
+        if self.foreign > 0 {
+            let records = counted(self.foreign, "record");
+            lines.push(format!("  {records} of the topic not written by line-bridge"));
+        }
+        lines.join("\n")
+    }
+
+    fn json(&self) -> Value {
+        let of = |wanted: fn(&Fate) -> bool| {
+            let counts = self.counts.iter().filter(|(fate, _)| wanted(fate));
+            counts.map(|(fate, count)| (fate.words().0, *count)).collect::<BTreeMap<_, _>>()
+        };
+        json!({
+            "dry_run": self.dry_run,
+            "redriven": self.redriven(),
+            "left": of(|fate| matches!(fate, Fate::Left(_))),
+            "failed": of(|fate| matches!(fate, Fate::Lost(_))),
+            "foreign": self.foreign,
+            "letters": self.letters,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_comes_first_and_what_was_left_has_its_reason() {
+        let mut report = Report::new(false, Output::Text);
+        for fate in [
+            Fate::Lost(Lost::Gone),
+            Fate::Left(Left::Rejected(Reason::Schema)),
+            Fate::Left(Left::RedrivenBefore),
+            Fate::Redriven,
+            Fate::Left(Left::RedrivenBefore),
+        ] {
+            report.count(fate);
+        }
+        report.foreign = 2;
+        insta::assert_snapshot!(report.told(), @r"
+        1 dead letter redriven
+          2 redriven before (--again takes them as well)
+          1 would be set aside again: schema
+          1 without their event: too large to be set aside whole, and deleted since
+          2 records of the topic not written by line-bridge
+        ");
+        assert_eq!((report.redriven(), report.lost()), (1, 1));
+        report.output = Output::Json;
+        let told: Value = serde_json::from_str(&report.told()).unwrap();
+        assert_eq!(told["left"], json!({"redriven_before": 2, "rejected_schema": 1}));
+        assert_eq!(told["failed"], json!({"gone": 1}));
+    }
+}

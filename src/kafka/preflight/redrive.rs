@@ -1,0 +1,42 @@
+//! The redrive topic, without which the bridge runs well enough: all that is wrong with it is a
+//! warning.
+
+use std::time::Duration;
+
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+
+use super::super::settings::Settings;
+use super::{Looking, Reasons, Refused, compaction, described, exists, retention};
+
+/// What is wrong with the redrive topic.
+pub(super) fn look(
+    settings: &Settings,
+    admin: &AdminClient<DefaultClientContext>,
+    dead_letters: &str,
+    topic: &str,
+) -> Vec<String> {
+    let client: Looking = match settings.client().create_with_context(Reasons::default()) {
+        Ok(client) => client,
+        Err(error) => return vec![Refused::Configuration(error).to_string()],
+    };
+    let missing = Refused::NoRedriveTopic { topic: topic.to_owned() };
+    if let Err(refused) = exists(&client, settings, topic, missing) {
+        return vec![refused.to_string()];
+    }
+    let mut warnings = Vec::new();
+    let Some(described_topic) = described(admin, topic) else { return warnings };
+    if let Some(policy) = compaction(&described_topic) {
+        warnings.push(format!(
+            "the redrive topic `{topic}` is compacted (cleanup.policy={policy}): a redriven record would erase the one before it with the same key; set cleanup.policy=delete"
+        ));
+    }
+    let kept = |retention: Option<Duration>| retention.unwrap_or(Duration::MAX);
+    let letters = described(admin, dead_letters).map(|topic| kept(retention(&topic)));
+    if letters.is_some_and(|letters| kept(retention(&described_topic)) < letters) {
+        warnings.push(format!(
+            "the redrive topic `{topic}` forgets sooner (retention.ms) than the dead-letter topic `{dead_letters}` what has been redriven; a later redrive may send it again"
+        ));
+    }
+    warnings
+}

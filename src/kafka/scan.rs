@@ -1,0 +1,242 @@
+//! Reading a topic as it is now, from its beginning to its end, without being a member of a group.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
+use rdkafka::topic_partition_list::Offset;
+use tokio::sync::mpsc;
+
+use super::preflight::{Reasons, Refused, reach};
+use super::settings::Settings;
+use crate::domain::clock::Timestamp;
+use crate::domain::record::Record;
+
+const ANSWER: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(100);
+
+/// How many polls in a row may bring nothing before the brokers are taken to be away: 30 s.
+const SILENT_POLLS: u32 = 300;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("the reader has crashed: {0}")]
+    Crashed(#[from] tokio::task::JoinError),
+    #[error("the topic `{0}` does not exist")]
+    NoTopic(String),
+    #[error("the topic `{topic}` can't be read: {cause}")]
+    Kafka { topic: String, cause: KafkaError },
+    #[error("the topic `{0}` can't be read to its end: Kafka has been silent for 30 s")]
+    Silent(String),
+}
+
+/// Which part of a topic is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// One partition; none: all.
+    pub partition: Option<i32>,
+    pub offsets: Range<u64>,
+    /// From the first record of this time on, as far as Kafka can tell: records before it whose
+    /// time is later may be left out, and such after it that are earlier are not.
+    pub since: Option<Timestamp>,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { partition: None, offsets: 0..u64::MAX, since: None }
+    }
+}
+
+/// The records of a topic, each partition's in order.
+#[derive(Debug)]
+pub struct Scan {
+    records: mpsc::Receiver<Result<Record, ScanError>>,
+    offsets: u64,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Scan {
+    /// Looks up where the topic begins and ends, and starts to read.
+    pub async fn start(settings: &Settings, topic: &str, part: Part) -> Result<Self, ScanError> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let mut reader = Reader {
+            consumer: consumer(settings)?,
+            brokers: settings.brokers.clone(),
+            topic: topic.to_owned(),
+            left: BTreeMap::new(),
+            stopped: Arc::clone(&stopped),
+        };
+        let began = tokio::task::spawn_blocking(move || reader.begin(&part).map(|()| reader));
+        let reader = began.await??;
+        let offsets = reader.left.values().map(|range| range.end - range.start).sum();
+        let (tell, records) = mpsc::channel(64);
+        tokio::task::spawn_blocking(move || reader.read(&tell));
+        Ok(Self { records, offsets, stopped })
+    }
+
+    /// How many offsets are read; of some there may be no record.
+    pub fn offsets(&self) -> u64 {
+        self.offsets
+    }
+
+    /// The next record; none at the end.
+    pub async fn next(&mut self) -> Result<Option<Record>, ScanError> {
+        self.records.recv().await.transpose()
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+fn consumer(settings: &Settings) -> Result<BaseConsumer<Reasons>, Refused> {
+    let mut config = settings.consumer();
+    config
+        .set("enable.partition.eof", "true")
+        // What retention has deleted meanwhile is passed over.
+        .set("auto.offset.reset", "earliest")
+        .set("statistics.interval.ms", "0");
+    config.create_with_context(Reasons::default()).map_err(Refused::Configuration)
+}
+
+struct Reader {
+    consumer: BaseConsumer<Reasons>,
+    brokers: String,
+    topic: String,
+    /// What is left to be read of each partition.
+    left: BTreeMap<i32, Range<u64>>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Reader {
+    fn begin(&mut self, part: &Part) -> Result<(), ScanError> {
+        reach(&self.consumer, &self.brokers)?;
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWER);
+        let metadata = metadata.map_err(|cause| self.failed(cause))?;
+        let found = metadata.topics().iter().find(|found| found.name() == self.topic);
+        let error = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
+        if let Some(error) =
+            error.filter(|error| *error != RDKafkaErrorCode::UnknownTopicOrPartition)
+        {
+            return Err(self.failed(KafkaError::MetadataFetch(error)));
+        }
+        let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
+        if partitions.is_empty() {
+            return Err(ScanError::NoTopic(self.topic.clone()));
+        }
+        let wanted = |id: &i32| part.partition.is_none_or(|only| only == *id);
+        let ids: Vec<_> = partitions.iter().map(MetadataPartition::id).filter(wanted).collect();
+        for id in ids {
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(&self.topic, id, ANSWER)
+                .map_err(|cause| self.failed(cause))?;
+            let [low, high] = [low, high].map(|offset| u64::try_from(offset).unwrap_or(0));
+            let range = low.max(part.offsets.start)..high.min(part.offsets.end);
+            if !range.is_empty() {
+                self.left.insert(id, range);
+            }
+        }
+        if let Some(since) = part.since {
+            self.skip_until(since).map_err(|cause| self.failed(cause))?;
+        }
+        self.assign().map_err(|cause| self.failed(cause))
+    }
+
+    /// Passes over what is older, as Kafka's index of times has it.
+    fn skip_until(&mut self, since: Timestamp) -> Result<(), KafkaError> {
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        let mut asked = TopicPartitionList::with_capacity(self.left.len());
+        for partition in self.left.keys() {
+            asked.add_partition_offset(&self.topic, *partition, Offset::Offset(since.0))?;
+        }
+        let found = self.consumer.offsets_for_times(asked, ANSWER)?;
+        for element in found.elements() {
+            element.error()?;
+            let Some(range) = self.left.get_mut(&element.partition()) else { continue };
+            // No record is of that time or later.
+            let from = element.offset().to_raw().and_then(|from| u64::try_from(from).ok());
+            range.start = from.map_or(range.end, |from| range.start.max(from));
+        }
+        self.left.retain(|_, range| !range.is_empty());
+        Ok(())
+    }
+
+    fn assign(&self) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(self.left.len());
+        for (partition, range) in &self.left {
+            let from = Offset::Offset(i64::try_from(range.start).unwrap_or(i64::MAX));
+            list.add_partition_offset(&self.topic, *partition, from)?;
+        }
+        self.consumer.assign(&list)
+    }
+
+    fn read(mut self, tell: &mpsc::Sender<Result<Record, ScanError>>) {
+        let mut silent = 0;
+        while !self.left.is_empty() && !self.stopped.load(Ordering::Relaxed) {
+            let polled = self.consumer.poll(POLL);
+            let polled = polled
+                .map(|polled| polled.map(|message| super::consumer::own(&message, Timestamp(0))));
+            silent = if polled.is_some() { 0 } else { silent + 1 };
+            let told = match polled {
+                Some(Ok(record)) => self.take(record).map(Ok),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    self.left.remove(&partition);
+                    None
+                }
+                Some(Err(cause)) if is_final(&cause) => Some(Err(self.failed(cause))),
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "Kafka");
+                    None
+                }
+                None if silent > SILENT_POLLS => Some(Err(ScanError::Silent(self.topic.clone()))),
+                None => None,
+            };
+            let failed = matches!(told, Some(Err(_)));
+            if told.is_some_and(|told| tell.blocking_send(told).is_err()) || failed {
+                return;
+            }
+        }
+    }
+
+    /// Takes a record, if it is one of those that are wanted.
+    fn take(&mut self, record: Record) -> Option<Record> {
+        let range = self.left.get_mut(&record.source.partition)?;
+        let wanted = range.contains(&record.offset.0);
+        range.start = range.start.max(record.offset.next().0);
+        if range.is_empty() {
+            self.left.remove(&record.source.partition);
+        }
+        wanted.then_some(record)
+    }
+
+    fn failed(&self, cause: KafkaError) -> ScanError {
+        ScanError::Kafka { topic: self.topic.clone(), cause }
+    }
+}
+
+/// Whether asking again would not help. The rest of what the client says passes by itself, or ends
+/// in silence. What it says of the group does not matter: none is joined.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
