@@ -13,6 +13,7 @@ use uuid::Uuid;
 mod delivery;
 mod duration;
 mod environment;
+mod examples;
 mod fields;
 mod file;
 mod kafka;
@@ -27,6 +28,7 @@ mod topics;
 mod tree;
 
 pub use delivery::{Admin, DeadLetters, Delivery, Retry};
+pub use examples::{Example, ExampleEvent, ExpectedPart};
 pub use kafka::{Kafka, Start};
 pub use line::{Encoding, Line};
 pub use locations::Locations;
