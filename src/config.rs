@@ -13,6 +13,7 @@ use uuid::Uuid;
 mod delivery;
 mod duration;
 mod environment;
+mod examples;
 mod fields;
 mod file;
 mod kafka;
@@ -28,6 +29,7 @@ mod tree;
 
 pub use delivery::{Admin, DeadLetters, Delivery, Retry};
 pub use duration::parse as parse_duration;
+pub use examples::{Example, ExampleEvent, ExpectedPart};
 pub use kafka::{Kafka, Start};
 pub use line::{Encoding, Line};
 pub use locations::Locations;

@@ -37,6 +37,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod driver;
+pub mod fit;
 pub mod kafka;
 pub mod line;
 pub mod metrics;

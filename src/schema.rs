@@ -16,11 +16,15 @@ mod files;
 mod json;
 mod keywords;
 mod lint;
+mod locate;
 mod loops;
+pub mod outline;
 mod violation;
 
 use files::Document;
 use json::DuplicateKeys;
+pub use locate::TextPlace;
+use outline::Outline;
 
 /// The largest record value that is taken for an event, in bytes.
 pub const VALUE_LIMIT: usize = 1 << 20;
@@ -35,6 +39,8 @@ pub struct SchemaMistake {
     pub file: PathBuf,
     /// The place inside the file: a JSON pointer, empty for the whole.
     pub pointer: String,
+    /// The same in lines and columns; none where the file can't be read.
+    pub place: Option<TextPlace>,
     pub message: String,
 }
 
@@ -43,6 +49,7 @@ pub struct Schema {
     validator: Validator,
     /// The names of its files, the topic's own first.
     names: Vec<String>,
+    outline: Outline,
 }
 
 impl fmt::Debug for Schema {
@@ -54,19 +61,34 @@ impl fmt::Debug for Schema {
 impl Schema {
     /// Reads and compiles a schema and the files it refers to. Every mistake comes at once.
     pub fn load(path: &Path) -> Result<Self, Vec<SchemaMistake>> {
+        Self::compiled(path).map_err(|mut mistakes| {
+            locate::locate(&mut mistakes);
+            mistakes
+        })
+    }
+
+    fn compiled(path: &Path) -> Result<Self, Vec<SchemaMistake>> {
         let documents = files::load(path)?;
         let loops = loops::find(&documents);
         if !loops.is_empty() {
             return Err(loops);
         }
         let validator = compile(&documents).map_err(|message| {
-            vec![SchemaMistake { file: path.to_owned(), pointer: String::new(), message }]
+            let (file, pointer) = (path.to_owned(), String::new());
+            vec![SchemaMistake { file, pointer, place: None, message }]
         })?;
         let name = |document: &Document| {
             let name = document.path.file_name().unwrap_or(document.path.as_os_str());
             name.to_string_lossy().into_owned()
         };
-        Ok(Self { validator, names: documents.iter().map(name).collect() })
+        let names = documents.iter().map(name).collect();
+        let documents = documents.into_iter().map(|document| document.schema).collect();
+        Ok(Self { validator, names, outline: Outline::new(documents) })
+    }
+
+    /// What it says of the places of an event.
+    pub fn outline(&self) -> &Outline {
+        &self.outline
     }
 
     /// Makes an event of a record's value, or says why it is none.

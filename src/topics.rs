@@ -1,17 +1,19 @@
 //! Record → event → messages: the schemas and the rules of all topics, compiled.
 
+mod examples;
 mod redrive;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::{Channels, Config, Environment, Loaded, Locations, Mistake, Mistakes};
-use crate::config::{Strictness, Topic};
+use crate::config::{Channels, Config, Environment, Loaded, Locations, Mistake, Mistakes, Place};
+use crate::config::{Severity, Strictness, Topic};
 use crate::domain::message::{Decision, SkipReason, Verdict};
 use crate::domain::ports::Decide;
 use crate::domain::record::Record;
 use crate::domain::rules::{Asked, RuleMistake, Rules, fingerprint_of_all};
+use crate::fit::{self, Misfit};
 use crate::schema::{Schema, SchemaMistake};
 
 /// What is known of every topic.
@@ -36,7 +38,7 @@ pub fn load(
 ) -> Result<(Loaded, Topics), Mistakes> {
     let mut topics = Topics::default();
     let mut compile = |topic: &Topic, channels: &Channels, locations: &Locations| {
-        let (compiled, mistakes) = compile(topic, channels, locations);
+        let (compiled, mistakes) = compile(topic, channels, locations, strictness);
         topics.by_name.extend(compiled.map(|compiled| (Arc::clone(&topic.name), compiled)));
         mistakes
     };
@@ -49,30 +51,52 @@ fn compile(
     topic: &Topic,
     channels: &Channels,
     locations: &Locations,
+    strictness: Strictness,
 ) -> (Option<Compiled>, Vec<Mistake>) {
     let mut mistakes = Vec::new();
     let schema = Some(&topic.schema).filter(|path| **path != PathBuf::new());
     let schema = schema.and_then(|path| match Schema::load(path) {
         Ok(schema) => Some(schema),
         Err(found) => {
-            let told = |found: SchemaMistake| {
-                let message =
-                    format!("{}#{}: {}", found.file.display(), found.pointer, found.message);
-                locations.mistake_at(&topic.name, None, "schema", message)
-            };
+            let told = |found| in_schema(found, topic, locations);
             mistakes.extend(found.into_iter().map(told));
             None
         }
     });
+    let in_rule = |rule: Option<usize>, key: &str, message: String| {
+        let rule = rule.and_then(|index| topic.positions.get(index)).copied();
+        locations.mistake_at(&topic.name, rule, key, message)
+    };
     let rules = Rules::compile(&topic.rules, channels).map_err(|found| {
-        let told = |found: RuleMistake| {
-            let rule = found.rule.and_then(|index| topic.positions.get(index)).copied();
-            locations.mistake_at(&topic.name, rule, found.key, found.message)
-        };
+        let told = |found: RuleMistake| in_rule(found.rule, found.key, found.message);
         mistakes.extend(found.into_iter().map(told));
     });
+    if let Some(schema) = &schema {
+        let told = |misfit: Misfit| {
+            let severity = if misfit.is_warning { Severity::Warning } else { Severity::Error };
+            Mistake { severity, ..in_rule(misfit.rule, misfit.key, misfit.message) }
+        };
+        mistakes.extend(fit::check(schema.outline(), &topic.rules).into_iter().map(told));
+    }
     let compiled = schema.zip(rules.ok()).map(|(schema, rules)| Compiled { schema, rules });
+    if let Some(compiled) = &compiled {
+        mistakes.extend(examples::run(topic, compiled, locations, strictness));
+    }
     (compiled, mistakes)
+}
+
+/// At its place in the schema's file; where that can't be read, at the topic's `schema`.
+fn in_schema(found: SchemaMistake, topic: &Topic, locations: &Locations) -> Mistake {
+    let Some(place) = found.place else {
+        return locations.mistake_at(&topic.name, None, "schema", found.to_string());
+    };
+    Mistake {
+        file: found.file.display().to_string(),
+        place: Some(Place { line: place.line, column: place.column }),
+        key: if found.pointer.is_empty() { String::new() } else { format!("#{}", found.pointer) },
+        message: found.message,
+        severity: Severity::Error,
+    }
 }
 
 impl Topics {
@@ -111,17 +135,9 @@ impl Topics {
 
     /// The record's event with the rules that it meets, or what becomes of a record without one.
     fn event(&self, record: &Record) -> Result<(&Rules, serde_json::Value), Decision> {
-        let without_event =
-            |verdict| Decision { event_time: record.timestamp, verdict, redrive: None };
-        let Some(topic) = self.by_name.get(&record.source.topic) else {
-            return Err(without_event(Verdict::Skip(SkipReason::Unmatched)));
-        };
-        let Some(value) = &record.value else {
-            return Err(without_event(Verdict::Skip(SkipReason::Tombstone)));
-        };
-        match topic.schema.decode(value) {
-            Ok(event) => Ok((&topic.rules, event)),
-            Err(rejection) => Err(without_event(Verdict::Reject(rejection))),
+        match self.by_name.get(&record.source.topic) {
+            Some(topic) => topic.event(record),
+            None => Err(without_event(record, Verdict::Skip(SkipReason::Unmatched))),
         }
     }
 }
@@ -137,3 +153,32 @@ impl Decide for Topics {
         }
     }
 }
+
+impl Compiled {
+    fn event(&self, record: &Record) -> Result<(&Rules, serde_json::Value), Decision> {
+        let Some(value) = &record.value else {
+            return Err(without_event(record, Verdict::Skip(SkipReason::Tombstone)));
+        };
+        match self.schema.decode(value) {
+            Ok(event) => Ok((&self.rules, event)),
+            Err(rejection) => Err(without_event(record, Verdict::Reject(rejection))),
+        }
+    }
+
+    fn decide(&self, record: &Record) -> Decision {
+        match self.event(record) {
+            Ok((rules, event)) => rules.decide(&event, record),
+            Err(decision) => decision,
+        }
+    }
+}
+
+/// Of a record that did not become an event, no other time is known.
+fn without_event(record: &Record, verdict: Verdict) -> Decision {
+    Decision { event_time: record.timestamp, verdict, redrive: None }
+}
+
+#[cfg(test)]
+mod shipped;
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,14 @@ use clap::{Args, ValueEnum};
 use super::{ConfigFile, Failure, counted, logging, read, say};
 use crate::config::{Mistake, Mistakes, Severity, Strictness};
 
+mod annotations;
 mod online;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     line-bridge check --config line-bridge.yaml\n  \
     line-bridge check --config line-bridge.yaml --output json\n  \
+    line-bridge check --config line-bridge.yaml --output github   # in a GitHub workflow\n  \
     line-bridge check --config line-bridge.yaml --online")]
 pub(super) struct Check {
     #[command(flatten)]
@@ -31,6 +33,8 @@ enum Output {
     Text,
     /// An array of objects.
     Json,
+    /// Annotations, which a GitHub workflow shows at the lines of a pull request.
+    Github,
 }
 
 /// What was found.
@@ -56,10 +60,11 @@ impl Check {
         let errors = found.iter().filter(|found| found.severity == Severity::Error).count();
         match self.output {
             Output::Json => say(serde_json::json!(found)),
-            Output::Text => {
-                found.iter().for_each(say);
-                told.iter().filter(|_| errors == 0).for_each(say);
-            }
+            Output::Text => found.iter().for_each(say),
+            Output::Github => found.iter().map(annotations::of).for_each(say),
+        }
+        if self.output != Output::Json {
+            told.iter().filter(|_| errors == 0).for_each(say);
         }
         match errors {
             0 => Ok(()),
@@ -74,7 +79,9 @@ impl Check {
 
 fn offline(file: &ConfigFile) -> Result<Looked, Mistakes> {
     let (loaded, topics) = read(file, Strictness::Check)?;
+    let examples: usize = loaded.config.topics.values().map(|topic| topic.examples.len()).sum();
     let topics = counted(topics.names().len() as u64, "topic");
-    let told = vec![format!("{}: ok, {topics}", file.config.display())];
+    let examples = counted(examples as u64, "example");
+    let told = vec![format!("{}: ok, {topics}, {examples}", file.config.display())];
     Ok(Looked { found: loaded.warnings, told, unanswered: 0 })
 }

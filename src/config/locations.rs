@@ -23,7 +23,7 @@ impl Locations {
     /// Where a key of a topic or of one of its rules stands, such as `schema`, `message` or
     /// `to.contact`; where it is left out, what it would belong to.
     pub fn place(&self, topic: &str, rule: Option<usize>, key: &str) -> Place {
-        self.nearest(&steps(topic, rule, key))
+        self.nearest(&steps(topic, rule.map(|rule| ("rules", rule)), key))
     }
 
     /// A mistake in a key of a topic or of one of its rules, counted from 0.
@@ -34,7 +34,18 @@ impl Locations {
         key: &str,
         message: impl Into<String>,
     ) -> Mistake {
-        self.mistake(&steps(topic, rule, key), message.into())
+        self.mistake(&steps(topic, rule.map(|rule| ("rules", rule)), key), message.into())
+    }
+
+    /// A mistake in a key of one of a topic's examples, counted from 0.
+    pub fn mistake_in_example(
+        &self,
+        topic: &str,
+        example: usize,
+        key: &str,
+        message: impl Into<String>,
+    ) -> Mistake {
+        self.mistake(&steps(topic, Some(("examples", example)), key), message.into())
     }
 
     /// A mistake in any other key, by the names on the way to it, such as
@@ -64,11 +75,11 @@ impl Locations {
 }
 
 /// The path and all those before it, the root first.
-fn steps(topic: &str, rule: Option<usize>, key: &str) -> Vec<KeyPath> {
+fn steps(topic: &str, item: Option<(&str, usize)>, key: &str) -> Vec<KeyPath> {
     let mut steps = vec![KeyPath::default().key("topics")];
     push(&mut steps, |path| path.key(topic));
-    if let Some(index) = rule {
-        push(&mut steps, |path| path.key("rules"));
+    if let Some((list, index)) = item {
+        push(&mut steps, |path| path.key(list));
         push(&mut steps, |path| path.index(index));
     }
     for name in key.split('.') {

@@ -37,7 +37,8 @@ pub struct Mistake {
     /// Left out where the file as a whole is meant.
     #[serde(flatten)]
     pub place: Option<Place>,
-    /// The path of the key, such as `topics.orders.rules[1].channel`; empty for the whole file.
+    /// The path of the key, such as `topics.orders.rules[1].channel`, or in a schema its JSON
+    /// pointer, such as `#/properties/status`; empty for the whole file.
     pub key: String,
     pub message: String,
     pub severity: Severity,

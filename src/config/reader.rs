@@ -87,10 +87,19 @@ impl<'a> Reader<'a> {
         Self { file, source, folder, env, strictness, mistakes: Vec::new() }
     }
 
-    /// Everything that was found, in the file's order.
+    /// Everything that was found, in the file's order, and then that of other files. What several
+    /// topics find in one schema is told once.
     pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
-        self.mistakes.sort_by_key(|mistake| mistake.place);
+        let order =
+            |mistake: &Mistake| (mistake.file != self.file, mistake.file.clone(), mistake.place);
+        self.mistakes.sort_by_key(order);
+        self.mistakes.dedup();
         self.mistakes
+    }
+
+    /// How many mistakes were found so far.
+    pub(super) fn found_so_far(&self) -> usize {
+        self.mistakes.len()
     }
 
     /// Adds what others found in the file.

@@ -30,6 +30,8 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 const NAME: &str = "the rule's name: a line of up to 100 characters";
 const TO: &str = "{contact: EXPRESSION} or {user: EXPRESSION}";
 const MESSAGE: &str = "the text of the message, a template";
+/// An expression that nothing is said of, for one that has a mistake already.
+const STAND_IN: &str = "record.key";
 const CHANNEL: &str = "the name of one of `channels` or {from: EXPRESSION}";
 
 pub(super) fn read(
@@ -61,6 +63,8 @@ fn read_rule(
     // Each is read before any is missed, so that every mistake of the rule is told.
     let name = reader.require(&fields, "name", NAME).map(|item| name(reader, &item, names));
     let when = fields.get("when").map(|item| when(reader, &item));
+    // A condition that is not known yet takes nothing from the rules after it.
+    let is_open = when.as_ref().is_some_and(|when| when.trim().is_empty());
     let channel = channel(reader, &fields, channels);
     let to = reader.require(&fields, "to", TO).and_then(|item| to(reader, &item));
     let message =
@@ -77,13 +81,13 @@ fn read_rule(
     let no_channel = || ChannelSource::Fixed(Channel { name: "".into(), id: "".into() });
     Some(RuleSource {
         name: Arc::from(name.unwrap_or_default()),
-        when: when.map(|when| or(Some(when), "event.when")),
+        when: when.map(|when| or(Some(when), STAND_IN)),
         channel: channel.unwrap_or_else(no_channel),
-        to: to.unwrap_or_else(|| RecipientSource::Contact("event.to".to_owned())),
+        to: to.unwrap_or_else(|| RecipientSource::Contact(STAND_IN.to_owned())),
         message: or(message, "…"),
         expires,
         on_ambiguous: on_ambiguous.unwrap_or_default(),
-        goes_on: goes_on.unwrap_or(false),
+        goes_on: is_open || goes_on.unwrap_or(false),
     })
 }
 

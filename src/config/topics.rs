@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::message::Channel;
-use crate::domain::rules::{TopicRules, Unmatched};
+use crate::domain::rules::{RuleSource, TopicRules, Unmatched};
 
+use super::examples::{self, Example};
 use super::fields::{Fields, Item};
 use super::kafka::{TOPIC_NAME, is_topic_name};
 use super::mistake::Severity;
@@ -28,6 +29,7 @@ pub struct Topic {
     pub rules: TopicRules,
     /// Where in the file's list each of the rules stands: one with a mistake is left out.
     pub positions: Vec<usize>,
+    pub examples: Vec<Example>,
 }
 
 const CHANNELS: &str = "a map of channel names to channel ids";
@@ -105,7 +107,7 @@ fn read_topic(
     item: &Item<'_>,
     channels: &Channels,
 ) -> Topic {
-    let fields = reader.fields(item, &["schema", "rules", "event_time", "unmatched"]);
+    let fields = reader.fields(item, &["schema", "rules", "event_time", "unmatched", "examples"]);
     let schema = reader.require(&fields, "schema", SCHEMA);
     let rules = reader.require(&fields, "rules", RULES);
     let event_time = fields.get("event_time");
@@ -113,11 +115,16 @@ fn read_topic(
         .map(|item| reader.list(&item.verbatim(), RULES))
         .map(|items| rules::read(reader, &items, channels))
         .unwrap_or_default();
-    let (positions, rules) = rules.into_iter().unzip();
+    let (positions, rules): (Vec<usize>, Vec<RuleSource>) = rules.into_iter().unzip();
+    let names: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
+    let examples = fields
+        .get("examples")
+        .map(|item| examples::read(reader, &item, &names, channels))
+        .unwrap_or_default();
     let words = [("skip", Unmatched::Skip), ("dead_letter", Unmatched::DeadLetter)];
     Topic {
         name,
-        schema: schema.and_then(|item| schema_path(reader, &item)).unwrap_or_default(),
+        schema: schema.and_then(|item| existing_file(reader, &item, SCHEMA)).unwrap_or_default(),
         rules: TopicRules {
             event_time: event_time.map(|item| {
                 reader.text(&item.verbatim(), "an expression such as event.occurredAt")
@@ -129,12 +136,17 @@ fn read_topic(
             rules,
         },
         positions,
+        examples,
     }
 }
 
 /// The path as joined, once the file is known to be there. What it holds is checked elsewhere.
-fn schema_path(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<PathBuf> {
-    let text = reader.read(item, SCHEMA, |given| {
+pub(super) fn existing_file(
+    reader: &mut Reader<'_>,
+    item: &Item<'_>,
+    expected: &str,
+) -> Option<PathBuf> {
+    let text = reader.read(item, expected, |given| {
         let text = given.text().filter(|text| !text.trim().is_empty());
         text.map(str::to_owned).ok_or(Refusal::OtherForm)
     })?;

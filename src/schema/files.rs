@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::json::{self, DuplicateKeys};
 use super::lint::{self, META_SCHEMA};
-use super::{SchemaMistake, keywords};
+use super::{SchemaMistake, TextPlace, keywords};
 
 /// The largest schema file, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -86,23 +86,22 @@ impl Set {
     fn read(&mut self, index: usize) {
         let Some((path, asked_by)) = self.paths.get(index).cloned() else { return };
         let read = if index < FILES_LIMIT { read(&path) } else { Err(too_many()) };
-        let mut schema = read.unwrap_or_else(|message| {
+        let mut schema = read.unwrap_or_else(|Unreadable { message, place }| {
             self.mistakes.push(match asked_by {
-                Some(reference) => SchemaMistake {
+                Some(reference) if place.is_none() => SchemaMistake {
                     message: format!("{}: {}: {message}", reference.message, path.display()),
                     ..reference
                 },
-                None => SchemaMistake { file: path.clone(), pointer: String::new(), message },
+                Some(_) | None => {
+                    let (file, pointer) = (path.clone(), String::new());
+                    SchemaMistake { file, pointer, place, message }
+                }
             });
             Value::Bool(true)
         });
-        self.mistakes.extend(
-            lint::check(&mut schema).into_iter().map(|(pointer, message)| SchemaMistake {
-                file: path.clone(),
-                pointer,
-                message,
-            }),
-        );
+        self.mistakes.extend(lint::check(&mut schema).into_iter().map(|(pointer, message)| {
+            SchemaMistake { file: path.clone(), pointer, place: None, message }
+        }));
         let mut anchors = Vec::new();
         let mut references = Vec::new();
         keywords::visit(&mut schema, &mut |keywords, pointer| {
@@ -198,23 +197,40 @@ fn mistake(file: &Path, reference: &Reference, message: &str) -> SchemaMistake {
     SchemaMistake {
         file: file.to_owned(),
         pointer,
+        place: None,
         message: format!("`{}`: {message}", reference.text),
     }
 }
 
-fn too_many() -> String {
-    format!("a schema may be spread over {FILES_LIMIT} files")
+/// Why there is nothing to be had of a file, and where in it, if it could be read so far.
+struct Unreadable {
+    message: String,
+    place: Option<TextPlace>,
 }
 
-fn read(path: &Path) -> Result<Value, String> {
+impl From<String> for Unreadable {
+    fn from(message: String) -> Self {
+        Self { message, place: None }
+    }
+}
+
+fn too_many() -> Unreadable {
+    format!("a schema may be spread over {FILES_LIMIT} files").into()
+}
+
+fn read(path: &Path) -> Result<Value, Unreadable> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut bytes))
         .map_err(|error| error.to_string())?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_LIMIT) {
-        return Err(format!("a schema file may have {FILE_LIMIT} bytes"));
+        return Err(format!("a schema file may have {FILE_LIMIT} bytes").into());
     }
-    json::parse(&bytes, DuplicateKeys::Refused).map_err(|error| format!("not JSON: {error}"))
+    json::parse(&bytes, DuplicateKeys::Refused).map_err(|error| {
+        let count = |number: usize| u64::try_from(number.max(1)).unwrap_or(u64::MAX);
+        let place = TextPlace { line: count(error.line()), column: count(error.column()) };
+        Unreadable { message: format!("not JSON: {error}"), place: Some(place) }
+    })
 }
 
 /// A reference without its fragment, and the fragment without its `#`.

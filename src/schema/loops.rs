@@ -71,6 +71,7 @@ impl Search<'_> {
         self.mistakes.push(SchemaMistake {
             file: document.path.clone(),
             pointer,
+            place: None,
             message: "leads back to itself without a step into the event, so it would never end"
                 .to_owned(),
         });

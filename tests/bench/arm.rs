@@ -140,7 +140,14 @@ impl Stage {
     }
 
     fn configuration(&self, group: &str, admin: u16, route: &Route<'_>) -> String {
-        let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas");
+        // The shipped orders, and the brand that chooses the channel.
+        let schema = serde_json::json!({
+            "$ref": concat!(env!("CARGO_MANIFEST_DIR"), "/schemas/orders.json"),
+            "required": ["brand"],
+            "properties": {"brand": {"type": "string"}},
+        });
+        let path = self.folder.path().join("orders.json");
+        std::fs::write(path, schema.to_string()).expect("a file");
         let mut channels = String::new();
         for number in 0..CHANNELS {
             writeln!(channels, "  brand-{number}: channel-brand-{number}").expect("a line");
@@ -158,7 +165,7 @@ admin: {{listen: "127.0.0.1:{admin}"}}
 channels:
 {channels}topics:
   {topic}:
-    schema: {schemas}/orders.json
+    schema: orders.json
     event_time: event.occurredAt
     rules:
       - name: shipped

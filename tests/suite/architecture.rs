@@ -36,6 +36,7 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 #[case::the_core("domain", &[])]
 #[case::the_driver("driver", &["domain"])]
 #[case::schemas("schema", &["domain"])]
+#[case::rules_beside_schemas("fit", &["config", "domain", "schema"])]
 #[case::the_api("line", &["domain"])]
 #[case::kafka("kafka", &["domain"])]
 #[case::metrics("metrics", &["domain"])]
@@ -62,7 +63,7 @@ fn a_room_knows_only(#[case] room: &str, #[case] others: &[&str]) {
 #[case::prometheus("prometheus", &["metrics", "admin"])]
 #[case::jsonschema("jsonschema", &["schema"])]
 fn a_vendor_is_known_in_one_room(#[case] vendor: &str, #[case] rooms: &[&str]) {
-    for room in ["domain", "driver", "schema", "line", "kafka", "topics"] {
+    for room in ["domain", "driver", "schema", "fit", "line", "kafka", "topics"] {
         if rooms.contains(&room) {
             continue;
         }

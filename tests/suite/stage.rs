@@ -226,7 +226,7 @@ fn topic_config(kind: &str, topic: &str) -> String {
         to: {to}
         message: >-
           {{% if "InvalidMessage" in event.eventId %}}{{% else %}}{kind}
-          {{% if "RuleError" in event.eventId %}}{{{{ event.metadata }}}}{{% endif %}}
+          {{% if "RuleError" in event.eventId %}}{{{{ event.eventId | money("THB") }}}}{{% endif %}}
           {{{{ event.eventId }}}}{{% endif %}}
         {expires}
         on_ambiguous: {on_ambiguous}

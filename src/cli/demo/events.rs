@@ -64,11 +64,11 @@ impl Events {
             Event { topic: "orders", key: "c-10001".to_owned(), value: not_json },
             self.event("orders", ORDER_WITHOUT_ID, &[]),
             self.event("payments", PAYMENT, &[("/status", Some("pending".into()))]),
-            self.event("logins", LOGIN, &[("/device", None)]),
+            self.event("payments", PAYMENT, &[("/amount/currency", Some("ZZZ".into()))]),
             self.event(
                 "orders",
                 ORDER_SHIPPED,
-                &[("/status", Some("completed".into())), ("/brand", Some("acme".into()))],
+                &[("/status", Some("completed".into())), ("/total", None)],
             ),
             self.event("logins", LOGIN, &[("/occurredAt", Some(hour_ago.into()))]),
         ]

@@ -34,7 +34,6 @@ pub(super) fn compile(
         compiler.add("rules", "a topic needs a rule".to_owned());
     }
     let mut names = BTreeSet::new();
-    let mut covered_by = None;
     let mut in_order = Vec::new();
     for (index, source) in topic.rules.iter().enumerate() {
         compiler.rule = Some(index);
@@ -42,14 +41,6 @@ pub(super) fn compile(
             compiler.add("name", "a rule needs a name".to_owned());
         } else if !names.insert(&source.name) {
             compiler.add("name", format!("another rule is called `{}` already", source.name));
-        }
-        if let Some(always) = covered_by {
-            let message = format!(
-                "never asked: `{always}` before it always matches, and does not say `continue: true`"
-            );
-            compiler.add("when", message);
-        } else if source.when.is_none() && !source.goes_on {
-            covered_by = Some(&source.name);
         }
         in_order.extend(compiler.rule(source));
     }

@@ -1,8 +1,8 @@
 //! Which filters and tests an expression or a template uses.
 //!
 //! The engine finds an unknown filter only when it comes to it, which for a rare branch may be
-//! weeks after the rollout. It does not hand out its syntax tree either, so its tokens are read here
-//! once more. Malformed text gives some tokens or other, and the engine's own error.
+//! weeks after the rollout. The tokens are read here once more, for they have to be counted before
+//! the engine may parse them. Malformed text gives some tokens or other, and the engine's own error.
 
 /// A filter or a test by its name, with the arguments that are plain strings.
 #[derive(Debug, PartialEq, Eq)]

@@ -49,7 +49,7 @@ fn as_text(bytes: &[u8]) -> Option<Value> {
     std::str::from_utf8(bytes).ok().map(Value::from)
 }
 
-fn value(json: &Json, depth: usize) -> Value {
+pub(super) fn value(json: &Json, depth: usize) -> Value {
     if depth > DEPTH_LIMIT {
         return Value::UNDEFINED;
     }

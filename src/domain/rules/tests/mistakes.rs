@@ -79,7 +79,6 @@ fn every_mistake_of_every_rule_comes_at_once() {
             (Some(0), "expires_at"),
             (Some(1), "name"),
             (Some(2), "name"),
-            (Some(2), "when"),
         ]
     );
 }

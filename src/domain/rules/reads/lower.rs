@@ -1,0 +1,276 @@
+//! The engine's syntax tree of an expression → what it reads.
+
+use std::collections::BTreeMap;
+
+use minijinja::Value;
+use minijinja::machinery::ast::{self, BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
+use minijinja::machinery::parse_expr;
+use serde_json::Value as Json;
+
+use super::super::names;
+use super::super::{ChannelSource, Expiry, RecipientSource, RuleSource};
+use super::{Comparison, Need, Reading, RuleReads, Step, Test, template};
+
+/// What the names of a template stand for.
+pub(super) type Names = BTreeMap<String, Reading>;
+
+/// The filters that fail on null as well: the language's own.
+const NO_NULL: [&str; 6] = ["date", "datetime", "money", "number", "plural", "time"];
+
+/// `None` where it does not parse, or is too long to be parsed safely.
+pub(super) fn expression(source: &str) -> Option<Reading> {
+    if names::too_long(&names::expression(source)).is_some() {
+        return None;
+    }
+    parse_expr(source).ok().map(|expression| reading(&expression, &Names::new()))
+}
+
+pub(super) fn rule(source: &RuleSource) -> RuleReads {
+    let when = match source.when.as_deref() {
+        None => Some(Reading::Constant(Json::Bool(true))),
+        Some(when) => expression(when),
+    };
+    let mut expressions = Vec::new();
+    let mut add = |key, need, source: &str| {
+        expressions.extend(expression(source).map(|reading| (key, need, reading)));
+    };
+    if let ChannelSource::From(source) = &source.channel {
+        add("channel", Need::Text, source);
+    }
+    let (RecipientSource::Contact(to) | RecipientSource::LineUser(to)) = &source.to;
+    add("to", Need::Text, to);
+    if let Expiry::At(source) = &source.expires {
+        add("expires_at", Need::Text, source);
+    }
+    RuleReads { when, expressions, message: template::statements(&source.message) }
+}
+
+pub(super) fn reading(expression: &Expr<'_>, names: &Names) -> Reading {
+    if let Some(value) = expression.as_const() {
+        return constant(&value);
+    }
+    let boxed = |expression: &Expr<'_>| Box::new(reading(expression, names));
+    match expression {
+        Expr::Var(variable) => match names.get(variable.id) {
+            Some(reading) => reading.clone(),
+            None if variable.id == "event" => Reading::Path(Vec::new()),
+            None => other(&format!("name {}", variable.id), []),
+        },
+        Expr::Const(value) => constant(&value.value),
+        Expr::UnaryOp(operation) => match operation.op {
+            UnaryOpKind::Not => Reading::Not(boxed(&operation.expr)),
+            UnaryOpKind::Neg => other("-", [(Need::Defined, reading(&operation.expr, names))]),
+        },
+        Expr::BinOp(operation) => binary(operation, names),
+        Expr::Compare(comparison) => compared(comparison, names),
+        Expr::IfExpr(choice) => Reading::Choice {
+            when: boxed(&choice.test_expr),
+            then: boxed(&choice.true_expr),
+            otherwise: choice.false_expr.as_ref().map(boxed),
+        },
+        Expr::Filter(filter) => filtered(filter, names),
+        Expr::Test(test) => tested(test, names),
+        Expr::GetAttr(attribute) => {
+            let step = Step::Name(attribute.name.to_owned());
+            below(reading(&attribute.expr, names), step, attribute.name)
+        }
+        Expr::GetItem(item) => {
+            let of = reading(&item.expr, names);
+            let subscript = reading(&item.subscript_expr, names);
+            let constant = subscript.as_constant();
+            if let Some(name) = constant.and_then(Json::as_str) {
+                return below(of, Step::Name(name.to_owned()), name);
+            }
+            let index = constant.and_then(Json::as_u64);
+            if let Some(index) = index.and_then(|index| usize::try_from(index).ok()) {
+                return below(of, Step::Index(index), &index.to_string());
+            }
+            other("item", [(Need::Defined, of), (Need::Nothing, subscript)])
+        }
+        Expr::Slice(slice) => {
+            let bounds = [&slice.start, &slice.stop, &slice.step];
+            let bounds = bounds.into_iter().flatten();
+            let bounds = bounds.map(|bound| (Need::Nothing, reading(bound, names)));
+            let of = [(Need::Defined, reading(&slice.expr, names))];
+            other("slice", of.into_iter().chain(bounds))
+        }
+        Expr::Call(call) => called(call, names),
+        Expr::List(list) => other("list", nothing_of(&list.items, names)),
+        Expr::Tuple(tuple) => other("tuple", nothing_of(&tuple.items, names)),
+        Expr::Map(map) => {
+            let keys = nothing_of(&map.keys, names);
+            other("map", keys.into_iter().chain(nothing_of(&map.values, names)))
+        }
+    }
+}
+
+fn constant(value: &Value) -> Reading {
+    let as_json = serde_json::to_value(value);
+    as_json.map_or_else(|_| other(&format!("constant {value}"), []), Reading::Constant)
+}
+
+pub(super) fn other(name: &str, parts: impl IntoIterator<Item = (Need, Reading)>) -> Reading {
+    Reading::Other { name: name.to_owned(), parts: parts.into_iter().collect() }
+}
+
+/// What is reached from a value by a step.
+fn below(of: Reading, step: Step, name: &str) -> Reading {
+    if let Reading::Path(mut path) = of {
+        path.push(step);
+        return Reading::Path(path);
+    }
+    if of == Reading::Anything {
+        return of;
+    }
+    other(&format!(".{name}"), [(Need::Defined, of)])
+}
+
+fn nothing_of(items: &[Expr<'_>], names: &Names) -> Vec<(Need, Reading)> {
+    items.iter().map(|item| (Need::Nothing, reading(item, names))).collect()
+}
+
+fn binary(operation: &ast::BinOp<'_>, names: &Names) -> Reading {
+    let left = reading(&operation.left, names);
+    let right = reading(&operation.right, names);
+    let compare =
+        |comparison, left, right| Reading::Compare(comparison, Box::new(left), Box::new(right));
+    let sign = match operation.op {
+        BinOpKind::Eq => return compare(Comparison::Equal, left, right),
+        BinOpKind::Ne => return compare(Comparison::NotEqual, left, right),
+        BinOpKind::In => return compare(Comparison::In, left, right),
+        BinOpKind::ScAnd => return Reading::And(Box::new(left), Box::new(right)),
+        BinOpKind::ScOr => return Reading::Or(Box::new(left), Box::new(right)),
+        BinOpKind::Lt => "<",
+        BinOpKind::Lte => "<=",
+        BinOpKind::Gt => ">",
+        BinOpKind::Gte => ">=",
+        BinOpKind::Add => "+",
+        BinOpKind::Sub => "-",
+        BinOpKind::Mul => "*",
+        BinOpKind::Div => "/",
+        BinOpKind::FloorDiv => "//",
+        BinOpKind::Rem => "%",
+        BinOpKind::Pow => "**",
+        BinOpKind::Concat => "~",
+    };
+    ordered_or_other(sign, left, right)
+}
+
+/// The four orders differ in their truth, so that each is a name of its own around its comparison.
+fn ordered_or_other(sign: &str, left: Reading, right: Reading) -> Reading {
+    if matches!(sign, "<" | "<=" | ">" | ">=") {
+        let compared = Reading::Compare(Comparison::Ordered, Box::new(left), Box::new(right));
+        return other(sign, [(Need::Nothing, compared)]);
+    }
+    other(sign, [(Need::Defined, left), (Need::Defined, right)])
+}
+
+/// `a == b`, and a chain such as `a < b < c`, which holds where each of its pairs does.
+fn compared(comparison: &ast::Compare<'_>, names: &Names) -> Reading {
+    let mut left = reading(&comparison.expr, names);
+    let mut chain: Option<Reading> = None;
+    for operation in &comparison.ops {
+        let right = reading(&operation.expr, names);
+        let pair = |comparison| {
+            Reading::Compare(comparison, Box::new(left.clone()), Box::new(right.clone()))
+        };
+        let ordered = |sign| ordered_or_other(sign, left.clone(), right.clone());
+        let link = match operation.op {
+            CompareOpKind::Eq => pair(Comparison::Equal),
+            CompareOpKind::Ne => pair(Comparison::NotEqual),
+            CompareOpKind::In => pair(Comparison::In),
+            CompareOpKind::NotIn => pair(Comparison::NotIn),
+            CompareOpKind::Lt => ordered("<"),
+            CompareOpKind::Lte => ordered("<="),
+            CompareOpKind::Gt => ordered(">"),
+            CompareOpKind::Gte => ordered(">="),
+        };
+        chain = Some(match chain {
+            Some(before) => Reading::And(Box::new(before), Box::new(link)),
+            None => link,
+        });
+        left = right;
+    }
+    chain.unwrap_or(left)
+}
+
+fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
+    // A filter without a value stands in a block, whose text is always there.
+    let value = filter.expr.as_ref().map(|expression| reading(expression, names));
+    let arguments = arguments(&filter.args, names);
+    if matches!(filter.name, "default" | "d")
+        && let Some(value) = &value
+        && filter.args.iter().all(|argument| matches!(argument, CallArg::Pos(_)))
+    {
+        let mut given = arguments.iter().cloned();
+        let other = given.next().unwrap_or_else(|| Reading::Constant(Json::from("")));
+        let or_empty = match given.next() {
+            None | Some(Reading::Constant(Json::Bool(false))) => Some(false),
+            Some(Reading::Constant(Json::Bool(true))) => Some(true),
+            Some(_) => None,
+        };
+        if let Some(or_empty) = or_empty {
+            let (value, other) = (Box::new(value.clone()), Box::new(other));
+            return Reading::Default { value, other, or_empty };
+        }
+    }
+    let (of_value, of_arguments) = if NO_NULL.contains(&filter.name) {
+        (Need::Value, Need::Value)
+    } else if takes_undefined(filter.name) {
+        (Need::Nothing, Need::Nothing)
+    } else {
+        (Need::Defined, Need::Nothing)
+    };
+    let value = value.map(|value| (of_value, value));
+    let arguments = arguments.into_iter().map(|argument| (of_arguments, argument));
+    other(&format!("|{}", filter.name), value.into_iter().chain(arguments))
+}
+
+/// Whether a filter of the engine makes something of an undefined value, rather than fail.
+pub(super) fn takes_undefined(filter: &str) -> bool {
+    matches!(filter, "chain" | "d" | "default" | "indent" | "zip")
+}
+
+fn tested(test: &ast::Test<'_>, names: &Names) -> Reading {
+    let value = reading(&test.expr, names);
+    let known = match test.name {
+        "defined" => Some(Test::Defined),
+        "undefined" => Some(Test::Undefined),
+        "none" => Some(Test::Null),
+        "string" => Some(Test::String),
+        "number" => Some(Test::Number),
+        "boolean" => Some(Test::Boolean),
+        "sequence" => Some(Test::List),
+        "mapping" => Some(Test::Object),
+        _ => None,
+    };
+    if let Some(known) = known {
+        return Reading::Is(known, Box::new(value));
+    }
+    let arguments = arguments(&test.args, names);
+    let arguments = arguments.into_iter().map(|argument| (Need::Nothing, argument));
+    let value = [(Need::Nothing, value)];
+    other(&format!("is {}", test.name), value.into_iter().chain(arguments))
+}
+
+fn called(call: &ast::Call<'_>, names: &Names) -> Reading {
+    let arguments = arguments(&call.args, names);
+    let arguments = arguments.into_iter().map(|argument| (Need::Nothing, argument));
+    let (name, of) = match call.identify_call() {
+        ast::CallType::Function(name) => (format!("call {name}"), None),
+        ast::CallType::Method(of, name) => (format!("call .{name}"), Some(of)),
+        ast::CallType::Object(of) => ("call".to_owned(), Some(of)),
+    };
+    let of = of.map(|of| (Need::Defined, reading(of, names)));
+    other(&name, of.into_iter().chain(arguments))
+}
+
+fn arguments(arguments: &[CallArg<'_>], names: &Names) -> Vec<Reading> {
+    let one = |argument: &CallArg<'_>| match argument {
+        CallArg::Pos(value)
+        | CallArg::Kwarg(_, value)
+        | CallArg::PosSplat(value)
+        | CallArg::KwargSplat(value) => reading(value, names),
+    };
+    arguments.iter().map(one).collect()
+}

@@ -1,0 +1,204 @@
+//! The engine's syntax tree of a template → its statements, with the names that it sets resolved.
+
+use minijinja::machinery::ast::{self, Expr, Stmt};
+use minijinja::machinery::parse;
+
+use super::super::names;
+use super::lower::{Names, other, reading};
+use super::{Need, Reading, Statement, Step};
+
+/// The largest value that a name stands for as it is. A name that is set by means of others could
+/// otherwise double at each step.
+const NAME_LIMIT: usize = 30;
+
+/// None where the template does not parse, or is too long to be parsed safely.
+pub(super) fn statements(source: &str) -> Vec<Statement> {
+    if names::too_long(&names::template(source)).is_some() {
+        return Vec::new();
+    }
+    match parse(source, "message", minijinja::syntax::SyntaxConfig::default()) {
+        Ok(Stmt::Template(template)) => {
+            let mut lowering = Lowering::default();
+            lowering.block(&template.children)
+        }
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+#[derive(Default)]
+struct Lowering {
+    names: Names,
+    /// Tells one value that is not known apart from another.
+    unknowns: usize,
+}
+
+impl Lowering {
+    fn block(&mut self, statements: &[Stmt<'_>]) -> Vec<Statement> {
+        let mut lowered = Vec::new();
+        for statement in statements {
+            self.statement(statement, &mut lowered);
+        }
+        lowered
+    }
+
+    fn reading(&self, expression: &Expr<'_>) -> Reading {
+        reading(expression, &self.names)
+    }
+
+    fn statement(&mut self, statement: &Stmt<'_>, out: &mut Vec<Statement>) {
+        match statement {
+            Stmt::Template(template) => out.extend(self.block(&template.children)),
+            Stmt::EmitExpr(emit) => out.push(Statement::Emit(self.reading(&emit.expr))),
+            Stmt::EmitRaw(_) => {}
+            Stmt::ForLoop(each) => out.push(self.each(each)),
+            Stmt::IfCond(condition) => out.push(self.condition(condition)),
+            Stmt::WithBlock(with) => {
+                let before = self.names.clone();
+                for (target, value) in &with.assignments {
+                    out.push(Statement::Evaluate(self.reading(value)));
+                    let value = self.reading(value);
+                    self.assign(target, value);
+                }
+                out.extend(self.block(&with.body));
+                self.names = before;
+            }
+            Stmt::Set(set) => {
+                let value = self.reading(&set.expr);
+                out.push(Statement::Evaluate(value.clone()));
+                self.assign(&set.target, value);
+            }
+            Stmt::SetBlock(set) => {
+                out.extend(self.block(&set.body));
+                out.extend(set.filter.iter().map(|it| Statement::Evaluate(self.reading(it))));
+                self.assign(&set.target, Reading::Anything);
+            }
+            Stmt::AutoEscape(escape) => out.extend(self.block(&escape.body)),
+            Stmt::FilterBlock(filter) => {
+                out.push(Statement::Evaluate(self.reading(&filter.filter)));
+                out.extend(self.block(&filter.body));
+            }
+            Stmt::Do(call) => {
+                for argument in &call.call.args {
+                    let (ast::CallArg::Pos(value)
+                    | ast::CallArg::Kwarg(_, value)
+                    | ast::CallArg::PosSplat(value)
+                    | ast::CallArg::KwargSplat(value)) = argument;
+                    out.push(Statement::Evaluate(self.reading(value)));
+                }
+            }
+        }
+    }
+
+    fn assign(&mut self, target: &Expr<'_>, value: Reading) {
+        let value = if value.size() > NAME_LIMIT { self.summary(&value) } else { value };
+        if let Expr::Var(name) = target {
+            self.names.insert(name.id.to_owned(), value);
+            return;
+        }
+        // A field of a namespace is set, or several names at once.
+        for name in assigned(target) {
+            self.names.insert(name.to_owned(), Reading::Anything);
+        }
+    }
+
+    /// A value of which only what it depends on is known.
+    fn summary(&mut self, value: &Reading) -> Reading {
+        self.unknowns += 1;
+        let name = format!("unknown {}", self.unknowns);
+        value.mentions().map_or(Reading::Anything, |paths| {
+            let parts = paths.into_iter().map(|path| (Need::Nothing, Reading::Path(path.clone())));
+            other(&name, parts)
+        })
+    }
+
+    /// What a body sets, it sets for what follows as well; which of the two bodies was gone through
+    /// is not known there.
+    fn condition(&mut self, condition: &ast::IfCond<'_>) -> Statement {
+        let test = self.reading(&condition.expr);
+        let before = self.names.clone();
+        let then = self.block(&condition.true_body);
+        let after_then = std::mem::replace(&mut self.names, before);
+        let otherwise = self.block(&condition.false_body);
+        for (name, value) in after_then {
+            if self.names.get(&name) != Some(&value) {
+                self.names.insert(name, Reading::Anything);
+            }
+        }
+        Statement::If { condition: test, then, otherwise }
+    }
+
+    fn each(&mut self, each: &ast::ForLoop<'_>) -> Statement {
+        let over = self.reading(&each.iter);
+        let before = self.names.clone();
+        // A name that the body sets still has its value in the next round.
+        let mut set = Vec::new();
+        names_set(&each.body, &mut set);
+        for name in &set {
+            self.names.insert((*name).to_owned(), Reading::Anything);
+        }
+        let item = match over.as_path().filter(|_| !each.recursive) {
+            Some(path) => Reading::Path(path.iter().cloned().chain([Step::Each]).collect()),
+            None => self.summary(&over),
+        };
+        if let Expr::Var(name) = &each.target {
+            self.names.insert(name.id.to_owned(), item);
+        } else {
+            let part = self.summary(&item);
+            for name in assigned(&each.target) {
+                self.names.insert(name.to_owned(), part.clone());
+            }
+        }
+        let filter = each.filter_expr.as_ref().map(|filter| self.reading(filter));
+        let body = self.block(&each.body);
+        self.names = before;
+        // The fields of a namespace, unlike a plain name, keep what the body has set.
+        for name in set {
+            if let Some(held) = self.names.get_mut(name) {
+                *held = Reading::Anything;
+            }
+        }
+        let otherwise = self.block(&each.else_body);
+        Statement::For { over, filter, body, otherwise }
+    }
+}
+
+/// The names that a target assigns to.
+fn assigned<'a>(target: &Expr<'a>) -> Vec<&'a str> {
+    if let Expr::Var(name) = target {
+        vec![name.id]
+    } else if let Expr::GetAttr(attribute) = target {
+        assigned(&attribute.expr)
+    } else if let Expr::List(list) = target {
+        list.items.iter().flat_map(assigned).collect()
+    } else if let Expr::Tuple(tuple) = target {
+        tuple.items.iter().flat_map(assigned).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// The names that are set anywhere below.
+fn names_set<'a>(statements: &[Stmt<'a>], found: &mut Vec<&'a str>) {
+    for statement in statements {
+        match statement {
+            Stmt::Set(set) => found.extend(assigned(&set.target)),
+            Stmt::SetBlock(set) => {
+                found.extend(assigned(&set.target));
+                names_set(&set.body, found);
+            }
+            Stmt::IfCond(condition) => {
+                names_set(&condition.true_body, found);
+                names_set(&condition.false_body, found);
+            }
+            Stmt::ForLoop(each) => {
+                names_set(&each.body, found);
+                names_set(&each.else_body, found);
+            }
+            Stmt::WithBlock(with) => names_set(&with.body, found),
+            Stmt::AutoEscape(escape) => names_set(&escape.body, found),
+            Stmt::FilterBlock(filter) => names_set(&filter.body, found),
+            Stmt::Template(template) => names_set(&template.children, found),
+            Stmt::EmitExpr(_) | Stmt::EmitRaw(_) | Stmt::Do(_) => {}
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Whether a topic's rules fit its schema, told before any event comes: what they read must exist,
+//! what may be missing or null must be guarded, and what is compared must be comparable.
+//!
+//! The rules are gone through as the language would, with a set of *worlds*: what the conditions on
+//! the way have shown of the event. Where the schema or a condition says something that is not
+//! understood, nothing is told: a doubt is no mistake.
+
+use std::fmt::Write as _;
+
+use crate::domain::rules::TopicRules;
+use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
+use crate::schema::outline::{Kinds, Outline, Place};
+
+mod compare;
+mod conditions;
+mod known;
+mod order;
+mod possible;
+mod sight;
+mod words;
+
+use conditions::assume;
+use known::{Fact, World};
+use sight::{Described, Met};
+
+/// Something in a topic's rules that does not fit its schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The index of the rule; none where it is the topic's own.
+    pub rule: Option<usize>,
+    /// The configuration's key: `when`, `message`, `event_time` and so on.
+    pub key: &'static str,
+    pub message: String,
+    /// It does no harm: it is only of no use.
+    pub is_warning: bool,
+}
+
+/// Every misfit of a topic's rules.
+pub fn check(outline: &Outline, rules: &TopicRules) -> Vec<Misfit> {
+    let reads = TopicReads::of(rules);
+    let mut check = Check { root: outline.root(), found: Vec::new(), rule: None, key: "" };
+    let start = [World::default()];
+    if let Some(event_time) = &reads.event_time {
+        check.at(None, "event_time");
+        check.expression(event_time, &start, Need::Text);
+    }
+    let mut remaining = order::Remaining::new(rules);
+    for (index, rule) in reads.rules.iter().enumerate() {
+        let asked = remaining.worlds().to_vec();
+        let matched = check.rule(index, rule, &asked);
+        let never = remaining.after(&check.root, index, rule, &matched);
+        // A condition that has a mistake already never matches because of it.
+        if let Some(message) = never.filter(|_| !check.has_mistake(index, "when")) {
+            check.at(Some(index), "when");
+            check.add(message, true);
+        }
+    }
+    check.found
+}
+
+/// What is being looked at, and what was found so far.
+struct Check<'s> {
+    root: Place<'s>,
+    found: Vec<Misfit>,
+    rule: Option<usize>,
+    key: &'static str,
+}
+
+impl Check<'_> {
+    fn at(&mut self, rule: Option<usize>, key: &'static str) {
+        (self.rule, self.key) = (rule, key);
+    }
+
+    /// The same is told once, however many worlds it is met in.
+    fn add(&mut self, message: String, is_warning: bool) {
+        let misfit = Misfit { rule: self.rule, key: self.key, message, is_warning };
+        if !self.found.contains(&misfit) {
+            self.found.push(misfit);
+        }
+    }
+
+    fn has_mistake(&self, rule: usize, key: &str) -> bool {
+        self.found.iter().any(|found| found.rule == Some(rule) && found.key == key)
+    }
+
+    /// Looks at a rule that is asked in these worlds; those in which it matches.
+    fn rule(&mut self, index: usize, rule: &RuleReads, asked: &[World]) -> Vec<World> {
+        let when = rule.when.as_ref().unwrap_or(&Reading::Anything);
+        // A rule that is never asked is looked at all the same: its mistakes are not gone by that.
+        let all = [World::default()];
+        let worlds = if asked.is_empty() { &all } else { asked };
+        self.at(Some(index), "when");
+        self.expression(when, worlds, Need::Condition);
+        let matched = assume(&self.root, when, true, worlds);
+        for (key, need, expression) in &rule.expressions {
+            self.at(Some(index), key);
+            self.expression(expression, &matched, *need);
+        }
+        self.at(Some(index), "message");
+        self.statements(&rule.message, &matched);
+        if asked.is_empty() { Vec::new() } else { matched }
+    }
+
+    fn statements(&mut self, statements: &[Statement], worlds: &[World]) {
+        for statement in statements {
+            self.statement(statement, worlds);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement, worlds: &[World]) {
+        match statement {
+            Statement::Emit(reading) => self.expression(reading, worlds, Need::Text),
+            Statement::Evaluate(reading) => self.expression(reading, worlds, Need::Nothing),
+            Statement::If { condition, then, otherwise } => {
+                self.expression(condition, worlds, Need::Defined);
+                self.statements(then, &assume(&self.root, condition, true, worlds));
+                self.statements(otherwise, &assume(&self.root, condition, false, worlds));
+            }
+            Statement::For { over, filter, body, otherwise } => {
+                self.expression(over, worlds, Need::Defined);
+                let mut inside: Vec<World> = match over.as_path() {
+                    Some(path) => worlds
+                        .iter()
+                        .filter_map(|world| world.in_loop(path))
+                        .filter(|world| possible::is_possible(&self.root, &world.event))
+                        .collect(),
+                    None => worlds.to_vec(),
+                };
+                if let Some(filter) = filter {
+                    self.expression(filter, &inside, Need::Defined);
+                    inside = assume(&self.root, filter, true, &inside);
+                }
+                self.statements(body, &inside);
+                self.statements(otherwise, worlds);
+            }
+        }
+    }
+
+    fn expression(&mut self, reading: &Reading, worlds: &[World], need: Need) {
+        match reading {
+            Reading::Path(path) => self.path(path, worlds, need),
+            Reading::Constant(_) | Reading::Anything => {}
+            Reading::Not(inner) => self.expression(inner, worlds, Need::Defined),
+            Reading::Is(_, inner) => self.expression(inner, worlds, Need::Nothing),
+            Reading::And(one, other) | Reading::Or(one, other) => {
+                let needs = if need == Need::Condition { need } else { Need::Defined };
+                self.expression(one, worlds, needs);
+                let goes_on = matches!(reading, Reading::And(..));
+                let worlds = assume(&self.root, one, goes_on, worlds);
+                self.expression(other, &worlds, needs);
+            }
+            Reading::Compare(comparison, one, other) => {
+                self.expression(one, worlds, Need::Defined);
+                self.expression(other, worlds, Need::Defined);
+                for message in compare::objections(&self.root, *comparison, one, other) {
+                    self.add(message, false);
+                }
+            }
+            Reading::Choice { when, then, otherwise } => {
+                self.expression(when, worlds, Need::Defined);
+                self.expression(then, &assume(&self.root, when, true, worlds), need);
+                if let Some(otherwise) = otherwise {
+                    self.expression(otherwise, &assume(&self.root, when, false, worlds), need);
+                }
+            }
+            Reading::Default { value, other, or_empty } => {
+                self.default(value, other, *or_empty, (worlds, need));
+            }
+            Reading::Other { parts, .. } => {
+                for (need, part) in parts {
+                    self.expression(part, worlds, *need);
+                }
+            }
+        }
+    }
+
+    /// The value where there is one, the other where there is none.
+    fn default(
+        &mut self,
+        value: &Reading,
+        other: &Reading,
+        or_empty: bool,
+        (worlds, need): (&[World], Need),
+    ) {
+        self.expression(value, worlds, Need::Nothing);
+        let Reading::Path(path) = value else {
+            self.expression(other, worlds, Need::Nothing);
+            return;
+        };
+        let there = if or_empty { Fact::Truthy(true) } else { Fact::Present };
+        let mut elsewhere = vec![Fact::Absent];
+        elsewhere.extend(or_empty.then_some(Fact::Truthy(false)));
+        let with = |facts: &[Fact]| -> Vec<World> {
+            let worlds = worlds.iter();
+            let with = worlds.flat_map(|world| facts.iter().map(|fact| world.with(path, fact)));
+            with.flatten().filter(|world| possible::is_possible(&self.root, &world.event)).collect()
+        };
+        let (given, replaced) = (with(&[there]), with(&elsewhere));
+        self.expression(value, &given, need);
+        self.expression(other, &replaced, need);
+    }
+
+    fn path(&mut self, path: &Path, worlds: &[World], need: Need) {
+        let described = match sight::describe(&self.root, path) {
+            Described::NoSuch { at, names } => {
+                return self.add(words::no_such(path, at, &names), false);
+            }
+            Described::Leads { at, to } => return self.add(words::leads(path, at, to), false),
+            Described::As { kinds, .. } => kinds,
+        };
+        for world in worlds {
+            if let Some(message) = self.met(path, world, need, described) {
+                self.add(message, false);
+            }
+        }
+    }
+
+    fn met(&self, path: &Path, world: &World, need: Need, described: Kinds) -> Option<String> {
+        let needs_end = need != Need::Nothing;
+        let (kinds, may_be_null) = match sight::meet(&self.root, &world.event, path, needs_end) {
+            Met::Missing { at } => return Some(words::missing(path, at)),
+            Met::Unknown => (described, false),
+            Met::Value(kinds) => (kinds, kinds.meets(Kinds::NULL)),
+        };
+        let never_fits = |fitting: Kinds| described != Kinds::ALL && !kinds.meets(fitting);
+        match need {
+            Need::Nothing | Need::Defined => None,
+            Need::Condition if never_fits(Kinds::BOOLEAN) => {
+                Some(words::no_condition(path, described))
+            }
+            Need::Text if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
+                Some(words::no_text(path, described))
+            }
+            Need::Condition | Need::Text | Need::Value => may_be_null.then(|| words::null(path)),
+        }
+    }
+}
+
+/// The path as the language writes it.
+fn shown(path: &[Step]) -> String {
+    let mut shown = "event".to_owned();
+    for step in path {
+        match step {
+            Step::Name(name) if words::is_plain(name) => {
+                shown.push('.');
+                shown.push_str(name);
+            }
+            Step::Name(name) => {
+                let _ = write!(shown, "[{name:?}]");
+            }
+            Step::Index(index) => {
+                let _ = write!(shown, "[{index}]");
+            }
+            Step::Each => shown.push_str("[…]"),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

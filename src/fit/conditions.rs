@@ -1,0 +1,176 @@
+//! What a condition shows of an event by being true, or false.
+
+use serde_json::Value as Json;
+
+use super::compare::is_zero_or_one;
+use super::known::{Fact, World, is_truthy};
+use super::possible::is_possible;
+use crate::domain::rules::reads::{Comparison, Path, Reading, Test};
+use crate::schema::outline::{Kinds, Place, equal};
+
+/// The most worlds that are told apart; beyond, nothing is said of what follows.
+const WORLDS_LIMIT: usize = 32;
+/// The largest condition that is taken apart, in parts.
+const SIZE_LIMIT: usize = 300;
+
+/// The worlds in which a condition holds, and those in which it does not.
+struct Outcome {
+    holds: Vec<World>,
+    fails: Vec<World>,
+}
+
+impl Outcome {
+    fn bounded(self) -> Self {
+        let bounded = |worlds: Vec<World>| {
+            if worlds.len() > WORLDS_LIMIT { vec![World::unknown()] } else { worlds }
+        };
+        Self { holds: bounded(self.holds), fails: bounded(self.fails) }
+    }
+}
+
+/// Those of the worlds, taken apart where needed, in which `condition` is `truth`.
+pub(super) fn assume(
+    root: &Place<'_>,
+    condition: &Reading,
+    truth: bool,
+    worlds: &[World],
+) -> Vec<World> {
+    let condition = if condition.size() > SIZE_LIMIT { &Reading::Anything } else { condition };
+    let outcome = outcome(root, condition, worlds);
+    if truth { outcome.holds } else { outcome.fails }
+}
+
+/// Each part of a condition is gone through once for all worlds, which keeps the work in bounds.
+fn outcome(root: &Place<'_>, condition: &Reading, worlds: &[World]) -> Outcome {
+    let part = |part: &Reading, worlds: &[World]| outcome(root, part, worlds);
+    let outcome = match condition {
+        Reading::Not(inner) => {
+            let Outcome { holds, fails } = part(inner, worlds);
+            Outcome { holds: fails, fails: holds }
+        }
+        Reading::And(one, other) => {
+            let first = part(one, worlds);
+            let second = part(other, &first.holds);
+            Outcome { holds: second.holds, fails: joined(first.fails, second.fails) }
+        }
+        Reading::Or(one, other) => {
+            let first = part(one, worlds);
+            let second = part(other, &first.fails);
+            Outcome { holds: joined(first.holds, second.holds), fails: second.fails }
+        }
+        Reading::Choice { when, then, otherwise: Some(otherwise) } => {
+            let when = part(when, worlds);
+            let (first, second) = (part(then, &when.holds), part(otherwise, &when.fails));
+            Outcome {
+                holds: joined(first.holds, second.holds),
+                fails: joined(first.fails, second.fails),
+            }
+        }
+        Reading::Constant(_)
+        | Reading::Path(_)
+        | Reading::Is(..)
+        | Reading::Default { .. }
+        | Reading::Compare(..)
+        | Reading::Choice { .. }
+        | Reading::Other { .. }
+        | Reading::Anything => {
+            let in_those = |truth| {
+                let those = worlds.iter();
+                those.flat_map(|world| told(root, condition, truth, world)).collect()
+            };
+            Outcome { holds: in_those(true), fails: in_those(false) }
+        }
+    };
+    outcome.bounded()
+}
+
+fn joined(mut some: Vec<World>, others: Vec<World>) -> Vec<World> {
+    some.extend(others);
+    some
+}
+
+/// What a condition without parts tells of one world by being `truth`.
+fn told(root: &Place<'_>, condition: &Reading, truth: bool, world: &World) -> Vec<World> {
+    if let Reading::Constant(value) = condition {
+        return if is_truthy(value) == truth { vec![world.clone()] } else { Vec::new() };
+    }
+    match shown(condition, truth) {
+        Some((path, facts)) => {
+            let with = facts.iter().filter_map(|fact| world.with(path, fact));
+            with.filter(|world| is_possible(root, &world.event)).collect()
+        }
+        None => world.answered(condition, truth).into_iter().collect(),
+    }
+}
+
+/// A path, and the ways in which it may be for the condition to come out so; `None` where the
+/// condition is not understood.
+fn shown(condition: &Reading, truth: bool) -> Option<(&Path, Vec<Fact>)> {
+    if let Reading::Is(test, of) = condition {
+        return Some((of.as_path()?, shown_by(*test, truth)));
+    }
+    if let Reading::Compare(comparison, one, other) = condition {
+        return compared(*comparison, one, other, truth);
+    }
+    let Reading::Default { value, other, or_empty } = condition else {
+        return Some((condition.as_path()?, vec![Fact::Truthy(truth)]));
+    };
+    let (path, other) = (value.as_path()?, is_truthy(other.as_constant()?));
+    let mut facts = vec![Fact::Truthy(truth)];
+    if other == truth {
+        facts.push(Fact::Absent);
+    }
+    // In the place of what is empty, the other would be taken.
+    (!(other && *or_empty)).then_some((path, facts))
+}
+
+/// Each of the facts is one way in which the test can come out so.
+fn shown_by(test: Test, truth: bool) -> Vec<Fact> {
+    let kinds = match test {
+        Test::Defined => return vec![if truth { Fact::Present } else { Fact::Absent }],
+        Test::Undefined => return vec![if truth { Fact::Absent } else { Fact::Present }],
+        Test::Null => Kinds::NULL,
+        Test::String => Kinds::STRING,
+        Test::Number => Kinds::NUMBER.or(Kinds::BOOLEAN),
+        Test::Boolean => Kinds::BOOLEAN,
+        Test::List => Kinds::ARRAY,
+        Test::Object => Kinds::OBJECT,
+    };
+    if truth {
+        vec![Fact::Kinds(kinds)]
+    } else {
+        vec![Fact::Absent, Fact::Kinds(Kinds::ALL.without(kinds))]
+    }
+}
+
+/// What the comparison of a path with constants shows.
+fn compared<'r>(
+    comparison: Comparison,
+    one: &'r Reading,
+    other: &'r Reading,
+    truth: bool,
+) -> Option<(&'r Path, Vec<Fact>)> {
+    let (positive, values) = match (comparison, one, other) {
+        (Comparison::Equal | Comparison::NotEqual, Reading::Constant(value), _)
+        | (Comparison::Equal | Comparison::NotEqual, _, Reading::Constant(value)) => {
+            (comparison == Comparison::Equal, vec![value.clone()])
+        }
+        (Comparison::In | Comparison::NotIn, _, Reading::Constant(Json::Array(values))) => {
+            (comparison == Comparison::In, values.clone())
+        }
+        _ => return None,
+    };
+    let of = if matches!(one, Reading::Constant(_)) { other } else { one };
+    // To the language `true` is `1`, which it is to no schema.
+    if values.iter().any(is_zero_or_one) {
+        return None;
+    }
+    let is_so = positive == truth;
+    let fact = if is_so { Fact::Only(values.clone()) } else { Fact::Never(values.clone()) };
+    if let Reading::Default { value, other, or_empty: false } = of {
+        let (path, other) = (value.as_path()?, other.as_constant()?);
+        let by_default = values.iter().any(|value| equal(value, other)) == is_so;
+        return Some((path, if by_default { vec![Fact::Absent, fact] } else { vec![fact] }));
+    }
+    Some((of.as_path()?, vec![fact]))
+}

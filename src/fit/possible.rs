@@ -1,0 +1,277 @@
+//! In which ways an event may satisfy its schema, given what is known of it.
+
+use serde_json::Value as Json;
+
+use super::known::Known;
+use crate::domain::rules::reads::Step;
+use crate::schema::outline::{Condition, Kinds, Naming, Place, Way, When, equal};
+
+/// The most ways that are gone through for one place.
+pub(super) const WAYS_LIMIT: usize = 64;
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Yes,
+    No,
+    /// Some events say yes, and some no.
+    Either,
+    Unknown,
+}
+
+pub(super) fn container(step: &Step) -> Kinds {
+    match step {
+        Step::Name(_) => Kinds::OBJECT,
+        // A text has items as well: its letters.
+        Step::Index(_) | Step::Each => Kinds::ARRAY.or(Kinds::STRING),
+    }
+}
+
+pub(super) fn child<'s>(way: &Way<'s>, step: &Step) -> Place<'s> {
+    match step {
+        Step::Name(name) => way.property(name),
+        Step::Index(index) => way.item(Some(*index)),
+        Step::Each => way.item(None),
+    }
+}
+
+/// Whether an event that goes this way has something at the step.
+pub(super) fn presence(way: &Way<'_>, known: &Known, step: &Step) -> Answer {
+    let below = known.below(step);
+    let optional = if way.vague { Answer::Unknown } else { Answer::Either };
+    match below.and_then(|below| below.present) {
+        Some(false) => return Answer::No,
+        Some(true) => return Answer::Yes,
+        None => {}
+    }
+    let kinds = allowed_kinds(way, known);
+    if kinds == Kinds::ALL || (*step == Step::Each && kinds.without(Kinds::NULL) != Kinds::ARRAY) {
+        return Answer::Unknown;
+    }
+    if *step == Step::Each {
+        return Answer::Yes;
+    }
+    if kinds.without(container(step)) != Kinds::NONE {
+        return optional;
+    }
+    match step {
+        Step::Each => Answer::Yes,
+        Step::Index(0) if known.truthy == Some(true) => Answer::Yes,
+        Step::Index(index) => {
+            let least = usize::try_from(way.min_items).unwrap_or(usize::MAX);
+            if *index < least { Answer::Yes } else { optional }
+        }
+        Step::Name(name) if way.required.contains(name.as_str()) => Answer::Yes,
+        Step::Name(name) if way.naming(name) == Naming::Unsaid => Answer::Unknown,
+        Step::Name(_) => optional,
+    }
+}
+
+pub(super) fn allowed_kinds(way: &Way<'_>, known: &Known) -> Kinds {
+    let mut kinds = way.likely_kinds().and(known.kinds);
+    // What has something in it counts as true.
+    if known.truthy == Some(false) && way.min_items > 0 {
+        kinds = kinds.without(Kinds::ARRAY);
+    }
+    if known.truthy == Some(false) && !way.required.is_empty() {
+        kinds = kinds.without(Kinds::OBJECT);
+    }
+    match candidates(way, known) {
+        Some(values) => values.iter().fold(Kinds::NONE, |all, value| all.or(Kinds::of(value))),
+        None => kinds,
+    }
+}
+
+/// The values that may be here, where they are counted.
+fn candidates<'a>(way: &'a Way<'_>, known: &'a Known) -> Option<Vec<&'a Json>> {
+    let fits = |value: &&Json| way.kinds.meets(Kinds::of(value)) && known.allows(value);
+    match (&way.values, known.values()) {
+        (Some(values), _) => Some(values.iter().copied().filter(fits).collect()),
+        (None, Some(values)) => Some(values.filter(fits).collect()),
+        (None, None) => None,
+    }
+}
+
+/// Whether an event that is known so may satisfy the schema at all.
+pub(super) fn is_possible(root: &Place<'_>, known: &Known) -> bool {
+    !possible(root, known).is_empty()
+}
+
+/// The ways that go together with what is known, their conditions answered.
+pub(super) fn possible<'s>(place: &Place<'s>, known: &Known) -> Vec<Way<'s>> {
+    let mut open = place.ways();
+    let mut ways = Vec::new();
+    while let Some(mut way) = open.pop() {
+        if !goes_with(&way, known) {
+            continue;
+        }
+        let Some(Condition { when, then, requires, otherwise }) = way.conditions.pop() else {
+            ways.push(way);
+            continue;
+        };
+        let answer = answer(&when, &way, known);
+        if answer != Answer::No {
+            let mut narrowed = vec![way.clone()];
+            if let When::Holds(schema) = &when {
+                narrowed = way.and(schema);
+            }
+            open.extend(narrowed.iter().flat_map(|way| way.and(&then)).map(|mut way| {
+                way.required.extend(&requires);
+                way.vague |= answer == Answer::Unknown;
+                way
+            }));
+        }
+        if answer != Answer::Yes {
+            // What holds without the condition may be what makes it true.
+            let without = way.and(&otherwise).into_iter();
+            let without = without.filter(|way| self::answer(&when, way, known) != Answer::Yes);
+            let denied = sole_property(&when);
+            open.extend(without.map(|mut way| {
+                way.required.extend(denied);
+                way.vague |= answer == Answer::Unknown;
+                way
+            }));
+        }
+        if open.len() + ways.len() > WAYS_LIMIT {
+            return vec![Way::unknown(way.outline())];
+        }
+    }
+    ways
+}
+
+/// The property that an `if` asks about, if it asks nothing else: an event without it would satisfy
+/// the `if`, so whatever does not has it.
+fn sole_property<'s>(when: &When<'s>) -> Option<&'s str> {
+    let When::Holds(schema) = when else { return None };
+    let ways = schema.ways();
+    let [asked] = ways.as_slice() else { return None };
+    let mut names = asked.names();
+    let name = names.next()?;
+    let asks_more = asked.partial
+        || names.next().is_some()
+        || asked.kinds != Kinds::ALL
+        || asked.values.is_some()
+        || !asked.required.is_empty()
+        || !asked.conditions.is_empty();
+    (!asks_more).then_some(name)
+}
+
+fn goes_with(way: &Way<'_>, known: &Known) -> bool {
+    if allowed_kinds(way, known) == Kinds::NONE
+        || candidates(way, known).is_some_and(|left| left.is_empty())
+    {
+        return false;
+    }
+    // What must be there and can't be.
+    if way.likely_kinds() == Kinds::OBJECT
+        && way.required.iter().any(|name| way.property(name).ways().is_empty())
+    {
+        return false;
+    }
+    known.children().all(|(step, below)| {
+        let contains_only = way.kinds.and(known.kinds).without(container(step)) == Kinds::NONE;
+        match (below.present, step) {
+            (None, _) | (Some(false), Step::Each) => return true,
+            (Some(false), Step::Name(name)) => {
+                return !(contains_only && way.required.contains(name.as_str()));
+            }
+            (Some(false), Step::Index(index)) => {
+                let least = usize::try_from(way.min_items).unwrap_or(usize::MAX);
+                let is_there = *index < least || (*index == 0 && known.truthy == Some(true));
+                return !(contains_only && is_there);
+            }
+            // What has something in it counts as true.
+            (Some(true), _) if known.truthy == Some(false) => return false,
+            (Some(true), _) => {}
+        }
+        way.kinds.meets(container(step)) && !possible(&child(way, step), below).is_empty()
+    })
+}
+
+fn answer(when: &When<'_>, way: &Way<'_>, known: &Known) -> Answer {
+    match when {
+        When::Has(name) => presence(way, known, &Step::Name((*name).to_owned())),
+        When::Holds(schema) => {
+            let asked = schema.ways();
+            let answers: Vec<Answer> = asked.iter().map(|asked| holds(asked, way, known)).collect();
+            if answers.contains(&Answer::Yes) {
+                Answer::Yes
+            } else if answers.iter().all(|answer| *answer == Answer::No) {
+                Answer::No
+            } else if answers.contains(&Answer::Unknown) {
+                Answer::Unknown
+            } else {
+                Answer::Either
+            }
+        }
+    }
+}
+
+/// Whether a value that goes one way, and is known so, satisfies what another way asks.
+fn holds(asked: &Way<'_>, way: &Way<'_>, known: &Known) -> Answer {
+    if known.touched || !asked.conditions.is_empty() {
+        return Answer::Unknown;
+    }
+    let mut answers = Vec::new();
+    if asked.partial {
+        answers.push(Answer::Unknown);
+    }
+    let kinds = allowed_kinds(way, known);
+    answers.push(among(kinds.meets(asked.kinds), kinds.without(asked.kinds) != Kinds::NONE));
+    if let Some(values) = &asked.values {
+        answers.push(match candidates(way, known) {
+            None => Answer::Unknown,
+            Some(left) => {
+                let is_asked = |value: &&Json| values.iter().any(|one| equal(one, value));
+                among(left.iter().any(is_asked), !left.iter().all(is_asked))
+            }
+        });
+    }
+    for name in &asked.required {
+        answers.push(presence(way, known, &Step::Name((*name).to_owned())));
+    }
+    for name in asked.names() {
+        answers.push(property_holds(asked, way, known, name));
+    }
+    if answers.contains(&Answer::No) {
+        Answer::No
+    } else if answers.contains(&Answer::Unknown) {
+        Answer::Unknown
+    } else if answers.contains(&Answer::Either) {
+        Answer::Either
+    } else {
+        Answer::Yes
+    }
+}
+
+/// A property that is not there satisfies everything.
+fn property_holds(asked: &Way<'_>, way: &Way<'_>, known: &Known, name: &str) -> Answer {
+    let step = Step::Name(name.to_owned());
+    let there = presence(way, known, &step);
+    if there == Answer::No {
+        return Answer::Yes;
+    }
+    let nothing = Known::default();
+    let below = known.below(&step).unwrap_or(&nothing);
+    let when = When::Holds(asked.property(name));
+    let ways = possible(&way.property(name), below);
+    let answers: Vec<Answer> = ways.iter().map(|way| answer(&when, way, below)).collect();
+    let all = |wanted| answers.iter().all(|answer| *answer == wanted);
+    if all(Answer::Yes) {
+        Answer::Yes
+    } else if answers.contains(&Answer::Unknown) || there == Answer::Unknown {
+        Answer::Unknown
+    } else if all(Answer::No) && there == Answer::Yes {
+        Answer::No
+    } else {
+        Answer::Either
+    }
+}
+
+fn among(some: bool, others: bool) -> Answer {
+    match (some, others) {
+        (true, false) => Answer::Yes,
+        (false, _) => Answer::No,
+        (true, true) => Answer::Either,
+    }
+}

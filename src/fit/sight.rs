@@ -1,0 +1,152 @@
+//! What the schema says of a place of the event, given what is known of the event.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::known::Known;
+use super::possible::{Answer, WAYS_LIMIT, allowed_kinds, child, container, possible, presence};
+use crate::domain::rules::reads::Step;
+use crate::schema::outline::{Condition, Kinds, Naming, Place, Way};
+
+/// What the schema says of a path, whatever is known of the event.
+#[derive(Debug)]
+pub(super) enum Described<'s> {
+    As {
+        kinds: Kinds,
+        values: Option<Vec<&'s Json>>,
+    },
+    /// The object that the first so many steps lead to has no property of the next one's name.
+    NoSuch {
+        at: usize,
+        names: BTreeSet<&'s str>,
+    },
+    /// What the first so many steps lead to is never an object, or a list.
+    Leads {
+        at: usize,
+        to: Kinds,
+    },
+}
+
+/// What is to be met at a path under what is known of the event.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Met {
+    Value(Kinds),
+    /// What the first so many steps lead to may be missing.
+    Missing {
+        at: usize,
+    },
+    Unknown,
+}
+
+/// Goes down the path, through every way that the schema knows.
+pub(super) fn describe<'s>(root: &Place<'s>, path: &[Step]) -> Described<'s> {
+    let mut ways = every_way(root);
+    for (at, step) in path.iter().enumerate() {
+        let kinds = kinds_of(&ways);
+        let wanted = container(step);
+        // A loop goes through the letters of a text and the names of an object as well.
+        if *step == Step::Each && kinds != Kinds::ARRAY {
+            return Described::As { kinds: Kinds::ALL, values: None };
+        }
+        if !kinds.meets(wanted) && kinds != Kinds::NONE {
+            return Described::Leads { at, to: kinds };
+        }
+        if let Step::Name(name) = step {
+            let told: Vec<Naming> = ways
+                .iter()
+                .filter(|way| way.likely_kinds().meets(Kinds::OBJECT))
+                .map(|way| way.naming(name))
+                .collect();
+            if told.contains(&Naming::NotNamed) && !told.contains(&Naming::Allowed) {
+                let names = ways.iter().flat_map(Way::names).collect();
+                return Described::NoSuch { at, names };
+            }
+        }
+        let places: Vec<Place<'s>> = ways
+            .iter()
+            .filter(|way| way.likely_kinds().meets(wanted))
+            .filter(|way| !matches!(step, Step::Name(name) if way.naming(name) == Naming::NotNamed))
+            .map(|way| child(way, step))
+            .collect();
+        ways = places.iter().flat_map(every_way).take(WAYS_LIMIT + 1).collect();
+        if ways.len() > WAYS_LIMIT {
+            return Described::As { kinds: Kinds::ALL, values: None };
+        }
+    }
+    let mut values = Some(Vec::new());
+    for way in &ways {
+        match (&mut values, &way.values) {
+            (Some(values), Some(others)) => values.extend(others),
+            _ => values = None,
+        }
+    }
+    Described::As { kinds: kinds_of(&ways), values: values.filter(|values| !values.is_empty()) }
+}
+
+/// The ways of a place with every condition taken both ways.
+fn every_way<'s>(place: &Place<'s>) -> Vec<Way<'s>> {
+    let mut open = place.ways();
+    let mut ways = Vec::new();
+    while let Some(mut way) = open.pop() {
+        let Some(Condition { then, otherwise, .. }) = way.conditions.pop() else {
+            ways.push(way);
+            continue;
+        };
+        open.extend(way.and(&then));
+        open.extend(way.and(&otherwise));
+        if open.len() + ways.len() > WAYS_LIMIT {
+            return vec![Way::unknown(way.outline())];
+        }
+    }
+    ways
+}
+
+fn kinds_of(ways: &[Way<'_>]) -> Kinds {
+    ways.iter().fold(Kinds::NONE, |kinds, way| kinds.or(way.likely_kinds()))
+}
+
+/// Goes down the path in the ways that are possible. What is missing at its end does no harm where
+/// `needs_end` is false.
+pub(super) fn meet(root: &Place<'_>, known: &Known, path: &[Step], needs_end: bool) -> Met {
+    let nothing = Known::default();
+    let mut known = known;
+    let mut ways = possible(root, known);
+    for (at, step) in path.iter().enumerate() {
+        if known.touched {
+            return Met::Unknown;
+        }
+        let below = known.below(step).unwrap_or(&nothing);
+        if below.touched {
+            return Met::Unknown;
+        }
+        let is_end = at + 1 == path.len();
+        match worst(ways.iter().map(|way| presence(way, known, step))) {
+            Answer::Yes => {}
+            Answer::Unknown => return Met::Unknown,
+            Answer::No | Answer::Either if is_end && !needs_end => return Met::Unknown,
+            Answer::No | Answer::Either => return Met::Missing { at: at + 1 },
+        }
+        ways = ways.iter().flat_map(|way| possible(&child(way, step), below)).collect();
+        if ways.len() > WAYS_LIMIT {
+            return Met::Unknown;
+        }
+        known = below;
+    }
+    let kinds = ways.iter().fold(Kinds::NONE, |kinds, way| kinds.or(allowed_kinds(way, known)));
+    if known.touched || kinds == Kinds::ALL || kinds == Kinds::NONE {
+        Met::Unknown
+    } else {
+        Met::Value(kinds)
+    }
+}
+
+/// No before everything else, and what is not known before a yes.
+fn worst(answers: impl Iterator<Item = Answer>) -> Answer {
+    let rank = |answer: &Answer| match answer {
+        Answer::No | Answer::Either => 2,
+        Answer::Unknown => 1,
+        Answer::Yes => 0,
+    };
+    answers.max_by_key(rank).unwrap_or(Answer::Unknown)
+}

@@ -1,0 +1,123 @@
+//! The misfits in words: the thing, what is wrong, and the way out.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::shown;
+use crate::config::nearest;
+use crate::domain::rules::reads::Step;
+use crate::schema::outline::Kinds;
+
+/// The most names or values that are told.
+const TOLD_LIMIT: usize = 10;
+/// The longest value that is told, in characters.
+const VALUE_LIMIT: usize = 60;
+
+/// The beginning of the path, of so many steps.
+fn beginning(path: &[Step], steps: usize) -> String {
+    shown(path.get(..steps).unwrap_or(path))
+}
+
+/// Whether a name can stand after a dot.
+pub(super) fn is_plain(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(letter)
+}
+
+pub(super) fn no_such(path: &[Step], at: usize, names: &BTreeSet<&str>) -> String {
+    let name = match path.get(at) {
+        Some(Step::Name(name)) => name.as_str(),
+        Some(Step::Index(_) | Step::Each) | None => "",
+    };
+    let way_out = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if names.is_empty() => "it allows none there".to_owned(),
+        None => format!("it has {}", listed(names.iter().map(|name| format!("`{name}`")))),
+    };
+    format!("`{}`: the schema has no such property; {way_out}", beginning(path, at + 1))
+}
+
+pub(super) fn leads(path: &[Step], at: usize, to: Kinds) -> String {
+    let (of, whole) = (beginning(path, at), beginning(path, at + 1));
+    let wanted = match path.get(at) {
+        Some(Step::Index(_) | Step::Each) => "items",
+        Some(Step::Name(_)) | None => "properties",
+    };
+    format!("`{whole}`: the schema says that `{of}` is {to}, which has no {wanted}")
+}
+
+pub(super) fn missing(path: &[Step], at: usize) -> String {
+    let missing = beginning(path, at);
+    let needed =
+        if at < path.len() { format!(", needed for `{}`,", shown(path)) } else { String::new() };
+    format!(
+        "`{missing}`{needed} may be missing: the schema does not require it; ask \
+         `{missing} is defined` before, or use the filter `default`"
+    )
+}
+
+pub(super) fn null(path: &[Step]) -> String {
+    let path = shown(path);
+    format!(
+        "`{path}` may be null; use the filter `default(…, true)`, or ask `{path} is not none` before"
+    )
+}
+
+pub(super) fn no_text(path: &[Step], kinds: Kinds) -> String {
+    format!(
+        "`{}`: the schema says that it is {kinds}; a string or a number is needed here",
+        shown(path)
+    )
+}
+
+pub(super) fn no_condition(path: &[Step], kinds: Kinds) -> String {
+    format!(
+        "`{}`: the schema says that it is {kinds}; a condition gives true or false: compare it",
+        shown(path)
+    )
+}
+
+pub(super) fn type_of(path: &[Step], kinds: Kinds, value: &Json) -> String {
+    format!(
+        "`{}` is compared with {}, which is {}; the schema says that it is {kinds}",
+        shown(path),
+        written(value),
+        Kinds::of(value)
+    )
+}
+
+pub(super) fn two_types(one: &[Step], of_one: Kinds, other: &[Step], of_other: Kinds) -> String {
+    format!(
+        "`{}` is compared with `{}`; the schema says that the one is {of_one}, the other {of_other}",
+        shown(one),
+        shown(other)
+    )
+}
+
+pub(super) fn not_allowed(path: &[Step], value: &Json, allowed: &[&Json]) -> String {
+    let texts: Vec<&str> = allowed.iter().filter_map(|value| value.as_str()).collect();
+    let near = value.as_str().and_then(|value| nearest(value, texts));
+    let way_out = match near {
+        Some(near) => format!("did you mean {}?", written(&Json::from(near))),
+        None => format!("it allows {}", listed(distinct(allowed).into_iter())),
+    };
+    format!("`{}` is never {}, says the schema; {way_out}", shown(path), written(value))
+}
+
+fn distinct(values: &[&Json]) -> BTreeSet<String> {
+    values.iter().map(|value| written(value)).collect()
+}
+
+fn written(value: &Json) -> String {
+    let text = value.to_string();
+    let short: String = text.chars().take(VALUE_LIMIT).collect();
+    if short.len() < text.len() { format!("{short}…") } else { short }
+}
+
+fn listed(mut names: impl Iterator<Item = String>) -> String {
+    let told: Vec<String> = names.by_ref().take(TOLD_LIMIT).collect();
+    let others = names.count();
+    let told = told.join(", ");
+    if others > 0 { format!("{told} and {others} more") } else { told }
+}

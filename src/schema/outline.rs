@@ -1,0 +1,384 @@
+//! What a schema says of the values at a place of the event, for whoever wants to know before any
+//! event comes: which properties there are, which are required, which types and values are allowed.
+//!
+//! A schema is looked at as the *ways* in which a value may satisfy it: `anyOf` and `oneOf` give a
+//! way each, `allOf` and `$ref` narrow a way down. What can't be told that way leaves a mark on it,
+//! so that nobody takes "not said" for "not so".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::files::{index_of, percent_decoded};
+
+mod kinds;
+
+pub use kinds::{Kinds, equal};
+
+/// The most ways that a place is taken apart into; beyond, nothing is said of it.
+const WAYS_LIMIT: usize = 64;
+/// The most schemas that are looked at for one place.
+const VISITS_LIMIT: usize = 2_000;
+
+/// The documents of a schema, the topic's own first, their references resolved.
+#[derive(Debug, Default)]
+pub struct Outline(Vec<Value>);
+
+/// A place of the event: all of these schemas hold there. None: nothing is said of it.
+#[derive(Clone, Debug)]
+pub struct Place<'s> {
+    outline: &'s Outline,
+    schemas: Vec<&'s Value>,
+}
+
+/// One way in which a value at a place may satisfy its schemas.
+#[derive(Clone, Debug)]
+pub struct Way<'s> {
+    outline: &'s Outline,
+    /// The types that are stated; all of them where none is.
+    pub kinds: Kinds,
+    /// The values of `enum` and `const`.
+    pub values: Option<Vec<&'s Value>>,
+    pub required: BTreeSet<&'s str>,
+    pub min_items: u64,
+    /// Those that wait for an answer before they narrow the way down.
+    pub conditions: Vec<Condition<'s>>,
+    /// Something else may have a say in which properties there are.
+    pub vague: bool,
+    /// There are keywords whose answer can't be foretold.
+    pub partial: bool,
+    properties: BTreeMap<&'s str, Vec<&'s Value>>,
+    /// Schemas of properties that are not named.
+    others: Vec<&'s Value>,
+    /// Properties that are not named are allowed in so many words.
+    is_open: bool,
+    prefix: Vec<Vec<&'s Value>>,
+    items: Vec<&'s Value>,
+    /// Objects or arrays, if anything is said of what is in them.
+    described: Kinds,
+}
+
+/// `if`, `then` and `else`, or what depends on a property.
+#[derive(Clone, Debug)]
+pub struct Condition<'s> {
+    pub when: When<'s>,
+    pub then: Place<'s>,
+    /// Properties that are required then.
+    pub requires: Vec<&'s str>,
+    pub otherwise: Place<'s>,
+}
+
+#[derive(Clone, Debug)]
+pub enum When<'s> {
+    Holds(Place<'s>),
+    Has(&'s str),
+}
+
+/// What a way says of a property's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// Nothing at all: neither of this property nor of others.
+    Unsaid,
+    /// It is named, or properties that are not named are allowed in so many words.
+    Allowed,
+    /// Others are named, and this one is not.
+    NotNamed,
+}
+
+impl Outline {
+    pub(super) fn new(documents: Vec<Value>) -> Self {
+        Self(documents)
+    }
+
+    /// The event itself.
+    pub fn root(&self) -> Place<'_> {
+        Place { outline: self, schemas: self.0.first().into_iter().collect() }
+    }
+
+    /// The schema that a resolved reference names, where it is a JSON pointer.
+    fn target(&self, reference: &str) -> Option<&Value> {
+        let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+        self.0.get(index_of(address)?)?.pointer(&percent_decoded(fragment)?)
+    }
+}
+
+impl<'s> Place<'s> {
+    /// The ways in which a value may be here; none where no value may.
+    pub fn ways(&self) -> Vec<Way<'s>> {
+        let mut visits = VISITS_LIMIT;
+        let mut ways = vec![Way::anything(self.outline)];
+        for schema in &self.schemas {
+            ways = product(&ways, &ways_of(self.outline, schema, &mut visits));
+        }
+        if visits == 0 { vec![Way::unknown(self.outline)] } else { ways }
+    }
+}
+
+impl<'s> Way<'s> {
+    fn anything(outline: &'s Outline) -> Self {
+        Self {
+            outline,
+            kinds: Kinds::ALL,
+            values: None,
+            required: BTreeSet::new(),
+            min_items: 0,
+            conditions: Vec::new(),
+            vague: false,
+            partial: false,
+            properties: BTreeMap::new(),
+            others: Vec::new(),
+            is_open: false,
+            prefix: Vec::new(),
+            items: Vec::new(),
+            described: Kinds::NONE,
+        }
+    }
+
+    /// A way of which nothing can be told.
+    pub fn unknown(outline: &'s Outline) -> Self {
+        Self { vague: true, partial: true, ..Self::anything(outline) }
+    }
+
+    pub fn outline(&self) -> &'s Outline {
+        self.outline
+    }
+
+    /// The types that a value may have. Whoever names properties and no type means an object.
+    pub fn likely_kinds(&self) -> Kinds {
+        if self.kinds != Kinds::ALL {
+            self.kinds
+        } else if let Some(values) = &self.values {
+            values.iter().fold(Kinds::NONE, |kinds, value| kinds.or(Kinds::of(value)))
+        } else if self.described == Kinds::OBJECT || self.described == Kinds::ARRAY {
+            self.described
+        } else {
+            Kinds::ALL
+        }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &'s str> {
+        self.properties.keys().copied()
+    }
+
+    pub fn naming(&self, name: &str) -> Naming {
+        if self.properties.contains_key(name) || self.is_open || self.required.contains(name) {
+            Naming::Allowed
+        } else if self.described.meets(Kinds::OBJECT) {
+            Naming::NotNamed
+        } else {
+            Naming::Unsaid
+        }
+    }
+
+    pub fn property(&self, name: &str) -> Place<'s> {
+        let named = self.properties.get(name);
+        self.place(named.unwrap_or(&self.others).clone())
+    }
+
+    /// The item at an index, or each of them.
+    pub fn item(&self, index: Option<usize>) -> Place<'s> {
+        let place = match index {
+            Some(index) => self.prefix.get(index).unwrap_or(&self.items).clone(),
+            None if self.prefix.is_empty() => self.items.clone(),
+            None => Vec::new(),
+        };
+        self.place(place)
+    }
+
+    /// The ways that remain when the value must satisfy these schemas as well.
+    pub fn and(&self, place: &Place<'s>) -> Vec<Self> {
+        product(std::slice::from_ref(self), &place.ways())
+    }
+
+    fn place(&self, schemas: Vec<&'s Value>) -> Place<'s> {
+        Place { outline: self.outline, schemas }
+    }
+
+    /// `None` where no value can satisfy both.
+    fn merged(&self, other: &Self) -> Option<Self> {
+        let kinds = self.kinds.and(other.kinds);
+        let values = match (&self.values, &other.values) {
+            (Some(some), Some(others)) => {
+                let both = |value: &&&Value| others.iter().any(|other| equal(value, other));
+                Some(some.iter().filter(both).copied().collect::<Vec<_>>())
+            }
+            (some, others) => some.clone().or_else(|| others.clone()),
+        };
+        if kinds == Kinds::NONE || values.as_ref().is_some_and(Vec::is_empty) {
+            return None;
+        }
+        let mut merged = self.clone();
+        (merged.kinds, merged.values) = (kinds, values);
+        merged.required.extend(&other.required);
+        merged.min_items = self.min_items.max(other.min_items);
+        merged.conditions.extend(other.conditions.iter().cloned());
+        for (name, schemas) in &other.properties {
+            merged.properties.entry(name).or_default().extend(schemas);
+        }
+        merged.others.extend(&other.others);
+        for (index, schemas) in other.prefix.iter().enumerate() {
+            match merged.prefix.get_mut(index) {
+                Some(held) => held.extend(schemas),
+                None => merged.prefix.push(schemas.clone()),
+            }
+        }
+        merged.items.extend(&other.items);
+        merged.vague |= other.vague;
+        merged.partial |= other.partial;
+        merged.described = merged.described.or(other.described);
+        merged.is_open |= other.is_open;
+        Some(merged)
+    }
+}
+
+fn product<'s>(some: &[Way<'s>], others: &[Way<'s>]) -> Vec<Way<'s>> {
+    let mut ways = Vec::new();
+    for one in some {
+        for other in others {
+            ways.extend(one.merged(other));
+        }
+        if ways.len() > WAYS_LIMIT {
+            return vec![Way::unknown(one.outline)];
+        }
+    }
+    ways
+}
+
+fn ways_of<'s>(outline: &'s Outline, schema: &'s Value, visits: &mut usize) -> Vec<Way<'s>> {
+    let Value::Object(keywords) = schema else {
+        let allows_all = *schema != Value::Bool(false);
+        return allows_all.then(|| Way::anything(outline)).into_iter().collect();
+    };
+    *visits = visits.saturating_sub(1);
+    if *visits == 0 {
+        return vec![Way::unknown(outline)];
+    }
+    let mut ways = vec![own(outline, keywords)];
+    if let Some(reference) = keywords.get("$ref").and_then(Value::as_str) {
+        let referred = match outline.target(reference) {
+            Some(target) => ways_of(outline, target, visits),
+            None => vec![Way::unknown(outline)],
+        };
+        ways = product(&ways, &referred);
+    }
+    for part in list(keywords, "allOf") {
+        ways = product(&ways, &ways_of(outline, part, visits));
+    }
+    for keyword in ["anyOf", "oneOf"] {
+        if keywords.contains_key(keyword) {
+            let mut either = Vec::new();
+            for part in list(keywords, keyword) {
+                either.extend(ways_of(outline, part, visits));
+            }
+            ways = product(&ways, &either);
+        }
+    }
+    ways
+}
+
+/// What the keywords themselves say, without the schemas that hold for the same value.
+fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
+    let mut way = Way::anything(outline);
+    way.kinds = keywords.get("type").map_or(Kinds::ALL, Kinds::stated);
+    way.values = match (keywords.get("const"), keywords.get("enum").and_then(Value::as_array)) {
+        (Some(value), _) => Some(vec![value]),
+        (None, Some(values)) => Some(values.iter().collect()),
+        (None, None) => None,
+    };
+    way.required = list(keywords, "required").filter_map(Value::as_str).collect();
+    way.min_items = keywords.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+    if let Some(properties) = keywords.get("properties").and_then(Value::as_object) {
+        way.properties =
+            properties.iter().map(|(name, schema)| (name.as_str(), vec![schema])).collect();
+    }
+    let closing = |keyword| keywords.get(keyword) == Some(&Value::Bool(false));
+    let says = |names: [&str; 2]| names.iter().any(|name| keywords.contains_key(*name));
+    if says(["properties", "required"])
+        || closing("additionalProperties")
+        || closing("unevaluatedProperties")
+    {
+        way.described = Kinds::OBJECT;
+    }
+    if says(["prefixItems", "items"]) {
+        way.described = way.described.or(Kinds::ARRAY);
+    }
+    for keyword in ["additionalProperties", "unevaluatedProperties"] {
+        let schema = keywords.get(keyword).filter(|schema| **schema != Value::Bool(false));
+        way.is_open |= schema.is_some();
+        way.others.extend(schema);
+    }
+    // Which names a pattern takes in is not looked into, nor what it then says of them.
+    if keywords.contains_key("patternProperties") {
+        (way.is_open, way.vague) = (true, true);
+        way.others.clear();
+    }
+    way.prefix = list(keywords, "prefixItems").map(|schema| vec![schema]).collect();
+    way.items = keywords.get("items").into_iter().collect();
+    let says_who_is_there = ["not", "minProperties", "$dynamicRef"];
+    way.vague |= says_who_is_there.iter().any(|name| keywords.contains_key(*name));
+    way.partial = keywords.keys().any(|keyword| !is_foretold(keyword));
+    conditions(outline, keywords, &mut way);
+    way
+}
+
+fn conditions<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>, way: &mut Way<'s>) {
+    let place =
+        |schema: Option<&'s Value>| Place { outline, schemas: schema.into_iter().collect() };
+    if let Some(when) = keywords.get("if") {
+        way.conditions.push(Condition {
+            when: When::Holds(place(Some(when))),
+            then: place(keywords.get("then")),
+            requires: Vec::new(),
+            otherwise: place(keywords.get("else")),
+        });
+    }
+    for (name, schema) in entries(keywords, "dependentSchemas") {
+        way.conditions.push(Condition {
+            when: When::Has(name),
+            then: place(Some(schema)),
+            requires: Vec::new(),
+            otherwise: place(None),
+        });
+    }
+    for (name, names) in entries(keywords, "dependentRequired") {
+        way.conditions.push(Condition {
+            when: When::Has(name),
+            then: place(None),
+            requires: names.as_array().into_iter().flatten().filter_map(Value::as_str).collect(),
+            otherwise: place(None),
+        });
+    }
+}
+
+fn entries<'s>(
+    keywords: &'s Map<String, Value>,
+    name: &str,
+) -> impl Iterator<Item = (&'s str, &'s Value)> {
+    let entries = keywords.get(name).and_then(Value::as_object);
+    entries.into_iter().flatten().map(|(name, value)| (name.as_str(), value))
+}
+
+/// Whether a value's answer to a keyword can be told by its type, its properties' names, and values.
+fn is_foretold(keyword: &str) -> bool {
+    const FORETOLD: [&str; 9] =
+        ["$ref", "allOf", "anyOf", "const", "enum", "oneOf", "properties", "required", "type"];
+    const ANNOTATIONS: [&str; 12] = [
+        "$anchor",
+        "$comment",
+        "$defs",
+        "$id",
+        "$schema",
+        "default",
+        "deprecated",
+        "description",
+        "examples",
+        "readOnly",
+        "title",
+        "writeOnly",
+    ];
+    FORETOLD.contains(&keyword) || ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-")
+}
+
+fn list<'s>(keywords: &'s Map<String, Value>, name: &str) -> impl Iterator<Item = &'s Value> {
+    keywords.get(name).and_then(Value::as_array).into_iter().flatten()
+}
