@@ -291,5 +291,7 @@ fn machine_settings(config: &Config, kafka: &kafka::Settings, topics: &Topics) -
         brake: delivery.brake,
         channels: config.channels.values().cloned().collect(),
         fingerprints: topics.fingerprints(),
+        schemas: topics.schemas(),
+        paused: config.paused.clone(),
     }
 }

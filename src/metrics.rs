@@ -28,7 +28,8 @@ const AGE_BUCKETS: [f64; 14] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
 /// Why a topic may be paused.
-const PAUSES: [PauseReason; 2] = [PauseReason::Brake, PauseReason::OffsetOutOfRange];
+const PAUSES: [PauseReason; 3] =
+    [PauseReason::Brake, PauseReason::OffsetOutOfRange, PauseReason::Paused];
 
 /// What the labels may say.
 #[derive(Clone, Debug, Default)]
@@ -158,7 +159,7 @@ impl Records {
                 .add(GaugeVec::new(Opts::new("oldest_unsettled_age_seconds", age), &["topic"]))?,
             paused: to.gauges(
                 "topic_paused",
-                "1 where the topic, or a partition of it, is not read, and why.",
+                "1 where the topic, or a partition of it, is held back, and why.",
                 &["topic", "reason"],
             )?,
         })
@@ -213,7 +214,7 @@ impl Attempts {
             )?,
             gate_state: to.gauges(
                 "gate_state",
-                "Whether the channel takes deliveries: 0 open, 1 slowed, 2 stopped.",
+                "Whether the channel takes deliveries: 0 open, 1 slowed, 2 stopped, 3 paused.",
                 &["channel"],
             )?,
             gate_wait: to.add(Histogram::with_opts(wait))?,
