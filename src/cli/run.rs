@@ -1,8 +1,10 @@
 //! `run`: the service.
 
+use std::sync::Arc;
+
 use clap::Args;
 
-use super::{ConfigFile, Failure, interrupted, load, logging};
+use super::{ConfigFile, Failure, interrupted, load, logging, read};
 use crate::bridge;
 use crate::config::{Config, Strictness};
 use crate::domain::dead_letter::Rejection;
@@ -11,12 +13,15 @@ use crate::domain::paused::{Pause, Paused};
 use crate::domain::ports::Decide as _;
 use crate::domain::record::Record;
 use crate::kafka::tail::{From, Tail};
+use crate::reload;
 use crate::topics::Topics;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     line-bridge run --config line-bridge.yaml\n  \
-    LINE_BRIDGE_CONFIG=line-bridge.yaml line-bridge run --dry-run")]
+    LINE_BRIDGE_CONFIG=line-bridge.yaml line-bridge run --dry-run\n\n\
+    Changes of the configuration, the schemas and the token take effect within seconds;\n\
+    SIGHUP has them looked at at once.")]
 pub(super) struct Run {
     #[command(flatten)]
     file: ConfigFile,
@@ -34,7 +39,12 @@ impl Run {
         if self.dry_run {
             return dry_run(&config, &topics).await;
         }
-        let ran = bridge::run(config, topics, interrupted()).await;
+        let file = self.file.clone();
+        let source = reload::Source {
+            file: file.config.clone(),
+            load: Arc::new(move || read(&file, Strictness::Run)),
+        };
+        let ran = bridge::run(config, topics, source, interrupted()).await;
         ran.map_err(|failure| Failure::Failed(format!("line-bridge: {failure}")))
     }
 }

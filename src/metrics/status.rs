@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::Metrics;
+use super::{Metrics, Reload};
 use crate::domain::clock::Moment;
 use crate::domain::machine::{ChannelStatus, Oldest, PartitionStatus, PauseReason, Waits};
 use crate::domain::paused::Pause;
@@ -14,6 +14,7 @@ impl Metrics {
     /// old.
     pub fn status(&self, now: Moment) -> Value {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = self.reloads.shown();
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         let partition = |partition: &PartitionStatus| {
             json!({
@@ -32,7 +33,8 @@ impl Metrics {
         };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "config": self.config,
+            "config": config.hash,
+            "config_pending": config.pending.map(Reload::label),
             "ready": self.health.is_ready(),
             "in_flight": status.in_flight,
             "accepted_uncommitted": status.uncommitted,
