@@ -9,7 +9,8 @@
 //! | `intake` | a record is tracked, and its decision carried out; the bounds and the brake |
 //! | `dispatch` | which delivery starts next |
 //! | `answers` | what an outcome means for its delivery |
-//! | `stops` | channels that stop, their probes, and the verdicts that wait for them |
+//! | `stops` | channels that stop, and the verdicts that wait for them |
+//! | `probes` | the probing of stops |
 //! | `settle` | a message is done with; dead letters and their acknowledgement |
 //! | `commits` | when to commit what, and what a commit's result means |
 //! | `tenure` | assignment, revoke, loss and drain of partitions |
@@ -20,6 +21,7 @@ mod answers;
 mod commits;
 mod dispatch;
 mod intake;
+mod probes;
 mod reconfigure;
 mod redecide;
 mod report;
