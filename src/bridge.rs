@@ -262,7 +262,7 @@ fn client_settings(config: &Config) -> client::Settings {
     }
 }
 
-fn machine_settings(config: &Config, topics: &Topics) -> Settings {
+pub(crate) fn machine_settings(config: &Config, topics: &Topics) -> Settings {
     let delivery = &config.delivery;
     Settings {
         max_in_flight: delivery.max_in_flight as usize,

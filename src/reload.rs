@@ -58,6 +58,8 @@ pub(crate) struct Follower {
     orders: mpsc::Sender<Order>,
     metrics: Arc<Metrics>,
     running: Running,
+    /// A configuration that came through a pipe can't be read again.
+    is_file: bool,
     /// The files that it was read from, and their digest; none until that is known.
     files: Vec<PathBuf>,
     in_force: Option<u64>,
@@ -97,6 +99,7 @@ impl Follower {
         running: Running,
     ) -> Self {
         let files = vec![source.file.clone()];
+        let is_file = std::fs::metadata(&source.file).map_or(true, |found| found.is_file());
         Self {
             source,
             views,
@@ -104,6 +107,7 @@ impl Follower {
             orders,
             metrics,
             running,
+            is_file,
             files,
             in_force: None,
             seen: None,
@@ -115,6 +119,9 @@ impl Follower {
     /// Looks every two seconds, and at once when asked by SIGHUP, until the bridge has ended.
     pub(crate) async fn run(mut self) {
         say_paused(&self.running.config.paused);
+        if !self.is_file {
+            tracing::info!("the configuration does not come from a file: changes take a restart");
+        }
         let mut look = tokio::time::interval(LOOK);
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
@@ -178,6 +185,9 @@ impl Follower {
     /// Reads the files where they are not known to say what is in force. What they say counts once
     /// they were the same before and after it was read: then nobody was writing meanwhile.
     async fn look_at_files(&mut self) -> Result<Result<(), Ended>, JoinError> {
+        if !self.is_file {
+            return Ok(Ok(()));
+        }
         let (source, files, in_force) = (self.source.clone(), self.files.clone(), self.in_force);
         let read = tokio::task::spawn_blocking(move || read(&source, files, in_force)).await?;
         let Some((loaded, files, digest)) = read else {
@@ -326,3 +336,6 @@ fn say_paused(paused: &Paused) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
