@@ -23,6 +23,7 @@ use crate::kafka::{self, preflight};
 use crate::line::client::{self, Client, ClientError};
 use crate::line::token::{Token, TokenError, TokenSource};
 use crate::metrics::{Labels, Metrics, Observer};
+use crate::reload::{self, Follower, Running, Views};
 use crate::topics::Topics;
 
 /// The bytes of records held; librdkafka's own queue comes on top.
@@ -30,9 +31,6 @@ const HELD_BYTES: usize = 64 << 20;
 
 /// The least that a group's coordinator is told to wait for a sign of life.
 const LEAST_SESSION: Duration = Duration::from_secs(45);
-
-/// How often the token's file is looked at.
-const TOKEN_LOOK: Duration = Duration::from_secs(2);
 
 /// How long the consumer may take to leave its group.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -110,14 +108,16 @@ pub fn line_client(config: &Config) -> Result<(Client, Arc<Token>), Failure> {
     Ok((client, token))
 }
 
-/// Runs until `shutdown` is done and everything in flight has settled.
+/// Runs until `shutdown` is done and everything in flight has settled. Changes of what `source`
+/// names are put in force meanwhile.
 pub async fn run(
     config: Config,
     topics: Topics,
+    source: reload::Source,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let listener = admin::listen(config.admin.listen).await?;
-    run_on(listener, Brokers::Real, config, topics, shutdown).await
+    run_on(listener, Brokers::Real, config, topics, Some(source), shutdown).await
 }
 
 /// What the bridge reads from.
@@ -136,6 +136,7 @@ pub async fn run_on(
     brokers: Brokers,
     config: Config,
     topics: Topics,
+    source: Option<reload::Source>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
@@ -156,13 +157,15 @@ pub async fn run_on(
     }
 
     let dead_letters = DeadLetters::new(kafka.clone(), config.dead_letters.topic.clone())?;
-    let machine = Machine::new(machine_settings(&config, &kafka, &topics), fastrand::u64(..));
+    let machine = Machine::new(machine_settings(&config, &topics), fastrand::u64(..));
     let (pulse, pulse_clock) = (Arc::clone(&metrics), Arc::clone(&clock));
     let turned = Box::new(move |excused| pulse.health.polled(pulse_clock.now(), excused));
     let redrive = (brokers == Brokers::Real).then(|| topics.redrive().to_owned());
     let (log, events) =
         Consumer::join(&kafka, topics.names(), redrive, Arc::clone(&clock), turned)?;
     let (orders, to_obey) = mpsc::channel(4);
+    let running = Running { schemas: topics.schemas(), config };
+    let timeout = running.config.line.timeout;
     let ports = Ports {
         log,
         events,
@@ -173,11 +176,15 @@ pub async fn run_on(
         observe: Arc::new(Observer(Arc::clone(&metrics))),
         orders: to_obey,
     };
-    let driver = Driver::new(machine, ports, config.line.timeout);
+    let driver = Driver::new(machine, ports, timeout);
     let mut driver = tokio::spawn(driver.run());
-    let watching = tokio::spawn(watch_token(token, orders.clone()));
-    let _watching = AbortOnDropHandle::new(watching);
-    tracing::info!(group = kafka.group, topics = config.topics.len(), "line-bridge runs");
+    tracing::info!(group = kafka.group, topics = running.config.topics.len(), "line-bridge runs");
+    let _following = source.map(|source| {
+        let views = Views { settings: machine_settings, labels };
+        let told = Arc::clone(&metrics);
+        let follower = Follower::new(source, views, token, orders.clone(), told, running);
+        AbortOnDropHandle::new(tokio::spawn(follower.run()))
+    });
 
     tokio::select! {
         ended = &mut driver => return Ok(ended?.map(drop)?),
@@ -223,28 +230,6 @@ async fn look_at_kafka(
     Ok(())
 }
 
-/// A rotated token is picked up. A file that can't be read just now leaves the old one in force.
-async fn watch_token(token: Arc<Token>, orders: mpsc::Sender<Order>) {
-    let mut look = tokio::time::interval(TOKEN_LOOK);
-    loop {
-        look.tick().await;
-        let read = Arc::clone(&token);
-        match tokio::task::spawn_blocking(move || read.replace_if_changed()).await {
-            Ok(Ok(true)) => {
-                tracing::info!("the token has changed and is in force");
-                if orders.send(Order::TokenChanged).await.is_err() {
-                    return;
-                }
-            }
-            Ok(Ok(false)) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the token could not be read; the old one stays");
-            }
-            Err(error) => tracing::warn!(%error, "the token could not be looked at"),
-        }
-    }
-}
-
 fn labels(config: &Config, topics: &Topics) -> Labels {
     let redrive = std::iter::once(topics.redrive().to_owned());
     Labels {
@@ -277,19 +262,21 @@ fn client_settings(config: &Config) -> client::Settings {
     }
 }
 
-fn machine_settings(config: &Config, kafka: &kafka::Settings, topics: &Topics) -> Settings {
+pub(crate) fn machine_settings(config: &Config, topics: &Topics) -> Settings {
     let delivery = &config.delivery;
     Settings {
         max_in_flight: delivery.max_in_flight as usize,
         held_records: delivery.held_records as usize,
         held_bytes: HELD_BYTES,
         attempt_timeout: config.line.timeout,
-        session_timeout: kafka.session_timeout(),
+        session_timeout: kafka_settings(config).session_timeout(),
         drain_timeout: delivery.drain_timeout,
         retry_max_elapsed: delivery.retry.max_elapsed,
         requests_per_second: config.line.requests_per_second,
         brake: delivery.brake,
         channels: config.channels.values().cloned().collect(),
         fingerprints: topics.fingerprints(),
+        schemas: topics.schemas(),
+        paused: config.paused.clone(),
     }
 }

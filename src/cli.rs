@@ -58,7 +58,7 @@ enum Command {
 }
 
 /// The configuration file.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 struct ConfigFile {
     /// The configuration file.
     #[arg(long, env = "LINE_BRIDGE_CONFIG", value_name = "FILE")]

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::domain::paused::Paused;
+
 mod delivery;
 mod duration;
 mod environment;
@@ -22,6 +24,7 @@ mod locations;
 mod mistake;
 mod nearest;
 mod reader;
+mod restart;
 mod rules;
 mod token;
 mod topics;
@@ -35,6 +38,7 @@ pub use line::{Encoding, Line};
 pub use locations::Locations;
 pub use mistake::{Mistake, Mistakes, Place, Severity};
 pub use nearest::{apart, nearest};
+pub use restart::needs_restart;
 pub use token::{NoToken, Token, TokenSource, read_token_file};
 pub use topics::{Channels, Topic};
 
@@ -68,6 +72,8 @@ pub struct Config {
     pub dead_letters: DeadLetters,
     pub topics: BTreeMap<Arc<str>, Topic>,
     pub admin: Admin,
+    /// What is not to be sent for now.
+    pub paused: Paused,
     /// Where the keys stand, to report what is found later.
     pub locations: Locations,
     hash: String,
@@ -114,10 +120,19 @@ impl Config {
         let Some(sections) = sections.filter(|_| !mistakes.iter().any(is_error)) else {
             return Err(Mistakes(mistakes));
         };
-        let (kafka, line, delivery, channels, dead_letters, topics, admin) = sections;
-        let hash = hash(source);
-        let config =
-            Self { kafka, line, delivery, channels, dead_letters, topics, admin, locations, hash };
+        let (kafka, line, delivery, channels, dead_letters, topics, admin, paused) = sections;
+        let config = Self {
+            kafka,
+            line,
+            delivery,
+            channels,
+            dead_letters,
+            topics,
+            admin,
+            paused,
+            locations,
+            hash: hash(source),
+        };
         Ok(Loaded { config, warnings: mistakes })
     }
 
@@ -128,7 +143,8 @@ impl Config {
     }
 }
 
-type Sections = (Kafka, Line, Delivery, Channels, DeadLetters, BTreeMap<Arc<str>, Topic>, Admin);
+type Sections =
+    (Kafka, Line, Delivery, Channels, DeadLetters, BTreeMap<Arc<str>, Topic>, Admin, Paused);
 
 fn read_sections(
     reader: &mut Reader<'_>,
@@ -140,15 +156,16 @@ fn read_sections(
     let kafka = kafka::read(reader, &root);
     let line = line::read(reader, &root);
     let delivery = delivery::read(reader, &root, line.as_ref());
-    let channels = topics::read_channels(reader, &root);
-    let topics = topics::read_topics(reader, &root, &channels);
+    let mut paused = Paused::default();
+    let channels = topics::read_channels(reader, &root, &mut paused);
+    let topics = topics::read_topics(reader, &root, &channels, &mut paused);
     for topic in topics.values() {
         reader.add(compile(topic, &channels, locations));
     }
     let dead_letters =
         delivery::read_dead_letters(reader, &root, &topics.keys().map(AsRef::as_ref));
     let admin = delivery::read_admin(reader, &root);
-    Some((kafka, line?, delivery, channels, dead_letters, topics, admin))
+    Some((kafka, line?, delivery, channels, dead_letters, topics, admin, paused))
 }
 
 fn hash(source: &str) -> String {

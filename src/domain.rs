@@ -14,6 +14,7 @@ pub mod metadata;
 pub mod offsets;
 pub mod outcome;
 pub mod pace;
+pub mod paused;
 pub mod ports;
 pub mod record;
 pub mod retry;

@@ -9,11 +9,12 @@ mod tasks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::domain::clock::Moment;
-use crate::domain::machine::{Effect, Input, Machine};
+use crate::domain::machine::{Effect, Input, Machine, Redecided, Settings};
 use crate::domain::ports::{Api, Clock, DeadLetters, Decide, Log, LogEvent, Observe};
+use crate::domain::record::Record;
 use tasks::{Done, Tasks};
 
 /// How many things are taken in before the effects of them are carried out.
@@ -23,12 +24,27 @@ const BATCH: usize = 256;
 const TICK: Duration = Duration::from_secs(1);
 
 /// What the bridge around it asks of the driver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Order {
     /// Take nothing new, settle what is in flight, commit for the last time, and end.
     Drain,
     /// The token is another one now.
     TokenChanged,
+    Reconfigure(Reconfiguration),
+}
+
+/// Another configuration: from then on, records are decided by it and nothing else.
+pub struct Reconfiguration {
+    pub settings: Box<Settings>,
+    pub decide: Arc<dyn Decide>,
+    /// Told once it is in force.
+    pub done: oneshot::Sender<()>,
+}
+
+impl std::fmt::Debug for Reconfiguration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reconfiguration").finish_non_exhaustive()
+    }
 }
 
 /// What the driver works with.
@@ -133,6 +149,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
             // Whoever could give orders is gone, and with it the process soon.
             Next::Order(Some(Order::Drain) | None) => self.machine.input(Input::Drain, now),
             Next::Order(Some(Order::TokenChanged)) => self.machine.input(Input::TokenChanged, now),
+            Next::Order(Some(Order::Reconfigure(new))) => self.reconfigure(new, now),
             Next::Time => {}
         }
         Ok(())
@@ -179,6 +196,22 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
         };
         self.machine.input(input, now);
         Ok(())
+    }
+
+    /// Decides what is held anew and whatever comes from now on, with nothing in between.
+    fn reconfigure(&mut self, new: Reconfiguration, now: Moment) {
+        let Reconfiguration { settings, decide, done } = new;
+        let decided = |(epoch, record): (_, Arc<Record>)| Redecided {
+            epoch,
+            offset: record.offset,
+            decision: decide.decide(&record),
+        };
+        let records = self.machine.to_decide_anew(&settings);
+        let decisions = records.into_iter().map(decided).collect();
+        self.machine.input(Input::Reconfigured { settings, decisions }, now);
+        self.ports.decide = decide;
+        // Whoever asked may have gone.
+        done.send(()).ok();
     }
 
     fn finished(&mut self, done: Done, now: Moment) {

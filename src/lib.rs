@@ -41,6 +41,7 @@ pub mod fit;
 pub mod kafka;
 pub mod line;
 pub mod metrics;
+pub mod reload;
 pub mod sandbox;
 pub mod schema;
 pub mod topics;

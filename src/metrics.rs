@@ -3,9 +3,10 @@
 mod health;
 mod observer;
 mod positions;
+mod reloads;
 mod status;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -18,6 +19,8 @@ use crate::domain::machine::{PauseReason, SettledAs, Status};
 use health::Health;
 pub use observer::Observer;
 use positions::Positions;
+pub use reloads::Reload;
+use reloads::Reloads;
 
 /// From a millisecond to the longest attempt.
 const ATTEMPT_BUCKETS: [f64; 14] =
@@ -28,7 +31,8 @@ const AGE_BUCKETS: [f64; 14] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 21_600.0, 86_400.0];
 
 /// Why a topic may be paused.
-const PAUSES: [PauseReason; 2] = [PauseReason::Brake, PauseReason::OffsetOutOfRange];
+const PAUSES: [PauseReason; 3] =
+    [PauseReason::Brake, PauseReason::OffsetOutOfRange, PauseReason::Paused];
 
 /// What the labels may say.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +54,7 @@ pub struct Metrics {
     positions: Mutex<Positions>,
     /// As the driver told it last.
     status: Mutex<Status>,
-    /// The hash of the configuration.
-    config: String,
+    reloads: Reloads,
     pub health: Health,
 }
 
@@ -158,7 +161,7 @@ impl Records {
                 .add(GaugeVec::new(Opts::new("oldest_unsettled_age_seconds", age), &["topic"]))?,
             paused: to.gauges(
                 "topic_paused",
-                "1 where the topic, or a partition of it, is not read, and why.",
+                "1 where the topic, or a partition of it, is held back, and why.",
                 &["topic", "reason"],
             )?,
         })
@@ -213,7 +216,7 @@ impl Attempts {
             )?,
             gate_state: to.gauges(
                 "gate_state",
-                "Whether the channel takes deliveries: 0 open, 1 slowed, 2 stopped.",
+                "Whether the channel takes deliveries: 0 open, 1 slowed, 2 stopped, 3 paused.",
                 &["channel"],
             )?,
             gate_wait: to.add(Histogram::with_opts(wait))?,
@@ -281,8 +284,8 @@ impl Metrics {
         let records = Records::register(&to)?;
         let attempts = Attempts::register(&to)?;
         let group = Group::register(&to)?;
-        let config = to.gauges("config_info", "The configuration, by its hash.", &["hash"])?;
-        config.with_label_values(&[labels.config.as_str()]).set(1);
+        let reloads = Reloads::register(&to)?;
+        reloads.show(&labels.config);
         let build = to.gauges("build_info", "The program's version.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         records.start_at_zero(&labels.topics);
@@ -295,10 +298,33 @@ impl Metrics {
             topics: labels.topics.clone(),
             positions: Mutex::default(),
             status: Mutex::default(),
-            config: labels.config.clone(),
+            reloads,
             health: Health::default(),
             registry,
         })
+    }
+
+    /// Another configuration is in force: its channels are shown, and no others. The topics are
+    /// what they were.
+    pub fn reconfigured(&self, labels: &Labels) {
+        self.reloads.show(&labels.config);
+        self.attempts.start_at_zero(labels);
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = status.channels.iter().map(|channel| channel.name.to_string());
+        for gone in shown.filter(|name| !labels.channels.contains(name)) {
+            // A series that has no value yet is not there to be removed.
+            drop(self.attempts.gate_state.remove_label_values(&[&gone]));
+        }
+    }
+
+    /// What has become of changed files.
+    pub fn reloaded(&self, result: Reload) {
+        self.reloads.count(result);
+    }
+
+    /// Why what the files say is not in force; none where it is.
+    pub fn reload_pending(&self, why: Option<Reload>) {
+        self.reloads.pending(why);
     }
 
     /// The page that Prometheus reads, with the process's own figures.

@@ -5,6 +5,7 @@
 //! found among the files of this disk. Nothing is ever fetched.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use jsonschema::{Registry, Validator};
@@ -50,6 +51,8 @@ pub struct Schema {
     /// The names of its files, the topic's own first.
     names: Vec<String>,
     outline: Outline,
+    files: Vec<PathBuf>,
+    digest: u64,
 }
 
 impl fmt::Debug for Schema {
@@ -82,13 +85,25 @@ impl Schema {
             name.to_string_lossy().into_owned()
         };
         let names = documents.iter().map(name).collect();
+        let files = documents.iter().map(|document| document.path.clone()).collect();
+        let digest = digest(&documents);
         let documents = documents.into_iter().map(|document| document.schema).collect();
-        Ok(Self { validator, names, outline: Outline::new(documents) })
+        Ok(Self { validator, names, outline: Outline::new(documents), files, digest })
     }
 
     /// What it says of the places of an event.
     pub fn outline(&self) -> &Outline {
         &self.outline
+    }
+
+    /// The files that it was read from, the topic's own first.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Tells one schema from another within this process.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// Makes an event of a record's value, or says why it is none.
@@ -116,6 +131,14 @@ impl Schema {
         let detail = violation::describe(&self.validator, &event, &self.names, first_only);
         Err(Rejection { reason: Reason::Schema, detail, rule: None })
     }
+}
+
+fn digest(documents: &[Document]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for document in documents {
+        document.schema.to_string().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn undecodable(detail: String) -> Rejection {

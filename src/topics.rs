@@ -4,7 +4,7 @@ mod examples;
 mod redrive;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{Channels, Config, Environment, Loaded, Locations, Mistake, Mistakes, Place};
@@ -32,7 +32,7 @@ struct Compiled {
 
 /// Reads the configuration with everything that it names.
 pub fn load(
-    path: &std::path::Path,
+    path: &Path,
     env: &Environment<'_>,
     strictness: Strictness,
 ) -> Result<(Loaded, Topics), Mistakes> {
@@ -110,18 +110,29 @@ impl Topics {
         &self.redrive
     }
 
-    /// For each topic, what tells one set of rules from another. To the redrive topic the rules of
-    /// all the others apply.
+    /// The files of all schemas.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.by_name.values().flat_map(|compiled| compiled.schema.files()).map(PathBuf::as_path)
+    }
+
+    /// For each topic, what tells one schema from another within this process.
+    pub fn schemas(&self) -> BTreeMap<Arc<str>, u64> {
+        self.of_each(|compiled| compiled.schema.digest())
+    }
+
+    /// For each topic, what tells one set of rules from another.
     pub fn fingerprints(&self) -> BTreeMap<Arc<str>, u64> {
-        let fingerprint = |compiled: &Compiled| compiled.rules.fingerprint();
-        let mut fingerprints: BTreeMap<_, _> = self
-            .by_name
-            .iter()
-            .map(|(name, topic)| (Arc::clone(name), fingerprint(topic)))
-            .collect();
-        let all = fingerprint_of_all(&fingerprints);
-        fingerprints.insert(Arc::clone(&self.redrive), all);
-        fingerprints
+        self.of_each(|compiled| compiled.rules.fingerprint())
+    }
+
+    /// The redrive topic has a number as well: to it the schemas and the rules of all the others
+    /// apply.
+    fn of_each(&self, number: impl Fn(&Compiled) -> u64) -> BTreeMap<Arc<str>, u64> {
+        let mut numbers: BTreeMap<_, _> =
+            self.by_name.iter().map(|(name, topic)| (Arc::clone(name), number(topic))).collect();
+        let all = fingerprint_of_all(&numbers);
+        numbers.insert(Arc::clone(&self.redrive), all);
+        numbers
     }
 
     /// What becomes of a record, and what each rule answered; none were asked of a record that did

@@ -1,20 +1,27 @@
 //! `run`: the service.
 
+use std::sync::Arc;
+
 use clap::Args;
 
-use super::{ConfigFile, Failure, interrupted, load, logging};
+use super::{ConfigFile, Failure, interrupted, load, logging, read};
 use crate::bridge;
 use crate::config::{Config, Strictness};
-use crate::domain::message::{SkipReason, Verdict};
+use crate::domain::dead_letter::Rejection;
+use crate::domain::message::{Message, SkipReason, Verdict};
+use crate::domain::paused::{Pause, Paused};
 use crate::domain::ports::Decide as _;
 use crate::domain::record::Record;
 use crate::kafka::tail::{From, Tail};
+use crate::reload;
 use crate::topics::Topics;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     line-bridge run --config line-bridge.yaml\n  \
-    LINE_BRIDGE_CONFIG=line-bridge.yaml line-bridge run --dry-run")]
+    LINE_BRIDGE_CONFIG=line-bridge.yaml line-bridge run --dry-run\n\n\
+    Changes of the configuration, the schemas and the token take effect within seconds;\n\
+    SIGHUP has them looked at at once.")]
 pub(super) struct Run {
     #[command(flatten)]
     file: ConfigFile,
@@ -32,7 +39,12 @@ impl Run {
         if self.dry_run {
             return dry_run(&config, &topics).await;
         }
-        let ran = bridge::run(config, topics, interrupted()).await;
+        let file = self.file.clone();
+        let source = reload::Source {
+            file: file.config.clone(),
+            load: Arc::new(move || read(&file, Strictness::Run)),
+        };
+        let ran = bridge::run(config, topics, source, interrupted()).await;
         ran.map_err(|failure| Failure::Failed(format!("line-bridge: {failure}")))
     }
 }
@@ -47,54 +59,67 @@ async fn dry_run(config: &Config, topics: &Topics) -> Result<(), Failure> {
     tokio::pin!(interrupted);
     loop {
         tokio::select! {
-            Some(record) = tail.next() => tell(&record, topics),
+            Some(record) = tail.next() => tell(&record, topics, &config.paused),
             () = &mut interrupted => return Ok(()),
         }
     }
 }
 
 /// Logs what would become of a record; no text, recipient or value is in it.
-fn tell(record: &Record, topics: &Topics) {
-    let (topic, partition, offset) =
-        (&*record.source.topic, record.source.partition, record.offset.0);
+fn tell(record: &Record, topics: &Topics, paused: &Paused) {
     match topics.decide(record).verdict {
         Verdict::Skip(why) => {
+            let (topic, partition, offset) = place(record);
             let why = match why {
                 SkipReason::Tombstone => "tombstone",
                 SkipReason::Unmatched => "no rule matches",
             };
             tracing::info!(topic, partition, offset, why, "would skip");
         }
-        Verdict::Reject(rejection) => {
-            let (reason, detail) = (rejection.reason.label(), rejection.detail);
-            tracing::info!(topic, partition, offset, reason, detail, "would dead-letter");
-        }
+        Verdict::Reject(rejection) => tell_dead_letter(record, &rejection, paused),
         Verdict::Deliver(parts) => {
             for part in parts {
                 match part {
-                    Ok(message) => tracing::info!(
-                        topic,
-                        partition,
-                        offset,
-                        rule = &*message.rule,
-                        channel = &*message.channel.name,
-                        utf16_units = message.text.as_str().encode_utf16().count(),
-                        deadline_ms = message.deadline.0,
-                        "would send"
-                    ),
-                    Err(rejection) => {
-                        let (reason, detail) = (rejection.reason.label(), rejection.detail);
-                        tracing::info!(
-                            topic,
-                            partition,
-                            offset,
-                            reason,
-                            detail,
-                            "would dead-letter"
-                        );
-                    }
+                    Ok(message) => tell_message(record, &message, paused),
+                    Err(rejection) => tell_dead_letter(record, &rejection, paused),
                 }
             }
         }
     }
+}
+
+fn tell_message(record: &Record, message: &Message, paused: &Paused) {
+    let (topic, partition, offset) = place(record);
+    let pause = paused.holds(topic, message);
+    tracing::info!(
+        topic,
+        partition,
+        offset,
+        rule = &*message.rule,
+        channel = &*message.channel.name,
+        utf16_units = message.text.as_str().encode_utf16().count(),
+        deadline_ms = message.deadline.0,
+        paused = pause.map(Pause::label),
+        "would {}",
+        if pause.is_some() { "hold back" } else { "send" }
+    );
+}
+
+fn tell_dead_letter(record: &Record, rejection: &Rejection, paused: &Paused) {
+    let (topic, partition, offset) = place(record);
+    let held = paused.topics.contains(topic);
+    tracing::info!(
+        topic,
+        partition,
+        offset,
+        reason = rejection.reason.label(),
+        detail = rejection.detail,
+        paused = held.then(|| Pause::Topic.label()),
+        "would {}",
+        if held { "hold back" } else { "dead-letter" }
+    );
+}
+
+fn place(record: &Record) -> (&str, i32, u64) {
+    (&record.source.topic, record.source.partition, record.offset.0)
 }

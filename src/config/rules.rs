@@ -1,7 +1,7 @@
 //! One topic's `rules`. Expressions and templates stay text; whoever compiles them reports their
 //! mistakes through [`Locations`](super::Locations).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::domain::rules::{ChannelSource, EXPIRES_AFTER, Expiry, RecipientSource
 use super::fields::{Fields, Item};
 use super::mistake::Place;
 use super::reader::{Given, Reader, Refusal};
-use super::topics::Channels;
+use super::topics::{Channels, is_paused};
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "name",
     "when",
     "channel",
@@ -23,6 +23,7 @@ const KEYS: [&str; 9] = [
     "expires_at",
     "on_ambiguous",
     "continue",
+    "paused",
 ];
 const SECOND: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -34,23 +35,33 @@ const MESSAGE: &str = "the text of the message, a template";
 const STAND_IN: &str = "record.key";
 const CHANNEL: &str = "the name of one of `channels` or {from: EXPRESSION}";
 
+/// The rules with their places in the list, and the names of those that are paused.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     items: &[Item<'_>],
     channels: &Channels,
-) -> Vec<(usize, RuleSource)> {
+) -> (Vec<(usize, RuleSource)>, BTreeSet<Arc<str>>) {
     let mut names = BTreeMap::new();
-    let mut read = |item| read_rule(reader, item, channels, &mut names);
-    items.iter().enumerate().filter_map(|(at, item)| Some((at, read(item)?))).collect()
+    let mut rules = Vec::new();
+    let mut paused = BTreeSet::new();
+    for (at, item) in items.iter().enumerate() {
+        if let Some((rule, is_paused)) = read_rule(reader, item, channels, &mut names) {
+            if is_paused {
+                paused.insert(Arc::clone(&rule.name));
+            }
+            rules.push((at, rule));
+        }
+    }
+    (rules, paused)
 }
 
-/// `None` where it is no rule at all.
+/// The rule, and whether it is paused; `None` where it is no rule at all.
 fn read_rule(
     reader: &mut Reader<'_>,
     item: &Item<'_>,
     channels: &Channels,
     names: &mut BTreeMap<String, Place>,
-) -> Option<RuleSource> {
+) -> Option<(RuleSource, bool)> {
     if !item.is_map() {
         reader.expected(
             item,
@@ -73,13 +84,14 @@ fn read_rule(
     let words = [("retry", OnAmbiguous::Retry), ("dead_letter", OnAmbiguous::DeadLetter)];
     let on_ambiguous = fields.get("on_ambiguous").and_then(|item| reader.choice(&item, &words));
     let goes_on = fields.get("continue").and_then(|item| reader.boolean(&item));
+    let is_paused = is_paused(reader, &fields);
     // What has a mistake is stood in for, so that the mistakes in the rest are told as well.
     let or = |text: Option<String>, other: &str| match text {
         Some(text) if !text.trim().is_empty() => text,
         Some(_) | None => other.to_owned(),
     };
     let no_channel = || ChannelSource::Fixed(Channel { name: "".into(), id: "".into() });
-    Some(RuleSource {
+    let rule = RuleSource {
         name: Arc::from(name.unwrap_or_default()),
         when: when.map(|when| or(Some(when), STAND_IN)),
         channel: channel.unwrap_or_else(no_channel),
@@ -88,7 +100,8 @@ fn read_rule(
         expires,
         on_ambiguous: on_ambiguous.unwrap_or_default(),
         goes_on: is_open || goes_on.unwrap_or(false),
-    })
+    };
+    Some((rule, is_paused))
 }
 
 /// A rule's name is a metrics label and a dead-letter header, so it is one short line.

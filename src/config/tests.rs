@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{Config, Loaded, Mistakes, Strictness};
 
 /// The smallest configuration, without its token's section.
-const MINIMAL: &str = "\
+pub(super) const MINIMAL: &str = "\
 kafka: {brokers: \"localhost:9092\", group: line-bridge}
 line: {token: {env: LINE_TOKEN}}
 channels: {support: f6154dda-bd9a-4d03-8a77-ff3421070009}
@@ -51,7 +51,7 @@ fn folder() -> TempDir {
     folder
 }
 
-fn load(source: &str, strictness: Strictness) -> Result<Loaded, Mistakes> {
+pub(super) fn load(source: &str, strictness: Strictness) -> Result<Loaded, Mistakes> {
     let folder = folder();
     Config::from_text(
         source,
@@ -79,7 +79,7 @@ fn short(mistakes: &Mistakes, folder: &Path) -> String {
 }
 
 /// The minimal configuration with one section put in the place of its own, or added.
-fn with(section: &str) -> String {
+pub(super) fn with(section: &str) -> String {
     let key = section.split(':').next().unwrap();
     let mut kept = String::new();
     let mut skipping = false;

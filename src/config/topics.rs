@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::message::Channel;
+use crate::domain::paused::Paused;
 use crate::domain::rules::{RuleSource, TopicRules, Unmatched};
 
 use super::examples::{self, Example};
@@ -35,7 +36,11 @@ pub struct Topic {
 const CHANNELS: &str = "a map of channel names to channel ids";
 const CHANNEL_ID: &str = "a channel's id";
 
-pub(super) fn read_channels(reader: &mut Reader<'_>, root: &Fields<'_>) -> Channels {
+pub(super) fn read_channels(
+    reader: &mut Reader<'_>,
+    root: &Fields<'_>,
+    paused: &mut Paused,
+) -> Channels {
     let mut channels = Channels::new();
     let Some(section) = root.get("channels") else { return channels };
     let mut ids: BTreeMap<String, &str> = BTreeMap::new();
@@ -44,7 +49,7 @@ pub(super) fn read_channels(reader: &mut Reader<'_>, root: &Fields<'_>) -> Chann
             let message = "a channel's name has letters, digits, `-` and `_` only";
             reader.report(Severity::Error, named.name_place, &named.item.path, message);
         }
-        let id_item = channel_id(reader, &named.item);
+        let (id_item, is_paused) = channel_id(reader, &named.item);
         let id = id_item.map(|item| reader.text(&item, CHANNEL_ID));
         let id = id.unwrap_or_default();
         if !id.is_empty() {
@@ -55,18 +60,27 @@ pub(super) fn read_channels(reader: &mut Reader<'_>, root: &Fields<'_>) -> Chann
             }
         }
         let name: Arc<str> = named.name.into();
+        if is_paused {
+            paused.channels.insert(name.clone());
+        }
         channels.insert(name.clone(), Channel { name, id: id.into() });
     }
     channels
 }
 
-/// The id itself, or the one of a map.
-fn channel_id<'n>(reader: &mut Reader<'_>, item: &Item<'n>) -> Option<Item<'n>> {
+/// The id itself, or the one of a map, and whether the channel is paused.
+fn channel_id<'n>(reader: &mut Reader<'_>, item: &Item<'n>) -> (Option<Item<'n>>, bool) {
     if !item.is_map() {
-        return Some(item.clone());
+        return (Some(item.clone()), false);
     }
-    let fields = reader.fields(item, &["id"]);
-    reader.require(&fields, "id", CHANNEL_ID)
+    let fields = reader.fields(item, &["id", "paused"]);
+    let paused = is_paused(reader, &fields);
+    (reader.require(&fields, "id", CHANNEL_ID), paused)
+}
+
+/// Whether a channel, a topic or a rule is held back.
+pub(super) fn is_paused(reader: &mut Reader<'_>, fields: &Fields<'_>) -> bool {
+    fields.get("paused").and_then(|item| reader.boolean(&item)).unwrap_or(false)
 }
 
 fn is_channel_name(name: &str) -> bool {
@@ -82,6 +96,7 @@ pub(super) fn read_topics(
     reader: &mut Reader<'_>,
     root: &Fields<'_>,
     channels: &Channels,
+    paused: &mut Paused,
 ) -> BTreeMap<Arc<str>, Topic> {
     let mut topics = BTreeMap::new();
     let Some(section) = reader.require(root, "topics", TOPICS) else { return topics };
@@ -95,7 +110,7 @@ pub(super) fn read_topics(
             reader.report(Severity::Error, named.name_place, &named.item.path, message);
         }
         let name: Arc<str> = named.name.into();
-        let topic = read_topic(reader, name.clone(), &named.item, channels);
+        let topic = read_topic(reader, name.clone(), &named.item, channels, paused);
         topics.insert(name, topic);
     }
     topics
@@ -106,14 +121,25 @@ fn read_topic(
     name: Arc<str>,
     item: &Item<'_>,
     channels: &Channels,
+    paused: &mut Paused,
 ) -> Topic {
-    let fields = reader.fields(item, &["schema", "rules", "event_time", "unmatched", "examples"]);
+    let keys = ["schema", "rules", "event_time", "unmatched", "examples", "paused"];
+    let fields = reader.fields(item, &keys);
+    if is_paused(reader, &fields) {
+        paused.topics.insert(Arc::clone(&name));
+    }
     let schema = reader.require(&fields, "schema", SCHEMA);
     let rules = reader.require(&fields, "rules", RULES);
     let event_time = fields.get("event_time");
     let rules = rules
         .map(|item| reader.list(&item.verbatim(), RULES))
-        .map(|items| rules::read(reader, &items, channels))
+        .map(|items| {
+            let (rules, held) = rules::read(reader, &items, channels);
+            if !held.is_empty() {
+                paused.rules.insert(Arc::clone(&name), held);
+            }
+            rules
+        })
         .unwrap_or_default();
     let (positions, rules): (Vec<usize>, Vec<RuleSource>) = rules.into_iter().unzip();
     let names: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();

@@ -76,6 +76,12 @@ impl Concurrency {
         }
     }
 
+    /// Changes the most that is tried; the limit that was found out stays where it can.
+    pub fn set_most(&mut self, most: usize) {
+        self.most = f64::from(u32::try_from(most.max(1)).unwrap_or(u32::MAX));
+        self.set(self.limit);
+    }
+
     pub fn limit(&self) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 ..= most")]
         let limit = self.limit.round() as usize;

@@ -48,6 +48,8 @@ pub enum State {
     Queued,
     /// At the head of its lane, and waiting for the gate.
     Ready,
+    /// At the head of its lane, and its topic or its rule is paused.
+    Paused,
     /// At the head of its lane, until the backoff is over.
     Backoff,
     InFlight,
@@ -83,6 +85,21 @@ impl Delivery {
             ready_since: Duration::ZERO,
             timer: None,
         }
+    }
+
+    /// Whether nothing of it is under way and the customer certainly does not have it, so that
+    /// another message can take its place.
+    pub fn is_replaceable(&self) -> bool {
+        let waits = match self.state {
+            State::Queued
+            | State::Ready
+            | State::Paused
+            | State::Backoff
+            | State::InQuestion
+            | State::Held(Verdict::Rejected) => true,
+            State::Held(Verdict::Ambiguous) | State::InFlight | State::DeadLettering => false,
+        };
+        waits && self.ambiguous == 0
     }
 
     pub fn expired(&self, now: Timestamp) -> bool {

@@ -113,6 +113,11 @@ pub struct Gate {
     pub stop: Option<Stop>,
     /// The account has stopped, and so this channel with it.
     pub halted: bool,
+    /// The operator holds the channel back.
+    pub paused: bool,
+    /// The configuration has no such channel any more. It is kept for the deliveries that keep
+    /// their message.
+    pub retired: bool,
     closed_until: Duration,
     streak: Streak,
     /// Attempts that never reached the API are counted apart: they say nothing of its answers.
@@ -133,6 +138,8 @@ impl Gate {
             in_flight: 0,
             stop: None,
             halted: false,
+            paused: false,
+            retired: false,
             closed_until: Duration::ZERO,
             streak: Streak::default(),
             unreachable: Streak::default(),
@@ -177,7 +184,7 @@ impl Gate {
     /// To be called before the gate closes or opens.
     pub fn note_open_time(&mut self, now: Duration) {
         let from = self.open_since.max(self.closed_until);
-        if !self.is_stopped() {
+        if !self.is_stopped() && !self.paused {
             self.open_for += now.saturating_sub(from);
         }
         self.open_since = self.open_since.max(now);
@@ -217,9 +224,21 @@ impl Gate {
         self.stop.is_some() || self.halted
     }
 
-    /// Metrics' `gate_state`: 0 open, 1 slowed, 2 stopped.
+    /// Whether a stop of this channel is worth a probe.
+    pub fn is_wanted(&self) -> bool {
+        let idle = self.ready.is_empty() && self.suspects.is_empty();
+        !(self.paused || self.retired && idle)
+    }
+
+    /// Metrics' `gate_state`: 0 open, 1 slowed, 2 stopped, 3 paused.
     pub fn state(&self, now: Duration) -> u8 {
-        if self.is_stopped() { 2 } else { u8::from(self.closed_until > now || self.pace.is_cut()) }
+        if self.paused {
+            3
+        } else if self.is_stopped() {
+            2
+        } else {
+            u8::from(self.closed_until > now || self.pace.is_cut())
+        }
     }
 }
 

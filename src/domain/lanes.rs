@@ -10,7 +10,7 @@ use super::delivery::DeliveryId;
 use super::message::Recipient;
 use super::record::Epoch;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
     /// Stands for the partition and its tenure.
     pub epoch: Epoch,
@@ -50,6 +50,27 @@ impl Lanes {
             self.queues.remove(lane);
         }
         next
+    }
+
+    /// The deliveries of a lane, the head first.
+    pub fn queue(&self, lane: &Lane) -> impl Iterator<Item = DeliveryId> {
+        self.queues.get(lane).into_iter().flatten().copied()
+    }
+
+    /// Takes those out of a lane that are not to be kept.
+    pub fn retain(&mut self, lane: &Lane, keep: impl Fn(DeliveryId) -> bool) {
+        let Some(queue) = self.queues.get_mut(lane) else { return };
+        queue.retain(|id| keep(*id));
+        if queue.is_empty() {
+            self.queues.remove(lane);
+        }
+    }
+
+    /// Puts a lane in the order of its deliveries' places.
+    pub fn sort<K: Ord>(&mut self, lane: &Lane, place: impl Fn(DeliveryId) -> K) {
+        if let Some(queue) = self.queues.get_mut(lane) {
+            queue.make_contiguous().sort_by_key(|id| place(*id));
+        }
     }
 
     #[cfg(test)]

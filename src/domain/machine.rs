@@ -9,15 +9,21 @@
 //! | `intake` | a record is tracked, and its decision carried out; the bounds and the brake |
 //! | `dispatch` | which delivery starts next |
 //! | `answers` | what an outcome means for its delivery |
-//! | `stops` | channels that stop, their probes, and the verdicts that wait for them |
+//! | `stops` | channels that stop, and the verdicts that wait for them |
+//! | `probes` | the probing of stops |
 //! | `settle` | a message is done with; dead letters and their acknowledgement |
 //! | `commits` | when to commit what, and what a commit's result means |
 //! | `tenure` | assignment, revoke, loss and drain of partitions |
+//! | `reconfigure` | another configuration is put in force; pauses |
+//! | `redecide` | held records are decided anew under it |
 
 mod answers;
 mod commits;
 mod dispatch;
 mod intake;
+mod probes;
+mod reconfigure;
+mod redecide;
 mod report;
 mod settle;
 mod status;
@@ -35,6 +41,7 @@ use super::gate::{Gate, Stop};
 use super::lanes::Lanes;
 use super::message::{Channel, Decision, Message};
 use super::outcome::{Listing, Outcome};
+use super::paused::Paused;
 use super::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
 pub use report::{PauseReason, Report, SettledAs};
 pub use status::{ChannelStatus, Oldest, PartitionStatus, Status, Waits};
@@ -63,6 +70,9 @@ pub struct Settings {
     pub channels: Vec<Channel>,
     /// For each topic, what tells one set of rules from another.
     pub fingerprints: BTreeMap<Arc<str>, u64>,
+    /// For each topic, what tells one schema from another.
+    pub schemas: BTreeMap<Arc<str>, u64>,
+    pub paused: Paused,
 }
 
 /// A partition that the group has given to this member.
@@ -79,6 +89,14 @@ pub struct Assignment {
 /// One dead letter on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LetterId(pub u64);
+
+/// A held record, decided by the schema and the rules that are in force from now on.
+#[derive(Clone, Debug)]
+pub struct Redecided {
+    pub epoch: Epoch,
+    pub offset: RecordOffset,
+    pub decision: Decision,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitFailure {
@@ -123,6 +141,13 @@ pub enum Input {
         ago: Duration,
     },
     TokenChanged,
+    /// Another configuration is in force from now on. The timeouts of attempts and of the session
+    /// are what they were.
+    Reconfigured {
+        settings: Box<Settings>,
+        /// One for each record that [`Machine::to_decide_anew`] named.
+        decisions: Vec<Redecided>,
+    },
     /// Take nothing new, settle what is in flight, commit for the last time.
     Drain,
 }
@@ -232,15 +257,20 @@ struct Draining {
     uncommitted: usize,
 }
 
+impl Settings {
+    fn gate(&self, channel: &Channel) -> Gate {
+        let mut gate = Gate::new(channel.clone(), self.requests_per_second, self.max_in_flight);
+        gate.paused = self.paused.channels.contains(&channel.name);
+        gate
+    }
+}
+
 impl Machine {
     /// A machine without partitions. `seed` fixes the jitter: the same seed and the same inputs
     /// give the same effects.
     pub fn new(settings: Settings, seed: u64) -> Self {
-        let gate = |channel: &Channel| {
-            Gate::new(channel.clone(), settings.requests_per_second, settings.max_in_flight)
-        };
         Self {
-            gates: settings.channels.iter().map(gate).collect(),
+            gates: settings.channels.iter().map(|channel| settings.gate(channel)).collect(),
             settings,
             jitter: fastrand::Rng::with_seed(seed),
             tenures: BTreeMap::new(),
@@ -291,6 +321,9 @@ impl Machine {
                 self.coordinator_heard = self.coordinator_heard.max(heard);
             }
             Input::TokenChanged => self.token_changed(now),
+            Input::Reconfigured { settings, decisions } => {
+                self.reconfigured(*settings, decisions, now);
+            }
             Input::Drain => self.drain(now),
         }
     }

@@ -1,7 +1,7 @@
 //! What of all that happens is worth a line in the log. No line has a text, a token, a recipient
 //! or an event's value in it.
 
-use crate::domain::machine::Report;
+use crate::domain::machine::{PauseReason, Report};
 use crate::domain::message::{Decision, Verdict};
 use crate::domain::ports::LogEvent;
 use crate::domain::record::TopicPartition;
@@ -31,7 +31,17 @@ pub(super) fn report(report: &Report) {
             topic = &*source.topic,
             partition = source.partition,
             reason = reason.label(),
-            "partition paused until a restart"
+            "partition paused until {}",
+            match reason {
+                PauseReason::Brake => "its schema or its rules change, or a restart",
+                PauseReason::OffsetOutOfRange | PauseReason::Paused => "a restart",
+            }
+        ),
+        Report::Reconfigured { decided_anew, kept } => tracing::info!(
+            decided_anew,
+            kept,
+            "the changed configuration is in force; held records were decided anew by it, but for \
+             those of which something has been sent"
         ),
         Report::MetadataIgnored { source, why } => tracing::warn!(
             topic = &*source.topic,

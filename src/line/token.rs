@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -34,6 +34,10 @@ pub enum TokenError {
     TooLong { place: String },
     #[error("{place} is not text in UTF-8; it should hold the access token alone")]
     NotText { place: String },
+    #[error(
+        "{place} has a character that a header can't carry; it should hold the access token alone, in visible ASCII"
+    )]
+    BadCharacter { place: String },
 }
 
 impl TokenSource {
@@ -88,13 +92,15 @@ impl fmt::Debug for TokenSource {
 pub struct Token {
     source: TokenSource,
     current: ArcSwap<SecretString>,
+    /// Another one, as it was read last.
+    seen: Mutex<Option<SecretString>>,
 }
 
 impl Token {
     /// Reads the source for the first time.
     pub fn load(source: TokenSource) -> Result<Self, TokenError> {
         let current = ArcSwap::from_pointee(source.read()?);
-        Ok(Self { source, current })
+        Ok(Self { source, current, seen: Mutex::default() })
     }
 
     /// The token for the next request.
@@ -102,11 +108,21 @@ impl Token {
         self.current.load_full()
     }
 
-    /// Reads the source again; true says that the token is a new one. On an error the old token
-    /// stays: a secret that is just being written must not stop deliveries.
+    /// Reads the source again; true says that the token is a new one. It takes two looks in a row
+    /// that read the same, and on an error the old token stays: a secret that is just being written
+    /// must not stop deliveries.
     pub fn replace_if_changed(&self) -> Result<bool, TokenError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.take();
         let read = self.source.read()?;
+        if !read.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TokenError::BadCharacter { place: self.source.place() });
+        }
         if read.expose_secret() == self.current.load().expose_secret() {
+            return Ok(false);
+        }
+        if before.is_none_or(|before| before.expose_secret() != read.expose_secret()) {
+            *seen = Some(read);
             return Ok(false);
         }
         self.current.store(Arc::new(read));
@@ -175,18 +191,25 @@ mod tests {
         let (dir, source) = file(b"first\n");
         let token = Token::load(source).unwrap();
         assert!(!token.replace_if_changed().unwrap());
+        std::fs::write(dir.path().join("token"), "seco").unwrap();
+        assert!(!token.replace_if_changed().unwrap(), "it may be in the middle of being written");
         std::fs::write(dir.path().join("token"), "second").unwrap();
+        assert!(!token.replace_if_changed().unwrap());
         assert!(token.replace_if_changed().unwrap());
         assert!(!token.replace_if_changed().unwrap());
         assert_eq!(token.current().expose_secret(), "second");
     }
 
-    #[test]
-    fn a_file_that_goes_bad_leaves_the_token_that_was() {
+    #[rstest]
+    #[case::empty("")]
+    #[case::two_words("two words")]
+    fn a_file_that_goes_bad_leaves_the_token_that_was(#[case] bad: &str) {
         let (dir, source) = file(b"first");
         let token = Token::load(source).unwrap();
-        std::fs::write(dir.path().join("token"), "").unwrap();
-        assert!(token.replace_if_changed().is_err());
+        std::fs::write(dir.path().join("token"), bad).unwrap();
+        for _ in 0..3 {
+            assert!(token.replace_if_changed().is_err());
+        }
         assert_eq!(token.current().expose_secret(), "first");
     }
 

@@ -47,6 +47,7 @@ impl Observe for Observer {
             Report::Paused { .. }
             | Report::SettledBefore { .. }
             | Report::Resumed { .. }
+            | Report::Reconfigured { .. }
             | Report::MetadataIgnored { .. } => {}
         }
     }

@@ -1,18 +1,20 @@
 //! `/status`: who is blocked, and by what. No recipient, text or event's value is in it.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::Metrics;
+use super::{Metrics, Reload};
 use crate::domain::clock::Moment;
 use crate::domain::machine::{ChannelStatus, Oldest, PartitionStatus, PauseReason, Waits};
+use crate::domain::paused::Pause;
 
 impl Metrics {
     /// Where the bridge stands, as JSON; ages and waits in seconds. It is at most a second or so
     /// old.
     pub fn status(&self, now: Moment) -> Value {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let config = self.reloads.shown();
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         let partition = |partition: &PartitionStatus| {
             json!({
@@ -31,7 +33,8 @@ impl Metrics {
         };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "config": self.config,
+            "config": config.hash,
+            "config_pending": config.pending.map(Reload::label),
             "ready": self.health.is_ready(),
             "in_flight": status.in_flight,
             "accepted_uncommitted": status.uncommitted,
@@ -49,16 +52,31 @@ fn oldest(oldest: &Oldest, now: Moment) -> Value {
         "attempts": oldest.attempts,
         "last_http_status": oldest.http_status,
         "channel": oldest.channel.as_deref(),
-        "waits_for": oldest.waits.label(),
+        "rule": oldest.rule.as_deref(),
+        "waits_for": waits_for(oldest),
         "stopped": stopped,
     })
+}
+
+fn waits_for(oldest: &Oldest) -> String {
+    let paused = |what: &str, name: &Option<Arc<str>>| {
+        format!("{what} `{}`, which is paused", name.as_deref().unwrap_or_default())
+    };
+    let label = oldest.waits.label().to_owned();
+    let Waits::Paused(pause) = oldest.waits else { return label };
+    match pause {
+        Pause::Topic => label,
+        Pause::Rule => paused("rule", &oldest.rule),
+        Pause::Channel => paused("channel", &oldest.channel),
+    }
 }
 
 fn channel(channel: &ChannelStatus) -> Value {
     let state = match channel.state {
         0 => "open",
         1 => "slowed",
-        _ => "stopped",
+        2 => "stopped",
+        _ => "paused",
     };
     json!({
         "name": &*channel.name,

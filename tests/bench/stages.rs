@@ -22,6 +22,7 @@ use line_bridge::domain::message::{
 use line_bridge::domain::metadata::{self, Beyond, METADATA_LIMIT};
 use line_bridge::domain::offsets::{Offsets, Runs};
 use line_bridge::domain::outcome::{Class, Outcome};
+use line_bridge::domain::paused::Paused;
 use line_bridge::domain::ports::Decide as _;
 use line_bridge::domain::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
 use line_bridge::domain::rules::Rules;
@@ -181,6 +182,8 @@ fn machine() -> Machine {
         brake: 50,
         channels: vec![channel()],
         fingerprints: [("orders".into(), 1)].into(),
+        schemas: [("orders".into(), 1)].into(),
+        paused: Paused::default(),
     };
     let mut machine = Machine::new(settings, 1);
     let assignment = Assignment {

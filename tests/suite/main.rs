@@ -51,6 +51,8 @@ mod process_harness;
 #[cfg(test)]
 mod redrive;
 #[cfg(test)]
+mod reloads;
+#[cfg(test)]
 mod restarts;
 #[cfg(test)]
 mod secured;

@@ -78,7 +78,7 @@ impl Stage {
         let (config, topics) = load(&self.folder)?;
         let drain = CancellationToken::new();
         let told = drain.clone().cancelled_owned();
-        let ends = bridge::run_on(listener, bridge::Brokers::Embedded, config, topics, told);
+        let ends = bridge::run_on(listener, bridge::Brokers::Embedded, config, topics, None, told);
         let ends = tokio::spawn(ends);
         Ok(Bridge { ends, drain, admin })
     }

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::super::*;
 use super::{MINIMAL, TOKEN, env, folder, load, short, with, with_rule};
 use crate::domain::message::OnAmbiguous;
+use crate::domain::paused::Paused;
 use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource, Unmatched};
 
 /// The example of the design document.
@@ -104,6 +105,19 @@ fn the_defaults_are_the_documented_ones(#[case] source: &str) {
     assert!(matches!(rule.expires, Expiry::After(after) if after == Duration::from_hours(24)));
     assert!(matches!(&rule.channel, ChannelSource::Fixed(channel) if &*channel.name == "support"));
     assert!(!rule.goes_on);
+}
+
+#[test]
+fn a_channel_a_topic_and_a_rule_can_be_paused_and_are_not_unless_they_say_so() {
+    let paused = MINIMAL
+        .replace("{support: f6154dda", "{spare: {id: b, paused: true}, support: f6154dda")
+        .replace("    schema:", "    paused: true\n    schema:")
+        .replace("        to:", "        channel: support\n        paused: true\n        to:");
+    let Paused { channels, topics, rules } = config(&paused).paused;
+    assert_eq!((channels, topics), (["spare".into()].into(), ["orders".into()].into()));
+    assert_eq!(rules, [("orders".into(), ["shipped".into()].into())].into());
+    let not = paused.replace("paused: true", "paused: false");
+    assert_eq!(config(&not).paused, Paused::default());
 }
 
 #[test]

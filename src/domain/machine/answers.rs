@@ -173,6 +173,7 @@ impl Machine {
             self.drop_delivery(id);
         } else {
             self.make_ready(id, now);
+            self.catch_up(id, now);
         }
     }
 
@@ -189,6 +190,7 @@ impl Machine {
         let due = now.elapsed + retry::DELIVERY.delay(delivery.failures, jitter);
         let deadline = on_monotonic_clock(delivery.message.deadline, now);
         self.set_timer(id, Some(due.min(deadline)));
+        self.catch_up(id, now);
     }
 
     pub(super) fn failed_alike(&mut self, gate: usize, id: DeliveryId, kind: Alike, now: Moment) {

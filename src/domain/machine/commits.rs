@@ -109,7 +109,7 @@ impl Tenure {
     fn beyond(&self) -> Beyond {
         let settled = |parts: &[Part]| parts.iter().map(|part| part.settled).collect();
         let some = |parts: &[Part]| parts.iter().any(|part| part.settled);
-        let held = self.offsets.held().filter(|(_, held)| some(&held.parts));
+        let held = self.offsets.held().filter(|(_, held)| !held.outdated && some(&held.parts));
         let partials =
             held.map(|(offset, held)| Partial { offset: offset.0, settled: settled(&held.parts) });
         let restored = self.restored.values().cloned();
@@ -141,11 +141,10 @@ impl Machine {
         }
         let mut requests = Vec::new();
         for (epoch, tenure) in self.tenures.iter_mut().filter(|(_, tenure)| dirty(tenure)) {
-            let fingerprint = self.settings.fingerprints.get(&tenure.source.topic).copied();
             let offset = tenure.offsets.frontier();
             let limit = tenure.uncommitted.metadata_limit;
             let beyond = tenure.beyond();
-            let encoded = metadata::encode(offset, fingerprint.unwrap_or_default(), &beyond, limit);
+            let encoded = metadata::encode(offset, tenure.fingerprint, &beyond, limit);
             tenure.uncommitted.start(&encoded);
             requests.push(CommitRequest {
                 epoch: *epoch,

@@ -6,20 +6,25 @@ use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
 use super::super::delivery::{Delivery, DeliveryId, State};
 use super::super::gate::{Gate, Passage};
+use super::super::paused::Pause;
 use super::{Attempt, Effect, Machine, OnWire, Report, on_monotonic_clock};
 
 impl Machine {
-    /// Puts the head of a lane in the queue of its channel's gate.
+    /// Puts the head of a lane in the queue of its channel's gate, unless its topic or its rule is
+    /// paused.
     pub(super) fn make_ready(&mut self, id: DeliveryId, now: Moment) {
+        let waits = matches!(self.pause_of(id), Some(Pause::Topic | Pause::Rule));
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
-        delivery.state = State::Ready;
+        delivery.state = if waits { State::Paused } else { State::Ready };
         delivery.ready_since = now.elapsed;
         let deadline = delivery.message.deadline;
         let channel = &delivery.lane.channel;
         let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
             return;
         };
-        gate.ready.push_back(id);
+        if !waits {
+            gate.ready.push_back(id);
+        }
         self.set_timer(id, Some(on_monotonic_clock(deadline, now)));
     }
 
@@ -74,8 +79,9 @@ impl Machine {
             let channel = delivery.lane.channel.clone();
             let gate = self.gates.iter().position(|gate| gate.channel.id == channel);
             let Some(at) = gate else { continue };
-            let open =
-                |gate: &mut Gate| !gate.is_stopped() && gate.pass(now.elapsed) == Passage::Open;
+            let open = |gate: &mut Gate| {
+                !gate.is_stopped() && !gate.paused && gate.pass(now.elapsed) == Passage::Open
+            };
             if self.gates.get_mut(at).is_some_and(open) && self.is_heard(now) {
                 self.launch(at, id, now);
             }
@@ -84,7 +90,8 @@ impl Machine {
 
     /// Starts one delivery at this gate, if there is one that may go through.
     fn start_at(&mut self, gate: usize, now: Moment) -> bool {
-        if self.account.is_some() || self.gates.get(gate).is_none_or(|gate| gate.stop.is_some()) {
+        let closed = |gate: &Gate| gate.stop.is_some() || gate.paused;
+        if self.account.is_some() || self.gates.get(gate).is_none_or(closed) {
             return false;
         }
         let Some(id) = self.next_ready(gate, now) else { return false };
@@ -167,9 +174,9 @@ impl Machine {
             let expired = delivery.expired(now.wall);
             match delivery.state {
                 State::Backoff if !expired => self.make_ready(id, now),
-                State::Backoff | State::Ready if expired => self.expire(id),
+                State::Backoff | State::Ready | State::Paused if expired => self.expire(id),
                 // The wall clock was set back: the deadline is further off than it was.
-                State::Ready => self.await_deadline(id, now),
+                State::Ready | State::Paused => self.await_deadline(id, now),
                 State::Held(verdict) => self.hold_is_over(id, verdict, now),
                 State::Backoff
                 | State::Queued

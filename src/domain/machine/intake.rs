@@ -26,18 +26,14 @@ impl Machine {
         }
         let (topic, offset) = (Arc::clone(&record.source.topic), record.offset);
         let Decision { event_time, verdict, redrive } = decision;
-        let redriven = redrive.is_some();
-        let parts = match &verdict {
-            Verdict::Skip(_) => 0,
-            Verdict::Reject(_) => 1,
-            Verdict::Deliver(parts) => parts.len(),
-        };
         let held = Held {
             record,
             redrive,
             event_time,
-            parts: vec![Part::default(); parts],
+            parts: parts_of(&verdict),
             settled: SettledAs::Skipped,
+            outdated: false,
+            later: None,
         };
         let bytes = held.bytes();
         match tenure.offsets.track(offset, held) {
@@ -55,19 +51,37 @@ impl Machine {
         }
         self.conservation.tracked += 1;
         self.report(Report::Tracked { topic: Arc::clone(&topic) });
+        self.carry_out(epoch, offset, &topic, verdict, now);
+        self.mind_the_bound(epoch);
+    }
+
+    /// Begins with those parts of a held record that have not begun.
+    pub(super) fn carry_out(
+        &mut self,
+        epoch: Epoch,
+        offset: RecordOffset,
+        topic: &Arc<str>,
+        verdict: Verdict,
+        now: Moment,
+    ) {
+        let tenure = self.tenures.get(&epoch);
+        let Some(held) = tenure.and_then(|tenure| tenure.offsets.get(offset)) else { return };
+        let paused = self.settings.paused.topics.contains(&held.original().source.topic);
         // What an operator redrives had been set aside before, and tells nothing of a rollout.
-        if !redriven && self.holds_back(&topic, &verdict) {
-            self.mind_the_bound(epoch);
+        let (fresh, redriven) = (held.is_held_back(), held.redrive.is_some());
+        let waits = paused && !matches!(verdict, Verdict::Skip(_));
+        if fresh && (waits || !redriven && self.holds_back(topic, &verdict)) {
             return;
         }
         match verdict {
             Verdict::Skip(_) => self.settle_if_done(epoch, offset),
             Verdict::Reject(rejection) => {
-                self.set_aside_part(epoch, offset, 0, rejection);
+                if self.begin_part(epoch, offset, 0) {
+                    self.set_aside_part(epoch, offset, 0, rejection);
+                }
             }
             Verdict::Deliver(parts) => self.deliver(epoch, offset, parts, now),
         }
-        self.mind_the_bound(epoch);
     }
 
     fn deliver(
@@ -79,6 +93,9 @@ impl Machine {
     ) {
         let settled = self.restored_parts(epoch, offset, parts.len());
         for (part, content) in parts.into_iter().enumerate() {
+            if !self.begin_part(epoch, offset, part) {
+                continue;
+            }
             if settled.get(part).copied().unwrap_or(false) {
                 self.settle_part(epoch, offset, part, SettledAs::Accepted);
                 continue;
@@ -120,6 +137,12 @@ impl Machine {
         if is_head {
             self.make_ready(id, now);
         }
+    }
+
+    /// True where the part had not begun.
+    fn begin_part(&mut self, epoch: Epoch, offset: RecordOffset, part: usize) -> bool {
+        let part = self.part_mut(epoch, offset, part);
+        part.is_some_and(|part| !std::mem::replace(&mut part.begun, true))
     }
 
     pub(super) fn part_mut(
@@ -204,6 +227,33 @@ impl Machine {
             self.effects.push(Effect::Pause(source.clone()));
         }
         self.report(Report::Paused { source, reason });
+    }
+
+    /// What the brake was for has been mended.
+    pub(super) fn release_brake(&mut self, epoch: Epoch) {
+        let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
+        if tenure.paused == Some(PauseReason::Brake) {
+            tenure.paused = None;
+            if !tenure.is_paused() && tenure.leaving.is_none() {
+                self.effects.push(Effect::Resume(tenure.source.clone()));
+            }
+        }
+    }
+}
+
+/// What a verdict makes of a record, before any of it has begun.
+pub(super) fn parts_of(verdict: &Verdict) -> Vec<Part> {
+    let part = |rule: Option<&Arc<str>>| Part { rule: rule.cloned(), ..Part::default() };
+    match verdict {
+        Verdict::Skip(_) => Vec::new(),
+        Verdict::Reject(rejection) => vec![part(rejection.rule.as_ref())],
+        Verdict::Deliver(parts) => {
+            let rule = |content: &Result<Message, Rejection>| match content {
+                Ok(message) => part(Some(&message.rule)),
+                Err(rejection) => part(rejection.rule.as_ref()),
+            };
+            parts.iter().map(rule).collect()
+        }
     }
 }
 

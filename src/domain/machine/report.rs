@@ -33,6 +33,8 @@ pub enum PauseReason {
     Brake,
     /// The committed offset is not in the partition's log.
     OffsetOutOfRange,
+    /// The operator holds the topic back.
+    Paused,
 }
 
 impl PauseReason {
@@ -40,6 +42,7 @@ impl PauseReason {
         match self {
             Self::Brake => "brake",
             Self::OffsetOutOfRange => "offset_out_of_range",
+            Self::Paused => "paused",
         }
     }
 }
@@ -93,6 +96,14 @@ pub enum Report {
     Paused {
         source: TopicPartition,
         reason: PauseReason,
+    },
+    /// Another configuration is in force.
+    Reconfigured {
+        /// Held records that were decided by it.
+        decided_anew: usize,
+        /// Held records that keep what the configuration before made of them, for some of it has
+        /// been sent, or may have been.
+        kept: usize,
     },
     MetadataIgnored {
         source: TopicPartition,

@@ -35,6 +35,7 @@ impl Machine {
         let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
         let Some(held) = tenure.offsets.get_mut(offset) else { return };
         if let Some(part) = held.parts.get_mut(part) {
+            part.begun = true;
             part.settled = true;
             part.delivery = None;
         }
@@ -51,6 +52,7 @@ impl Machine {
             return;
         }
         let Some(held) = tenure.offsets.settle(offset) else { return };
+        tenure.restored.remove(&offset);
         tenure.bytes = tenure.bytes.saturating_sub(held.bytes());
         tenure.uncommitted.changed();
         self.conservation.settled += 1;

@@ -7,6 +7,7 @@ use super::super::clock::{Moment, Timestamp};
 use super::super::delivery::{DeliveryId, State, Verdict};
 use super::super::gate::Gate;
 use super::super::outcome::StopReason;
+use super::super::paused::Pause;
 use super::super::record::{CommitOffset, RecordOffset, TopicPartition};
 use super::tenure::{Held, Tenure};
 use super::{Machine, PauseReason};
@@ -44,6 +45,7 @@ pub struct Oldest {
     /// The status of the last answer, if there was one.
     pub http_status: Option<u16>,
     pub channel: Option<Arc<str>>,
+    pub rule: Option<Arc<str>>,
     pub waits: Waits,
 }
 
@@ -70,6 +72,8 @@ pub enum Waits {
     DeadLetter,
     /// The brake holds its topic.
     Brake,
+    /// The operator holds it back.
+    Paused(Pause),
 }
 
 impl Waits {
@@ -85,7 +89,10 @@ impl Waits {
             Self::Listing => "the channel listing",
             Self::Verdict => "a different answer of its channel",
             Self::DeadLetter => "the dead letter's acknowledgement",
-            Self::Brake => "a restart: the brake holds its topic",
+            Self::Brake => "another schema or other rules: the brake holds its topic",
+            Self::Paused(Pause::Topic) => "its topic, which is paused",
+            Self::Paused(Pause::Rule) => "its rule, which is paused",
+            Self::Paused(Pause::Channel) => "its channel, which is paused",
         }
     }
 }
@@ -93,7 +100,7 @@ impl Waits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelStatus {
     pub name: Arc<str>,
-    /// 0 open, 1 slowed, 2 stopped.
+    /// 0 open, 1 slowed, 2 stopped, 3 paused.
     pub state: u8,
     /// Why it is stopped, and for how long it has been.
     pub stopped: Option<(StopReason, Duration)>,
@@ -108,9 +115,10 @@ pub struct ChannelStatus {
 
 impl Machine {
     pub fn status(&self, now: Moment) -> Status {
+        let channels = self.gates.iter().filter(|gate| !gate.retired);
         Status {
             partitions: self.tenures.values().map(|tenure| self.partition(tenure, now)).collect(),
-            channels: self.gates.iter().map(|gate| self.channel(gate, now)).collect(),
+            channels: channels.map(|gate| self.channel(gate, now)).collect(),
             in_flight: self.on_wire.len(),
             uncommitted: self.uncommitted,
         }
@@ -124,7 +132,10 @@ impl Machine {
             held: tenure.offsets.held_count(),
             held_bytes: tenure.bytes,
             full: tenure.full,
-            paused: tenure.paused,
+            paused: tenure.paused.or_else(|| {
+                let paused = self.settings.paused.topics.contains(&tenure.source.topic);
+                paused.then_some(PauseReason::Paused)
+            }),
             leaving: tenure.leaving.is_some(),
             oldest: oldest.map(|(offset, held)| self.oldest(offset, held, now)),
         }
@@ -140,12 +151,12 @@ impl Machine {
             attempts: found.map_or(0, |delivery| delivery.tries.attempts),
             http_status: found.and_then(|delivery| delivery.tries.http_status),
             channel: found.map(|delivery| delivery.message.channel.name.clone()),
+            rule: unsettled.and_then(|part| part.rule.clone()),
             waits: match delivery {
                 Some(id) => self.waits(id, now),
-                None if self.letters.values().any(|letter| letter.offset == offset) => {
-                    Waits::DeadLetter
-                }
-                None => Waits::Brake,
+                None if unsettled.is_some_and(|part| part.begun) => Waits::DeadLetter,
+                None if self.braked(&held.record.source.topic) => Waits::Brake,
+                None => Waits::Paused(Pause::Topic),
             },
         }
     }
@@ -158,7 +169,10 @@ impl Machine {
             State::InFlight => Waits::Answer,
             State::InQuestion => Waits::Listing,
             State::DeadLettering => Waits::DeadLetter,
-            State::Ready | State::Held(Verdict::Rejected | Verdict::Ambiguous) => {
+            State::Ready | State::Paused | State::Held(Verdict::Rejected | Verdict::Ambiguous) => {
+                if let Some(pause) = self.pause_of(id) {
+                    return Waits::Paused(pause);
+                }
                 let channel = &delivery.lane.channel;
                 let gate = self.gates.iter().find(|gate| gate.channel.id == *channel);
                 let stop = gate.and_then(|gate| gate.stop).or(self.account);

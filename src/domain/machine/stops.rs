@@ -20,7 +20,7 @@ use super::super::retry::{self, Backoff};
 use super::{Effect, Machine, Report, on_monotonic_clock};
 
 /// A verdict is held this long where no different answer comes; then it is the event's own.
-const VERDICT_HOLD: Duration = Duration::from_secs(30);
+pub(super) const VERDICT_HOLD: Duration = Duration::from_secs(30);
 
 impl Machine {
     /// Holds a verdict that would set the delivery aside.
@@ -52,13 +52,20 @@ impl Machine {
         delivery.state = State::Held(verdict);
         let hold = now.elapsed + VERDICT_HOLD;
         self.set_timer(id, Some(if stopped { deadline } else { hold }));
+        self.catch_up(id, now);
     }
 
     /// The channel works, or fails in another way: what was held against its deliveries is theirs.
     pub(super) fn different_answer(&mut self, gate: usize) {
         let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
         at.end_streak();
-        for id in std::mem::take(&mut at.suspects) {
+        let suspects = std::mem::take(&mut at.suspects).into_iter();
+        // While the operator holds a message back, it is not set aside either.
+        let (stay, go): (Vec<_>, Vec<_>) = suspects.partition(|id| self.pause_of(*id).is_some());
+        if let Some(at) = self.gates.get_mut(gate) {
+            at.suspects = stay;
+        }
+        for id in go {
             if let Some(State::Held(verdict)) = self.deliveries.get(&id).map(|d| d.state) {
                 self.spend(id, verdict);
             }
@@ -67,21 +74,22 @@ impl Machine {
 
     /// The timer of a held verdict has come.
     pub(super) fn hold_is_over(&mut self, id: DeliveryId, verdict: Verdict, now: Moment) {
+        let paused = self.pause_of(id).is_some();
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let expired = delivery.expired(now.wall);
         let (channel, recipient) = (&delivery.lane.channel, &delivery.message.recipient);
         let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
             return;
         };
-        let stopped = gate.is_stopped();
-        if stopped && !expired {
+        let waits = gate.is_stopped() || paused;
+        if waits && !expired {
             return self.await_deadline(id, now);
         }
         gate.suspects.retain(|suspect| *suspect != id);
-        if !stopped {
+        if !waits {
             gate.judge(recipient);
         }
-        if stopped { self.expire(id) } else { self.spend(id, verdict) }
+        if waits { self.expire(id) } else { self.spend(id, verdict) }
     }
 
     /// Carries a verdict out.
@@ -218,7 +226,7 @@ impl Machine {
         self.list();
     }
 
-    fn list(&mut self) {
+    pub(super) fn list(&mut self) {
         if !std::mem::replace(&mut self.listing, true) {
             self.effects.push(Effect::List);
         }
@@ -287,79 +295,6 @@ impl Machine {
                 gate.stop = Some(next);
             }
         }
-    }
-
-    /// Probes what is due.
-    pub(super) fn probe(&mut self, now: Moment) {
-        let due = |stop: &Stop| matches!(stop.probe, Probe::Due(at) if at <= now.elapsed);
-        let mut list = false;
-        let channels = self.gates.iter_mut().filter_map(|gate| gate.stop.as_mut());
-        for stop in self.account.as_mut().into_iter().chain(channels) {
-            if due(stop) {
-                stop.probe = Probe::Listing;
-                list = true;
-            }
-        }
-        if list {
-            self.list();
-        }
-        for gate in 0..self.gates.len() {
-            self.try_one(gate, now);
-        }
-    }
-
-    /// Sends the one delivery that a half-open stop lets through.
-    fn try_one(&mut self, gate: usize, now: Moment) {
-        let half_open = |stop: Stop| stop.probe == Probe::HalfOpen;
-        let Some(at) = self.gates.get(gate) else { return };
-        let (account, channel) = (self.account, at.stop);
-        if at.closed_until(now.elapsed).is_some() || !self.may_start(now) {
-            return;
-        }
-        // Where the account and the channel are both stopped, one attempt answers for both: if
-        // each waited for the other's end, neither would ever end.
-        let ready = |stop: Option<Stop>| stop.is_none_or(half_open);
-        if (account.is_none() && channel.is_none()) || !ready(account) || !ready(channel) {
-            return;
-        }
-        let Some(id) = self.candidate(gate, now) else { return };
-        let trying = |stop| Stop { probe: Probe::Trying(id), ..stop };
-        self.account = account.map(trying);
-        if let Some(gate) = self.gates.get_mut(gate) {
-            gate.stop = channel.map(trying);
-        }
-        self.launch(gate, id, now);
-    }
-
-    /// Which delivery is tried: a fresh one if there is one, for a suspect may have failed through
-    /// its own fault; and of the suspects rather one that the customer certainly does not have.
-    fn candidate(&mut self, gate: usize, now: Moment) -> Option<DeliveryId> {
-        if let Some(id) = self.next_ready(gate, now) {
-            self.gates.get_mut(gate)?.ready.pop_front();
-            return Some(id);
-        }
-        let deliveries = &self.deliveries;
-        let at = self.gates.get_mut(gate)?;
-        // Those of a partition that is leaving may have been dropped or set aside meanwhile.
-        at.suspects
-            .retain(|id| deliveries.get(id).is_some_and(|d| matches!(d.state, State::Held(_))));
-        let alive = |id: &&DeliveryId| deliveries.get(id).is_some_and(|d| !d.expired(now.wall));
-        let refused = |id: &DeliveryId| {
-            deliveries.get(id).is_some_and(|d| d.state == State::Held(Verdict::Rejected))
-        };
-        let mut suspects = at.suspects.iter().filter(alive).copied();
-        let first = suspects.clone().next();
-        let chosen = suspects.find(refused).or(first)?;
-        at.suspects.retain(|id| *id != chosen);
-        Some(chosen)
-    }
-
-    pub(super) fn next_probe(&self) -> impl Iterator<Item = Duration> {
-        let channels = self.gates.iter().filter_map(|gate| gate.stop);
-        self.account.into_iter().chain(channels).filter_map(|stop| match stop.probe {
-            Probe::Due(at) => Some(at),
-            Probe::Listing | Probe::HalfOpen | Probe::Trying(_) => None,
-        })
     }
 
     /// A new token may end the stops that a token can cause, at once.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::clock::{Moment, Timestamp};
 use super::super::delivery::{DeliveryId, State, Verdict};
-use super::super::message::{OnAmbiguous, Redrive};
+use super::super::message::{Decision, OnAmbiguous, Redrive};
 use super::super::metadata::{self, METADATA_LIMIT, Partial};
 use super::super::offsets::Offsets;
 use super::super::record::{Epoch, Record, RecordOffset, TopicPartition};
@@ -25,6 +25,8 @@ pub(super) struct Tenure {
     pub(super) source: TopicPartition,
     pub(super) offsets: Offsets<Held>,
     pub(super) bytes: usize,
+    /// Tells the rules that its records were decided by.
+    pub(super) fingerprint: u64,
     /// Records of which some messages had settled when the epoch began.
     pub(super) restored: BTreeMap<RecordOffset, Partial>,
     /// The bound is reached, and so reading pauses.
@@ -45,9 +47,15 @@ pub(super) struct Held {
     pub(super) record: Arc<Record>,
     pub(super) redrive: Option<Redrive>,
     pub(super) event_time: Timestamp,
-    /// One for each message; empty where the brake holds the record.
+    /// One for each message, or one for a record that is rejected as a whole.
     pub(super) parts: Vec<Part>,
     pub(super) settled: SettledAs,
+    /// Its parts are not those that the rules in force would make of it: what has settled of them
+    /// means nothing to whoever reads the record again.
+    pub(super) outdated: bool,
+    /// What the rules in force would make of it, while something of it is under way that may yet
+    /// turn out not to have been applied.
+    pub(super) later: Option<Decision>,
 }
 
 impl Held {
@@ -63,8 +71,12 @@ impl Held {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Part {
+    /// The rule that made it; none where the record is rejected as a whole.
+    pub(super) rule: Option<Arc<str>>,
+    /// It was queued or set aside. Until then the brake, or a pause of the topic, holds it back.
+    pub(super) begun: bool,
     pub(super) delivery: Option<DeliveryId>,
     pub(super) settled: bool,
 }
@@ -119,6 +131,7 @@ impl Machine {
         let tenure = Tenure {
             offsets: Offsets::starting_at(position, beyond.runs),
             bytes: 0,
+            fingerprint,
             restored: partials.map(|partial| (RecordOffset(partial.offset), partial)).collect(),
             full: false,
             paused: braked.then_some(PauseReason::Brake),
@@ -134,12 +147,12 @@ impl Machine {
         self.tenures.insert(epoch, tenure);
     }
 
-    pub(super) fn fingerprint(&self, topic: &str) -> u64 {
+    fn fingerprint(&self, topic: &str) -> u64 {
         self.settings.fingerprints.get(topic).copied().unwrap_or_default()
     }
 
     /// A member has the part of the group's rate that it has of the topics' partitions.
-    fn share_out(&mut self) {
+    pub(super) fn share_out(&mut self) {
         let owned = u32::try_from(self.tenures.len()).unwrap_or(u32::MAX);
         let in_all = u32::try_from(self.partitions_in_all).unwrap_or(u32::MAX).max(owned).max(1);
         let share = self.settings.requests_per_second * f64::from(owned) / f64::from(in_all);
@@ -206,18 +219,22 @@ impl Machine {
             match delivery.state {
                 State::InFlight | State::DeadLettering => {}
                 State::Held(verdict) => self.leave_suspect(id, verdict),
-                State::Queued | State::Ready | State::Backoff | State::InQuestion => {
-                    self.drop_delivery(id);
-                }
+                State::Queued
+                | State::Ready
+                | State::Paused
+                | State::Backoff
+                | State::InQuestion => self.drop_delivery(id),
             }
         }
     }
 
     /// A verdict that waits for a different answer can wait no longer. Where the channel has
-    /// stopped it is left to the next owner, for then it is not the event's own.
+    /// stopped it is left to the next owner, for then it is not the event's own; and so is a
+    /// refusal of what is paused, for its rule may yet be mended.
     fn leave_suspect(&mut self, id: DeliveryId, verdict: Verdict) {
-        if self.deliveries.get(&id).is_some_and(|delivery| self.is_stopped(&delivery.lane.channel))
-        {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        let paused = self.pause_of(id).is_some() && delivery.is_replaceable();
+        if paused || self.is_stopped(&delivery.lane.channel) {
             self.drop_delivery(id);
         } else {
             self.spend(id, verdict);

@@ -1,7 +1,10 @@
 //! The core's promises: one test for each invariant, and a simulation of them all.
 
 mod invariants;
+mod pausing;
 mod redriving;
+mod reloading;
+mod reloads_at_random;
 mod rig;
 mod simulation;
 mod stopping;

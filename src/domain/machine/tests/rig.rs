@@ -6,13 +6,14 @@ use std::time::Duration;
 use crate::domain::clock::{Moment, Timestamp};
 use crate::domain::dead_letter::{Reason, Rejection};
 use crate::domain::machine::{
-    Assignment, Attempt, CommitFailure, CommitRequest, Effect, Input, LetterId, Machine, Report,
-    Settings,
+    Assignment, Attempt, CommitFailure, CommitRequest, Effect, Input, LetterId, Machine, Redecided,
+    Report, Settings,
 };
 use crate::domain::message::{
     Channel, Decision, Message, OnAmbiguous, Recipient, SkipReason, Text, Verdict,
 };
 use crate::domain::outcome::{Class, Listing, Outcome};
+use crate::domain::paused::Paused;
 use crate::domain::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
 
 /// When the tests take place.
@@ -44,6 +45,8 @@ pub(super) fn settings() -> Settings {
         brake: 50,
         channels: vec![channel("support"), channel("alerts")],
         fingerprints: [("orders".into(), 7)].into(),
+        schemas: [("orders".into(), 1)].into(),
+        paused: Paused::default(),
     }
 }
 
@@ -166,6 +169,23 @@ impl Rig {
 
     pub(super) fn acknowledge(&mut self, letter: LetterId, acknowledged: bool) {
         self.input(Input::DeadLettered { letter, acknowledged });
+    }
+
+    /// Puts other settings in force; records that are to be decided anew have one message to
+    /// `recipient`.
+    pub(super) fn reconfigure(&mut self, settings: Settings) {
+        self.reconfigure_as(settings, |_| deliver(vec![Ok(message("recipient"))]));
+    }
+
+    /// Puts other settings in force, under which the record of an offset is decided so.
+    pub(super) fn reconfigure_as(&mut self, settings: Settings, decide: impl Fn(u64) -> Decision) {
+        let records = self.machine.to_decide_anew(&settings);
+        let decided = |(epoch, record): (_, Arc<Record>)| {
+            let decision = decide(record.offset.0);
+            Redecided { epoch, offset: record.offset, decision }
+        };
+        let decisions = records.into_iter().map(decided).collect();
+        self.input(Input::Reconfigured { settings: Box::new(settings), decisions });
     }
 
     pub(super) fn list(&mut self, channels: &[&str]) {

@@ -114,6 +114,7 @@ async fn a_new_token_holds_for_the_next_request() {
     let outcome = client.send(&message(), "1").await;
     assert_eq!(outcome.class, Class::Stop(Scope::Account, StopReason::Unauthorized));
     std::fs::write(&path, "second\n").unwrap();
+    assert!(!token.replace_if_changed().unwrap(), "the file may still be being written");
     assert!(token.replace_if_changed().unwrap());
     assert_eq!(client.send(&message(), "1").await.class, Class::Accepted);
 

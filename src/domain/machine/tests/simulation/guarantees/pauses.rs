@@ -130,7 +130,7 @@ impl Guarantee for NothingElseStands {
             let may = match status.paused {
                 Some(PauseReason::OffsetOutOfRange) => view.out_of_range,
                 Some(PauseReason::Brake) => broken.unwrap_or(0) >= world.plan.settings.brake,
-                None => status.full && status.held > 0,
+                Some(PauseReason::Paused) | None => status.full && status.held > 0,
             };
             if !may {
                 let at = view.partition;

@@ -1,0 +1,87 @@
+//! The probing of stops: the channel listing first, which costs nothing, then one held delivery.
+
+use std::time::Duration;
+
+use super::super::clock::Moment;
+use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
+use super::super::gate::{Probe, Stop};
+use super::Machine;
+
+impl Machine {
+    /// Probes what is due.
+    pub(super) fn probe(&mut self, now: Moment) {
+        let due = |stop: &Stop| matches!(stop.probe, Probe::Due(at) if at <= now.elapsed);
+        let mut list = false;
+        let wanted = self.gates.iter_mut().filter(|gate| gate.is_wanted());
+        let channels = wanted.filter_map(|gate| gate.stop.as_mut());
+        for stop in self.account.as_mut().into_iter().chain(channels) {
+            if due(stop) {
+                stop.probe = Probe::Listing;
+                list = true;
+            }
+        }
+        if list {
+            self.list();
+        }
+        for gate in 0..self.gates.len() {
+            self.try_one(gate, now);
+        }
+    }
+
+    /// Sends the one delivery that a half-open stop lets through.
+    fn try_one(&mut self, gate: usize, now: Moment) {
+        let half_open = |stop: Stop| stop.probe == Probe::HalfOpen;
+        let Some(at) = self.gates.get(gate) else { return };
+        let (account, channel) = (self.account, at.stop);
+        if at.paused || at.closed_until(now.elapsed).is_some() || !self.may_start(now) {
+            return;
+        }
+        // Where the account and the channel are both stopped, one attempt answers for both: if
+        // each waited for the other's end, neither would ever end.
+        let ready = |stop: Option<Stop>| stop.is_none_or(half_open);
+        if (account.is_none() && channel.is_none()) || !ready(account) || !ready(channel) {
+            return;
+        }
+        let Some(id) = self.candidate(gate, now) else { return };
+        let trying = |stop| Stop { probe: Probe::Trying(id), ..stop };
+        self.account = account.map(trying);
+        if let Some(gate) = self.gates.get_mut(gate) {
+            gate.stop = channel.map(trying);
+        }
+        self.launch(gate, id, now);
+    }
+
+    /// Which delivery is tried: a fresh one if there is one, for a suspect may have failed through
+    /// its own fault; and of the suspects rather one that the customer certainly does not have.
+    fn candidate(&mut self, gate: usize, now: Moment) -> Option<DeliveryId> {
+        if let Some(id) = self.next_ready(gate, now) {
+            self.gates.get_mut(gate)?.ready.pop_front();
+            return Some(id);
+        }
+        let mut suspects = std::mem::take(&mut self.gates.get_mut(gate)?.suspects);
+        let is = |id: &DeliveryId, what: &dyn Fn(&Delivery) -> bool| {
+            self.deliveries.get(id).is_some_and(what)
+        };
+        // Those of a partition that is leaving may have been dropped or set aside meanwhile.
+        suspects.retain(|id| is(id, &|delivery| matches!(delivery.state, State::Held(_))));
+        let may = |id: &&DeliveryId| {
+            is(id, &|delivery| !delivery.expired(now.wall)) && self.pause_of(**id).is_none()
+        };
+        let refused = |id: &DeliveryId| is(id, &|d| d.state == State::Held(Verdict::Rejected));
+        let mut alive = suspects.iter().filter(may).copied();
+        let first = alive.clone().next();
+        let chosen = alive.find(refused).or(first);
+        suspects.retain(|id| Some(*id) != chosen);
+        self.gates.get_mut(gate)?.suspects = suspects;
+        chosen
+    }
+
+    pub(super) fn next_probe(&self) -> impl Iterator<Item = Duration> {
+        let wanted = self.gates.iter().filter(|gate| gate.is_wanted());
+        let channels = wanted.filter_map(|gate| gate.stop);
+        self.account.into_iter().chain(channels).filter_map(|stop| match stop.probe {
+            Probe::Due(at) => Some(at),
+            Probe::Listing | Probe::HalfOpen | Probe::Trying(_) => None,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! What the operator holds back: `paused: true` in the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::message::Message;
+
+/// The channels, topics and rules that are paused, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Paused {
+    pub channels: BTreeSet<Arc<str>>,
+    pub topics: BTreeSet<Arc<str>>,
+    /// Of each topic.
+    pub rules: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+}
+
+/// What of a message is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    Topic,
+    Rule,
+    Channel,
+}
+
+impl Pause {
+    /// In a word.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::Rule => "rule",
+            Self::Channel => "channel",
+        }
+    }
+}
+
+impl Paused {
+    /// What holds a message of this topic back, the widest first; none where nothing does.
+    pub fn holds(&self, topic: &str, message: &Message) -> Option<Pause> {
+        if self.topics.contains(topic) {
+            Some(Pause::Topic)
+        } else if self.rules.get(topic).is_some_and(|rules| rules.contains(&message.rule)) {
+            Some(Pause::Rule)
+        } else if self.channels.contains(&message.channel.name) {
+            Some(Pause::Channel)
+        } else {
+            None
+        }
+    }
+}
