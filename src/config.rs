@@ -45,6 +45,10 @@ pub use topics::{Channels, Topic};
 use fields::Item;
 use reader::Reader;
 
+/// The JSON Schema (draft 2020-12) of the file, for editors. It is kept by hand; the tests hold it
+/// against the reader, key by key.
+pub const JSON_SCHEMA: &str = include_str!("../schemas/line-bridge.config.json");
+
 /// Gives the value of an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 

@@ -30,7 +30,7 @@ pub enum Start {
 
 /// librdkafka's properties that the bridge sets itself (names: its CONFIGURATION.md), and what
 /// stands in their way.
-const OWNED: [(&str, &str); 25] = [
+pub(super) const OWNED: [(&str, &str); 25] = [
     ("bootstrap.servers", "set `kafka.brokers` instead"),
     ("metadata.broker.list", "set `kafka.brokers` instead"),
     ("group.id", "set `kafka.group` instead"),

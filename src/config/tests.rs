@@ -1,5 +1,6 @@
 //! The whole of a configuration: what loads, and what is said of what does not.
 
+mod described;
 mod loading;
 mod mistakes;
 mod secrets;
@@ -53,24 +54,22 @@ fn folder() -> TempDir {
 
 pub(super) fn load(source: &str, strictness: Strictness) -> Result<Loaded, Mistakes> {
     let folder = folder();
-    Config::from_text(
-        source,
-        &folder.path().join("line-bridge.yaml"),
-        &env,
-        strictness,
-        &mut |_, _, _| Vec::new(),
-    )
+    read(source, &folder.path().join("line-bridge.yaml"), strictness)
+}
+
+fn read(source: &str, path: &Path, strictness: Strictness) -> Result<Loaded, Mistakes> {
+    let read = Config::from_text(source, path, &env, strictness, &mut |_, _, _| Vec::new());
+    described::agrees(source, read.as_ref());
+    read
 }
 
 /// What is said of a configuration, a line each, the folder left out.
 fn said(source: &str, strictness: Strictness) -> String {
     let folder = folder();
-    let path = folder.path().join("line-bridge.yaml");
-    let mistakes =
-        match Config::from_text(source, &path, &env, strictness, &mut |_, _, _| Vec::new()) {
-            Ok(loaded) => Mistakes(loaded.warnings),
-            Err(mistakes) => mistakes,
-        };
+    let mistakes = match read(source, &folder.path().join("line-bridge.yaml"), strictness) {
+        Ok(loaded) => Mistakes(loaded.warnings),
+        Err(mistakes) => mistakes,
+    };
     short(&mistakes, folder.path())
 }
 
