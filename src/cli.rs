@@ -2,6 +2,7 @@
 
 mod channels;
 mod check;
+mod completions;
 mod dead_letters;
 mod demo;
 mod logging;
@@ -11,8 +12,12 @@ mod preview;
 mod publish;
 mod run;
 mod sandbox;
+mod schema;
 mod send;
 mod table;
+#[cfg(test)]
+mod tests;
+mod voice;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -24,13 +29,22 @@ use crate::bridge;
 use crate::config::{Config, Environment, Loaded, Mistake, Mistakes, Severity, Strictness};
 use crate::topics::{self, Topics};
 
+use voice::{Voice, complain, tell};
+
 /// Takes events from Kafka and sends them as LINE messages: in order per recipient, once wherever
 /// that is possible, never lost.
 #[derive(Debug, Parser)]
 #[command(name = "line-bridge", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 64 bad usage or configuration.\n\
-    LINE_BRIDGE_LOG sets what is logged: error, warn, info (the default) or debug.")]
+#[command(after_help = "Examples:\n  \
+    line-bridge demo\n  \
+    line-bridge check --config line-bridge.yaml\n  \
+    line-bridge run --config line-bridge.yaml\n\n\
+    Exit codes: 0 done, 1 failed, 64 bad usage or configuration.\n\
+    LINE_BRIDGE_LOG sets what is logged on standard error: error, warn, info (what run does) or\n\
+    debug. -q and -v win over it. NO_COLOR takes the colours away.")]
 struct Cli {
+    #[command(flatten)]
+    voice: Voice,
     #[command(subcommand)]
     command: Command,
 }
@@ -55,6 +69,10 @@ enum Command {
     DeadLetters(dead_letters::DeadLetters),
     /// Stands in for the LINE API, with faults and an inbox page.
     Sandbox(sandbox::Sandbox),
+    /// Prints the configuration's own JSON Schema, for editors.
+    Schema(schema::Schema),
+    /// Prints the completions of a shell.
+    Completions(completions::Completions),
 }
 
 /// The configuration file.
@@ -74,11 +92,14 @@ enum Failure {
 }
 
 impl Failure {
-    fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) => 64,
-            Self::Failed(_) => 1,
-        }
+    /// Tells it; the exit code that goes with it.
+    fn end(self) -> ExitCode {
+        let (text, code) = match self {
+            Self::Usage(text) => (text, 64),
+            Self::Failed(text) => (text, 1),
+        };
+        complain(text);
+        ExitCode::from(code)
     }
 }
 
@@ -94,10 +115,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
+    if let Err(failure) = cli.voice.raise() {
+        return failure.end();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("line-bridge: the runtime could not be started: {error}");
+            complain(format_args!("line-bridge: the runtime could not be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -112,6 +136,8 @@ pub fn main() -> ExitCode {
             Command::Send(send) => send.run().await,
             Command::DeadLetters(dead_letters) => dead_letters.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
+            Command::Schema(schema) => schema.run(),
+            Command::Completions(completions) => completions.run(),
         }
     });
     // What is still running by now is an attempt that was given up, or a consumer that could not
@@ -119,19 +145,13 @@ pub fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let (Failure::Usage(text) | Failure::Failed(text)) = &failure;
-            eprintln!("{text}");
-            ExitCode::from(failure.code())
-        }
+        Err(failure) => failure.end(),
     }
 }
 
-/// Help and the version are no mistakes.
+/// Help and the version are no mistakes. Whoever closed the output does not want them.
 fn explain(error: &clap::Error) -> ExitCode {
-    if let Err(error) = error.print() {
-        eprintln!("line-bridge: {error}");
-    }
+    drop(error.print());
     if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::output::{Output, on_one_line};
-use super::{ConfigFile, Failure, counted, load_parts, logging, say, table};
+use super::{ConfigFile, Failure, counted, load_parts, logging, say, table, tell};
 use crate::bridge;
 use crate::config::Config;
 use crate::line::listing::ListedChannel;
@@ -44,7 +44,7 @@ impl Channels {
             }
             Output::Text => {
                 say(table(&listed, &config));
-                eprintln!("{}", self.summary(&listed, &config));
+                tell(self.summary(&listed, &config));
             }
         }
         Ok(())

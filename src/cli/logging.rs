@@ -2,22 +2,22 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use super::voice;
 
-/// Starts logging. `default` is what is logged unless `LINE_BRIDGE_LOG` says otherwise.
-pub(super) fn start(default: &str) {
+/// Starts logging. `usual` is what is logged unless the command line or `LINE_BRIDGE_LOG` says
+/// otherwise.
+pub(super) fn start(usual: &str) {
     crate::kafka::silence_expected_panics();
-    let set = super::environment()("LINE_BRIDGE_LOG");
-    let wanted = set.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(wanted).unwrap_or_else(|_| EnvFilter::new(default));
-    let terminal = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if terminal {
-        lines.with_target(false).try_init()
+    // Where standard error is gone, a complaint about that could only panic.
+    let lines = tracing_subscriber::fmt().log_internal_errors(false);
+    let lines = lines.with_env_filter(voice::filter(usual)).with_writer(std::io::stderr);
+    let stderr = std::io::stderr();
+    let started = if stderr.is_terminal() {
+        lines.with_target(false).with_ansi(voice::may_be_coloured(&stderr)).try_init()
     } else {
         lines.json().flatten_event(true).with_ansi(false).try_init()
     };
     if let Err(error) = started {
-        eprintln!("line-bridge: no log can be written: {error}");
+        voice::complain(format_args!("line-bridge: no log can be written: {error}"));
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::output::Output;
-use super::{ConfigFile, Failure, load_parts, logging, moments, say};
+use super::{ConfigFile, Failure, load_parts, logging, moments, say, tell};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::{Config, nearest};
@@ -149,7 +149,7 @@ impl Preview {
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", self.place()));
         let unreadable = |error| wrong(format!("can't be read: {error}"));
         if self.file().is_none() && std::io::stdin().is_terminal() {
-            eprintln!("reading an event from standard input; end it with Ctrl-D");
+            tell("reading an event from standard input; end it with Ctrl-D");
         }
         let source: Box<dyn AsyncRead + Unpin> = match self.file() {
             Some(path) => Box::new(tokio::fs::File::open(path).await.map_err(unreadable)?),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-use super::{ConfigFile, Failure, load, logging};
+use super::{ConfigFile, Failure, counted, load, logging, tell};
 use crate::bridge;
 use crate::config::Strictness;
 use crate::domain::rules::KeyExpression;
@@ -60,7 +60,7 @@ impl Publish {
         let published = publish(input, &publisher, key.as_ref(), &place).await;
         let sent = publisher.finish().await;
         let sent = sent.map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
-        eprintln!("{sent} events published to {}", self.topic);
+        tell(format_args!("{} published to {}", counted(sent, "event"), self.topic));
         published
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{ConfigFile, counted, read};
+use super::super::{ConfigFile, counted, read, tell};
 use super::Looked;
 use crate::bridge;
 use crate::config::{Config, Mistake, Mistakes, Severity, Strictness};
@@ -25,7 +25,7 @@ pub(super) async fn look(file: &ConfigFile) -> Result<Looked, Mistakes> {
     let mut looked = Looked { found, ..Looked::default() };
     let (topics, line) = (counted(config.topics.len() as u64, "topic"), &config.line.base_url);
     looked.told.push(format!("{}: ok, {topics}", file.config.display()));
-    eprintln!("asking Kafka at {} and the LINE API at {line}", config.kafka.brokers);
+    tell(format_args!("asking Kafka at {} and the LINE API at {line}", config.kafka.brokers));
     let (kafka, line) = tokio::join!(
         ask_kafka(&config, looked.lacks(&["kafka", "dead_letters", "topics"])),
         ask_line(&config, looked.lacks(&["line", "channels"])),

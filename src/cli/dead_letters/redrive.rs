@@ -12,7 +12,7 @@ use super::redriven::Redriven;
 use super::report::{Fate, Left, Lost, Report};
 use super::{Desk, failed, pointer};
 use crate::cli::output::Output;
-use crate::cli::{ConfigFile, Failure, interrupted, say};
+use crate::cli::{ConfigFile, Failure, complain, interrupted, say, tell};
 use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
 use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
 use crate::kafka::scan::{Scan, ScanError};
@@ -159,7 +159,11 @@ impl Run<'_> {
                 }
                 Some(done) = self.under_way.join_next() => self.acknowledged(done)?,
                 _ = progress.tick() => {
-                    eprintln!("{read} of {} read, {} redriven", scan.offsets(), self.report.redriven());
+                    tell(format_args!(
+                        "{read} of {} read, {} redriven",
+                        scan.offsets(),
+                        self.report.redriven()
+                    ));
                 }
             }
         }
@@ -233,7 +237,9 @@ impl Run<'_> {
         match result {
             Ok(()) => self.report.count(Fate::Redriven),
             Err(PublishError::TooLarge) => {
-                eprintln!("{place}: larger than the redrive topic takes (max.message.bytes)");
+                complain(format_args!(
+                    "{place}: larger than the redrive topic takes (max.message.bytes)"
+                ));
                 self.report.count(Fate::Lost(Lost::TooLarge));
             }
             Err(error) => return Err(failed(error)),

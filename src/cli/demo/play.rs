@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::counted;
 use super::Trouble;
 use super::events::{Event, Events};
 use super::screen::{Screen, Sight};
@@ -43,7 +44,7 @@ impl Goal {
 
     fn missing(&self) -> String {
         let reasons = self.reasons.iter().map(|reason| format!("a dead letter `{reason}`"));
-        let messages = (self.accepted > 0).then(|| format!("{} messages", self.accepted));
+        let messages = (self.accepted > 0).then(|| counted(self.accepted, "message"));
         messages.into_iter().chain(reasons).collect::<Vec<_>>().join(", ")
     }
 }
@@ -180,7 +181,7 @@ mod tests {
             topic: "orders".to_owned(),
             rule: None,
         });
-        assert_eq!(goal.missing(), "1 messages, a dead letter `expired`");
+        assert_eq!(goal.missing(), "1 message, a dead letter `expired`");
         assert!(!goal.is_reached());
     }
 }

@@ -1,8 +1,10 @@
 //! What the demonstration shows, on standard output.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 
+use super::super::counted;
 use super::super::output::on_lines;
+use super::super::voice::may_be_coloured;
 
 /// Puts a text's further lines below its first.
 const INDENT: &str = "               ";
@@ -47,8 +49,7 @@ pub(super) struct Screen<W> {
 impl Screen<io::Stdout> {
     pub(super) fn standard() -> Self {
         let out = io::stdout();
-        let plain = super::super::environment()("NO_COLOR").is_some_and(|set| !set.is_empty());
-        let coloured = out.is_terminal() && !plain;
+        let coloured = may_be_coloured(&out);
         Self::new(out, coloured)
     }
 }
@@ -100,8 +101,7 @@ impl<W: Write> Screen<W> {
 
     /// What was shown so far, in numbers.
     pub(super) fn count(&self) -> String {
-        let letters = if self.dead_letters == 1 { "dead letter" } else { "dead letters" };
-        format!("{} accepted, {} {letters}", self.accepted, self.dead_letters)
+        format!("{} accepted, {}", self.accepted, counted(self.dead_letters, "dead letter"))
     }
 
     fn in_colour(&self, colour: Colour, text: &str) -> String {

@@ -1,0 +1,20 @@
+//! `schema`: the configuration's own JSON Schema.
+
+use clap::Args;
+
+use super::{Failure, say};
+use crate::config::JSON_SCHEMA;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    line-bridge schema > line-bridge.schema.json\n\n\
+    An editor with the YAML language server takes it by this line at the top of the configuration:\n  \
+    # yaml-language-server: $schema=line-bridge.schema.json")]
+pub(super) struct Schema {}
+
+impl Schema {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        say(JSON_SCHEMA.trim_end());
+        Ok(())
+    }
+}
