@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-use super::{ConfigFile, Failure, counted, load, logging, tell};
+use super::{ConfigFile, Failure, counted, load_parts, logging, tell};
 use crate::bridge;
-use crate::config::Strictness;
 use crate::domain::rules::KeyExpression;
 use crate::kafka::publisher::Publisher;
 
@@ -36,7 +35,7 @@ pub(super) struct Publish {
 impl Publish {
     pub(super) async fn run(self) -> Result<(), Failure> {
         logging::start("warn");
-        let (config, _) = load(&self.file, Strictness::Check)?;
+        let (config, _) = load_parts(&self.file, &["kafka"])?;
         let key = self.key.as_deref().map(KeyExpression::compile).transpose();
         let key =
             key.map_err(|mistakes| Failure::Usage(format!("--key: {}", mistakes.join("; "))))?;
