@@ -92,15 +92,15 @@ fn message_table(html: &mut String, messages: &[Arc<Received>]) {
         return;
     }
     html.push_str(
-        "<div class=\"scroll\"><table><tr><th>#<th>Time (UTC)<th>Recipient<th>Message\
-         <th>Channel</tr>",
+        "<table><thead><tr><th>#<th>Time (UTC)<th>Recipient<th>Message<th>Channel</thead><tbody>",
     );
     for message in messages {
         push(
             html,
             format_args!(
-                "<tr><td>{}<td><code>{}</code><td><span class=\"dim\">{}</span><br><code>{}</code>\
-                 <td class=\"text\">{}",
+                "<tr><td data-is=\"#\">{}<td data-is=\"Time\" class=\"time\"><code>{}</code>\
+                 <td data-is=\"Recipient\" class=\"id\"><div><span class=\"dim\">{}</span> <code>{}</code></div>\
+                 <td data-is=\"Message\" class=\"text\"><div dir=\"auto\">{}",
                 message.seq,
                 time(message.arrived_at_ms),
                 message.recipient.kind(),
@@ -109,11 +109,17 @@ fn message_table(html: &mut String, messages: &[Arc<Received>]) {
             ),
         );
         if let Some(fault) = message.fault {
-            push(html, format_args!("<br><span class=\"bad\">answer spoilt: {fault}</span>"));
+            push(html, format_args!("</div><div class=\"bad\">answer spoilt: {fault}"));
         }
-        push(html, format_args!("<td><code>{}</code></tr>", escape(&message.channel_id)));
+        push(
+            html,
+            format_args!(
+                "</div><td data-is=\"Channel\" class=\"id\"><code>{}</code></tr>",
+                escape(&message.channel_id)
+            ),
+        );
     }
-    html.push_str("</table></div>");
+    html.push_str("</table>");
 }
 
 fn refusal_table(html: &mut String, refusals: &[Refused]) {
@@ -122,16 +128,15 @@ fn refusal_table(html: &mut String, refusals: &[Refused]) {
         html.push_str("<p class=\"dim\">Nothing was refused.</p>");
         return;
     }
-    html.push_str(
-        "<div class=\"scroll\"><table><tr><th>Time (UTC)<th>Status<th>Call<th>Reason</tr>",
-    );
+    html.push_str("<table><thead><tr><th>Time (UTC)<th>Status<th>Call<th>Reason</thead><tbody>");
     for refused in refusals {
         let status = refused.status.map_or_else(|| "fault".to_owned(), |status| status.to_string());
         push(
             html,
             format_args!(
-                "<tr><td><code>{}</code><td class=\"bad\">{status}<td><code>{} {}</code>\
-                 <td class=\"text\">{}</tr>",
+                "<tr><td data-is=\"Time\" class=\"time\"><code>{}</code>\
+                 <td data-is=\"Status\" class=\"bad\">{status}<td data-is=\"Call\" class=\"id\"><code>{} {}</code>\
+                 <td data-is=\"Reason\" class=\"text\"><div>{}</div></tr>",
                 time(refused.at_ms),
                 escape(&refused.method),
                 escape(&refused.path),
@@ -139,7 +144,7 @@ fn refusal_table(html: &mut String, refusals: &[Refused]) {
             ),
         );
     }
-    html.push_str("</table></div>");
+    html.push_str("</table>");
 }
 
 fn time(ms: i64) -> String {
