@@ -1,17 +1,24 @@
 //! `/metrics`, `/livez`, `/readyz` and `/status`.
 
+mod connections;
+mod page;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::domain::ports::Clock;
 use crate::metrics::Metrics;
+
+/// How long one request and its answer may take; a page of metrics takes milliseconds.
+const EXCHANGE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 struct Shown {
@@ -37,22 +44,28 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Busy> {
 /// Answers until the task is dropped.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) {
     let router = Router::new()
-        .route("/metrics", get(page))
+        .route("/", get(status))
+        .route("/metrics", get(figures))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .with_state(Shown { metrics, clock });
-    if let Err(error) = axum::serve(listener, router).await {
-        tracing::error!(%error, "the admin server has ended");
-    }
+    connections::serve(listener, router, EXCHANGE).await;
 }
 
-async fn page(State(shown): State<Shown>) -> impl IntoResponse {
+async fn figures(State(shown): State<Shown>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], shown.metrics.text())
 }
 
-async fn status(State(shown): State<Shown>) -> impl IntoResponse {
-    axum::Json(shown.metrics.status(shown.clock.now()))
+/// A page for a browser, JSON for everybody else.
+async fn status(State(shown): State<Shown>, headers: HeaderMap) -> Response {
+    let status = shown.metrics.status(shown.clock.now());
+    let differs = [(header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
+    if page::is_wanted(&headers) {
+        (differs, page::show(&status)).into_response()
+    } else {
+        (differs, axum::Json(status)).into_response()
+    }
 }
 
 async fn livez(State(shown): State<Shown>) -> (StatusCode, &'static str) {
@@ -68,5 +81,45 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not in the group yet, or draining\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::metrics::Labels;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio_util::task::AbortOnDropHandle;
+
+    async fn get(address: SocketAddr, path: &str, accept: &str) -> String {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_browser_and_a_program_get_the_same_status_each_in_its_form() {
+        let labels = Labels { config: "0123456789ab".to_owned(), ..Labels::default() };
+        let metrics = Arc::new(Metrics::new(&labels).unwrap());
+        let listener = listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = serve(listener, metrics, Arc::new(SystemClock::start()));
+        let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
+        for path in ["/", "/status"] {
+            let page = get(address, path, "text/html,*/*;q=0.8").await;
+            assert!(page.contains("content-type: text/html; charset=utf-8\r\n"), "{page}");
+            assert!(page.contains("content-security-policy: default-src 'none'"), "{page}");
+            assert!(page.contains("<code>0123456789ab</code>"), "{page}");
+            let json = get(address, path, "*/*").await;
+            assert!(json.contains("content-type: application/json\r\n"), "{json}");
+            let (_, json) = json.split_once("\r\n\r\n").unwrap();
+            let json: serde_json::Value = serde_json::from_str(json).unwrap();
+            assert_eq!(json["config"], "0123456789ab");
+        }
     }
 }

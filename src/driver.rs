@@ -217,7 +217,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
     fn finished(&mut self, done: Done, now: Moment) {
         let input = match done {
             Done::Answered { delivery, channel, outcome, took } => {
-                self.ports.observe.attempted(&channel, &outcome, took);
+                self.ports.observe.attempted(&channel, &outcome, took, now);
                 Input::Answered { delivery, outcome, took }
             }
             Done::DeadLettered { letter, acknowledged } => {

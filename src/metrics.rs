@@ -1,5 +1,6 @@
 //! Every metric once: name, labels, help. Labels are closed sets that the configuration names.
 
+mod answers;
 mod health;
 mod observer;
 mod positions;
@@ -16,6 +17,7 @@ use prometheus::{
 
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{PauseReason, SettledAs, Status};
+use answers::LastAnswers;
 use health::Health;
 pub use observer::Observer;
 use positions::Positions;
@@ -52,6 +54,7 @@ pub struct Metrics {
     group: Group,
     topics: Vec<String>,
     positions: Mutex<Positions>,
+    answers: Mutex<LastAnswers>,
     /// As the driver told it last.
     status: Mutex<Status>,
     reloads: Reloads,
@@ -297,6 +300,7 @@ impl Metrics {
             group,
             topics: labels.topics.clone(),
             positions: Mutex::default(),
+            answers: Mutex::default(),
             status: Mutex::default(),
             reloads,
             health: Health::default(),

@@ -76,7 +76,7 @@ pub enum LogEvent {
 /// Whoever keeps the figures.
 pub trait Observe: Send + Sync {
     fn report(&self, report: &Report);
-    fn attempted(&self, channel: &str, outcome: &Outcome, took: Duration);
+    fn attempted(&self, channel: &str, outcome: &Outcome, took: Duration, now: Moment);
     /// Every second or so.
     fn status(&self, status: &Status, now: Moment);
     fn log(&self, event: &LogEvent);

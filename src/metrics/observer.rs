@@ -52,10 +52,12 @@ impl Observe for Observer {
         }
     }
 
-    fn attempted(&self, channel: &str, outcome: &Outcome, took: Duration) {
+    fn attempted(&self, channel: &str, outcome: &Outcome, took: Duration, now: Moment) {
         let attempts = &self.0.attempts;
         attempts.made.with_label_values(&[channel, outcome.label()]).inc();
         attempts.duration.with_label_values(&[channel]).observe(took.as_secs_f64());
+        let mut answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.note(channel, outcome, took, now.elapsed);
     }
 
     fn status(&self, status: &Status, now: Moment) {

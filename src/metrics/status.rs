@@ -15,6 +15,7 @@ impl Metrics {
     pub fn status(&self, now: Moment) -> Value {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let config = self.reloads.shown();
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         let partition = |partition: &PartitionStatus| {
             json!({
@@ -31,10 +32,13 @@ impl Metrics {
                 "oldest_unsettled": partition.oldest.as_ref().map(|held| oldest(held, now)),
             })
         };
+        let channel =
+            |status: &ChannelStatus| channel(status, &answers.of(&status.name, now.elapsed));
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "config": config.hash,
             "config_pending": config.pending.map(Reload::label),
+            "uptime": now.elapsed.as_secs_f64(),
             "ready": self.health.is_ready(),
             "in_flight": status.in_flight,
             "accepted_uncommitted": status.uncommitted,
@@ -71,7 +75,7 @@ fn waits_for(oldest: &Oldest) -> String {
     }
 }
 
-fn channel(channel: &ChannelStatus) -> Value {
+fn channel(channel: &ChannelStatus, last_answers: &[Value]) -> Value {
     let state = match channel.state {
         0 => "open",
         1 => "slowed",
@@ -87,5 +91,6 @@ fn channel(channel: &ChannelStatus) -> Value {
         "concurrency": channel.concurrency,
         "in_flight": channel.in_flight,
         "retry_after": channel.retry_after.map(|wait| wait.as_secs_f64()),
+        "last_answers": last_answers,
     })
 }
