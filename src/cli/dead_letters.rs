@@ -21,6 +21,10 @@ use crate::kafka;
 use crate::topics::Topics;
 
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    line-bridge dead-letters list --config line-bridge.yaml --since 24h\n  \
+    line-bridge dead-letters show 2 1234 --config line-bridge.yaml\n  \
+    line-bridge dead-letters redrive --config line-bridge.yaml --reason rejected --dry-run")]
 pub(super) struct DeadLetters {
     #[command(subcommand)]
     command: Command,

@@ -41,7 +41,7 @@ fn split(text: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for character in text.chars() {
         match (quote, character) {
-            (None, '|' | '>' | '<' | '&' | ';') => break,
+            (None, '|' | '>' | '<' | '&' | ';' | '#') => break,
             (None, '\'' | '"') => {
                 quote = Some(character);
                 word.get_or_insert_default();
