@@ -136,8 +136,14 @@ pub fn main() -> ExitCode {
             Command::Send(send) => send.run().await,
             Command::DeadLetters(dead_letters) => dead_letters.run().await,
             Command::Sandbox(sandbox) => sandbox.run().await,
-            Command::Schema(schema) => schema.run(),
-            Command::Completions(completions) => completions.run(),
+            Command::Schema(_) => {
+                schema::Schema::print();
+                Ok(())
+            }
+            Command::Completions(completions) => {
+                completions.print();
+                Ok(())
+            }
         }
     });
     // What is still running by now is an attempt that was given up, or a consumer that could not

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, say};
+use super::{Cli, say};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
@@ -17,10 +17,9 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn print(&self) {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "line-bridge", &mut script);
         say(String::from_utf8_lossy(&script).trim_end());
-        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, say};
+use super::say;
 use crate::config::JSON_SCHEMA;
 
 #[derive(Args, Debug)]
@@ -13,8 +13,7 @@ use crate::config::JSON_SCHEMA;
 pub(super) struct Schema {}
 
 impl Schema {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn print() {
         say(JSON_SCHEMA.trim_end());
-        Ok(())
     }
 }

@@ -20,20 +20,12 @@ fn commands() -> Vec<(String, Command)> {
 }
 
 /// The commands of an `after_help`, as words. A line that ends in `\` goes on in the next one;
-/// pipes and redirections end a command.
+/// pipes, redirections and remarks end a command.
 fn examples(help: &str) -> Vec<Vec<String>> {
     let lines = help.replace("\\\n", " ");
     let calls = lines.lines().filter_map(|line| line.trim().split_once("line-bridge "));
     let calls = calls.filter(|(before, _)| before.is_empty() || before.ends_with(' '));
-    let words = |(before, call): (&str, &str)| {
-        let mut words = split(&format!("line-bridge {call}"));
-        // The variable stands for the option.
-        if let Some(file) = before.trim().strip_prefix("LINE_BRIDGE_CONFIG=") {
-            words.extend(["--config".to_owned(), file.to_owned()]);
-        }
-        words
-    };
-    calls.map(words).collect()
+    calls.map(|(_, call)| split(&format!("line-bridge {call}"))).collect()
 }
 
 /// As a shell splits words, as far as our examples go.
@@ -69,7 +61,10 @@ fn every_command_shows_an_example_that_works() {
         let own = examples.iter().filter(|words| words.join(" ").starts_with(&call));
         assert!(own.count() > 0, "{call} --help has no example of the command itself:\n{help}");
         for words in examples {
-            if let Err(error) = Cli::try_parse_from(&words) {
+            // A variable may stand for the configuration.
+            let configured = words.iter().cloned().chain(["--config", "f"].map(str::to_owned));
+            let parsed = Cli::try_parse_from(&words).or_else(|_| Cli::try_parse_from(configured));
+            if let Err(error) = parsed {
                 panic!("{call} --help shows `{}`, and that is refused: {error}", words.join(" "));
             }
         }
