@@ -9,6 +9,8 @@
 
 // `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod backlog;
@@ -17,9 +19,13 @@ mod broker;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod dead_letter_topic;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod deployment;
 #[cfg(test)]
 mod details;
 #[cfg(test)]
