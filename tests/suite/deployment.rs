@@ -198,6 +198,34 @@ fn the_runbook_has_a_section_for_each_alert() {
     assert_eq!(sections, alerts);
 }
 
+#[test]
+fn the_compose_file_is_sound_and_so_is_all_that_it_mounts() {
+    let mut command = Command::new(tool("compose-spec"));
+    command.args(["-format", "json"]).arg(checkout("deploy/compose.yaml"));
+    let project = run_tool(command.current_dir(checkout("deploy")));
+    let project: Value = serde_json::from_str(&project).expect("JSON");
+    let services = project["services"].as_object().expect("services");
+    let mounts = services.values().filter_map(|service| service["volumes"].as_array()).flatten();
+    let sources: Vec<_> = mounts.filter_map(|mount| mount["source"].as_str()).collect();
+    assert_eq!(sources.len(), 7);
+    for source in sources {
+        assert!(fs::exists(source).expect("a path"), "{source} is not there");
+    }
+    let text = |path: &str| fs::read_to_string(checkout(path)).expect(path);
+    let mut workspace = Workspace::new();
+    workspace.file("prometheus.yaml", &text("deploy/compose/prometheus.yaml"));
+    workspace.file("rules.yaml", &text("deploy/prometheus/rules.yaml"));
+    let prometheus = workspace.path().join("prometheus.yaml");
+    run_tool(Command::new(tool("promtool")).args(["check", "config"]).arg(prometheus));
+    for file in ["common", "orders", "payments", "logins"] {
+        let schema = format!("schemas/{file}.json");
+        workspace.file(&schema, &text(&schema));
+    }
+    workspace.file("line-bridge.yaml", &text("deploy/compose/line-bridge.yaml"));
+    workspace.env("LINE_TOKEN", "sandbox-token");
+    in_order(&workspace);
+}
+
 /// The configuration `line-bridge.yaml` has no mistake.
 fn in_order(workspace: &Workspace) {
     let mut check = workspace.start(&["check", "--config", "line-bridge.yaml"]);
