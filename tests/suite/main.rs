@@ -61,6 +61,8 @@ mod reloads;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod secured;
 #[cfg(test)]
 mod stage;
