@@ -191,6 +191,9 @@ fn in_trouble(watched: &mut Watched<'_>) {
     watched.stage.kafka.configure_topic(&watched.stage.dead_letters, &[]);
     watched.has_fired("LineBridgeDeadLetters", &[("topic", &payments), ("reason", "schema")]);
     watched.has_fired("LineBridgeTopicPaused", &[("topic", &payments), ("reason", "brake")]);
+    let mistaken = watched.stage.config().replace("brake: 50", "brake: many");
+    watched.stage.workspace.file("bridge.yaml", &mistaken);
+    watched.has_fired("LineBridgeConfigNotInForce", &[("job", "line-bridge")]);
 }
 
 fn what_is_shown_in_trouble(watched: &mut Watched<'_>, shipped: &Shipped) {
@@ -213,7 +216,9 @@ fn what_is_shown_in_trouble(watched: &mut Watched<'_>, shipped: &Shipped) {
 
 fn mended(watched: &mut Watched<'_>, shipped: &Shipped) {
     watched.stage.sandbox.set_faults(Faults::default()).expect("no faults");
+    watched.stage.workspace.file("bridge.yaml", &watched.stage.config());
     watched.clear(&[
+        "LineBridgeConfigNotInForce",
         "LineBridgeAmbiguous",
         "LineBridgePossibleDuplicates",
         "LineBridgeChannelStopped",
