@@ -57,7 +57,20 @@ fn does_its_work(stage: &Stage<'_>, mut bridge: Bridge) {
 #[test]
 fn the_rights_of_the_guide_are_enough() {
     let stage = stage_with(Right::ALL);
+    let redrive = format!("{}.redrive", stage.dead_letters);
+    stage.kafka.create_topic(&redrive, 1, &[]);
+    grant(stage.kafka, Resource::Topic(&redrive), Operation::Read);
+    for topic in [&redrive, &stage.dead_letters] {
+        grant(stage.kafka, Resource::Topic(topic), Operation::DescribeConfigs);
+    }
     let bridge = stage.start();
+    wait_until(LIMIT, "the redrive topic is read", || {
+        let committed = stage.kafka.committed(&stage.group, &redrive);
+        if committed.is_empty() { Err("no commit") } else { Ok(()) }
+    });
+    let warns = |line: &&Value| line["level"] == "WARN" && line["message"] != "dead letter";
+    let log = bridge.log();
+    assert_eq!(log.iter().filter(warns).collect::<Vec<_>>(), Vec::<&Value>::new());
     does_its_work(&stage, bridge);
 }
 
