@@ -51,6 +51,8 @@ mod online;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod pause;
+#[cfg(test)]
 mod preview;
 #[cfg(test)]
 mod process_harness;
