@@ -232,8 +232,12 @@ async fn look_at_kafka(
 
 fn labels(config: &Config, topics: &Topics) -> Labels {
     let redrive = std::iter::once(topics.redrive().to_owned());
+    let rules = config.topics.iter().flat_map(|(name, topic)| {
+        topic.rules.rules.iter().map(|rule| (name.to_string(), rule.name.to_string()))
+    });
     Labels {
         topics: topics.names().into_iter().chain(redrive).collect(),
+        rules: rules.collect(),
         channels: config.channels.keys().map(ToString::to_string).collect(),
         config: config.hash().to_owned(),
     }

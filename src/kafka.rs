@@ -10,6 +10,7 @@ pub mod lookup;
 pub mod preflight;
 pub mod publisher;
 mod rebalance;
+mod rights;
 pub mod scan;
 mod settings;
 pub mod tail;

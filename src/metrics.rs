@@ -17,6 +17,7 @@ use prometheus::{
 
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{PauseReason, SettledAs, Status};
+use crate::domain::outcome::StopReason;
 use answers::LastAnswers;
 use health::Health;
 pub use observer::Observer;
@@ -40,6 +41,8 @@ const PAUSES: [PauseReason; 3] =
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     pub topics: Vec<String>,
+    /// Each rule with its topic.
+    pub rules: Vec<(String, String)>,
     pub channels: Vec<String>,
     /// The hash of the configuration.
     pub config: String,
@@ -85,6 +88,7 @@ struct Attempts {
     gate_state: IntGaugeVec,
     gate_wait: Histogram,
     stops: IntCounterVec,
+    stopped: IntGaugeVec,
 }
 
 /// What goes on between the bridge and its consumer group.
@@ -94,6 +98,7 @@ struct Group {
     rebalances: IntCounterVec,
     committed_offset: IntGaugeVec,
     lag: IntGaugeVec,
+    runnable_lag: IntGaugeVec,
 }
 
 /// Registers what it is given.
@@ -228,6 +233,11 @@ impl Attempts {
                 "Stops of a channel; \"all\" where every channel stopped.",
                 &["channel", "reason"],
             )?,
+            stopped: to.gauges(
+                "channel_stopped",
+                "1 where the channel is stopped, and why.",
+                &["channel", "reason"],
+            )?,
         })
     }
 
@@ -235,10 +245,20 @@ impl Attempts {
         for topic in &labels.topics {
             self.possible_duplicates.with_label_values(&[topic]);
         }
+        for (topic, rule) in &labels.rules {
+            self.ambiguous.with_label_values(&[topic, rule]);
+        }
         for channel in &labels.channels {
             self.gate_state.with_label_values(&[channel]);
             self.duration.with_label_values(&[channel]);
             self.made.with_label_values(&[channel.as_str(), "accepted"]);
+            for reason in StopReason::ALL {
+                self.stops.with_label_values(&[channel.as_str(), reason.label()]);
+                self.stopped.with_label_values(&[channel.as_str(), reason.label()]);
+            }
+        }
+        for reason in StopReason::ALL {
+            self.stops.with_label_values(&["all", reason.label()]);
         }
     }
 }
@@ -264,6 +284,11 @@ impl Group {
             lag: to.gauges(
                 "consumer_lag",
                 "The end of the partition's log minus the committed offset, in records.",
+                &["topic", "partition"],
+            )?,
+            runnable_lag: to.gauges(
+                "runnable_lag",
+                "The lag that more members could work off: 0 while the partition is paused.",
                 &["topic", "partition"],
             )?,
         })
@@ -318,6 +343,9 @@ impl Metrics {
         for gone in shown.filter(|name| !labels.channels.contains(name)) {
             // A series that has no value yet is not there to be removed.
             drop(self.attempts.gate_state.remove_label_values(&[&gone]));
+            for reason in StopReason::ALL {
+                drop(self.attempts.stopped.remove_label_values(&[gone.as_str(), reason.label()]));
+            }
         }
     }
 
@@ -352,13 +380,13 @@ mod tests {
     fn the_page_declares_each_metric_once() {
         let labels = Labels {
             topics: vec!["orders".to_owned()],
+            rules: vec![("orders".to_owned(), "shipped".to_owned())],
             channels: vec!["support".to_owned()],
             config: "0123456789ab".to_owned(),
         };
         let metrics = Metrics::new(&labels).unwrap();
-        metrics.attempts.stops.with_label_values(&["support", "outage"]).inc();
-        metrics.attempts.ambiguous.with_label_values(&["orders", "shipped"]).inc();
         metrics.group.lag.with_label_values(&["orders", "0"]).set(3);
+        metrics.group.runnable_lag.with_label_values(&["orders", "0"]).set(3);
         metrics.group.committed_offset.with_label_values(&["orders", "0"]).set(14);
         let page = metrics.text();
         let ours = page.lines().filter(|line| line.contains("line_bridge_"));

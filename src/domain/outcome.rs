@@ -93,6 +93,22 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    pub const ALL: [Self; 13] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::ChannelMissing,
+        Self::ListingFailed,
+        Self::Redirect,
+        Self::Contract,
+        Self::Transport,
+        Self::MonthlyLimit,
+        Self::Outage,
+        Self::Unreachable,
+        Self::Rejected,
+        Self::Unverified,
+        Self::NotJson,
+    ];
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",

@@ -3,6 +3,8 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::{Delivery, OwnedDeliveryResult};
 
+use super::rights::missing;
+
 /// A record that the broker may not have.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unwritten {
@@ -13,6 +15,14 @@ pub enum Unwritten {
 }
 
 impl Unwritten {
+    /// The right that is missing.
+    pub(super) fn grant(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed(error) => missing(error, "Write on the dead-letter topic"),
+            Self::Inferred => None,
+        }
+    }
+
     pub(super) fn too_large(&self) -> bool {
         matches!(self, Self::Failed(error)
             if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge))

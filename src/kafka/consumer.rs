@@ -30,6 +30,9 @@ use crate::domain::record::{CommitOffset, Epoch, TopicPartition};
 /// How many events wait for the driver before the thread waits for it.
 const EVENTS: usize = 256;
 
+/// The right that is missing where a topic is refused.
+const READ: &str = "Read on the topic";
+
 /// How long the thread sleeps when neither Kafka nor the driver has anything for it.
 const NAP: Duration = Duration::from_millis(20);
 

@@ -108,7 +108,8 @@ impl ports::DeadLetters for DeadLetters {
             }
         }
         if let Err(error) = &sent {
-            tracing::warn!(%error, topic = self.topic, "a dead letter was not acknowledged");
+            let grant = error.grant();
+            tracing::warn!(%error, topic = self.topic, grant, "a dead letter was not acknowledged");
         }
         sent.is_ok()
     }

@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
+use super::rights::missing;
 use crate::domain::record::TopicPartition;
 
 /// One thing that librdkafka has called back.
@@ -102,7 +103,10 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "Kafka");
+        // What is refused is told by polling, too.
+        if missing(&error, "").is_none() {
+            tracing::warn!(%error, reason, "Kafka");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Metrics, PAUSES, Positions};
 use crate::domain::clock::{Moment, Timestamp};
 use crate::domain::machine::{Report, Status};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, StopReason};
 use crate::domain::ports::{LogEvent, Observe};
 
 /// Keeps the metrics as the driver goes.
@@ -62,11 +62,21 @@ impl Observe for Observer {
 
     fn status(&self, status: &Status, now: Moment) {
         *self.0.status.lock().unwrap_or_else(PoisonError::into_inner) = status.clone();
-        let Metrics { records, attempts, topics, .. } = &*self.0;
+        let Metrics { records, attempts, group, topics, .. } = &*self.0;
         attempts.in_flight.set(count(status.in_flight));
         for channel in &status.channels {
             attempts.gate_state.with_label_values(&[&channel.name]).set(i64::from(channel.state));
+            for reason in StopReason::ALL {
+                let stopped = channel.stopped.is_some_and(|(why, _)| why == reason);
+                let labels = [&*channel.name, reason.label()];
+                attempts.stopped.with_label_values(&labels).set(i64::from(stopped));
+            }
         }
+        let mut positions = self.positions();
+        for partition in &status.partitions {
+            positions.paused(&partition.source, partition.paused.is_some(), group);
+        }
+        drop(positions);
         for topic in topics {
             let of_topic = || status.partitions.iter().filter(|p| *p.source.topic == **topic);
             let held = of_topic().map(|partition| partition.held).sum();

@@ -14,11 +14,12 @@ pub(super) struct Positions(BTreeMap<TopicPartition, Position>);
 struct Position {
     committed: u64,
     end: Option<u64>,
+    paused: bool,
 }
 
 impl Positions {
     pub(super) fn begin(&mut self, source: &TopicPartition, committed: u64, group: &Group) {
-        self.0.insert(source.clone(), Position { committed, end: None });
+        self.0.insert(source.clone(), Position { committed, end: None, paused: false });
         self.show(source, group);
     }
 
@@ -32,6 +33,16 @@ impl Positions {
     pub(super) fn ends(&mut self, source: &TopicPartition, end: u64, group: &Group) {
         if let Some(position) = self.0.get_mut(source) {
             position.end = Some(end);
+            self.show(source, group);
+        }
+    }
+
+    /// What a paused partition holds back, no further member could work off.
+    pub(super) fn paused(&mut self, source: &TopicPartition, paused: bool, group: &Group) {
+        if let Some(position) = self.0.get_mut(source)
+            && position.paused != paused
+        {
+            position.paused = paused;
             self.show(source, group);
         }
     }
@@ -50,6 +61,7 @@ impl Positions {
         if self.0.remove(source).is_some() {
             remove(&group.committed_offset, source);
             remove(&group.lag, source);
+            remove(&group.runnable_lag, source);
         }
     }
 
@@ -57,7 +69,9 @@ impl Positions {
         let Some(position) = self.0.get(source) else { return };
         set(&group.committed_offset, source, position.committed);
         if let Some(end) = position.end {
-            set(&group.lag, source, end.saturating_sub(position.committed));
+            let lag = end.saturating_sub(position.committed);
+            set(&group.lag, source, lag);
+            set(&group.runnable_lag, source, if position.paused { 0 } else { lag });
         }
     }
 }

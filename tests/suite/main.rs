@@ -9,6 +9,8 @@
 
 // `cfg(test)` always holds here; saying so lets clippy know that helpers are test code as well.
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod backlog;
@@ -17,9 +19,13 @@ mod broker;
 #[cfg(test)]
 mod by_hand;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod dead_letter_topic;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod deployment;
 #[cfg(test)]
 mod details;
 #[cfg(test)]
@@ -45,6 +51,8 @@ mod online;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod pause;
+#[cfg(test)]
 mod preview;
 #[cfg(test)]
 mod process_harness;
@@ -54,6 +62,8 @@ mod redrive;
 mod reloads;
 #[cfg(test)]
 mod restarts;
+#[cfg(test)]
+mod rights;
 #[cfg(test)]
 mod secured;
 #[cfg(test)]

@@ -111,7 +111,7 @@ fn an_absent_token_keeps_nothing_else_from_being_asked() {
 }
 
 /// A stage whose bridge logs in.
-fn stage_of(user: &str, password: &str) -> Stage<'static> {
+pub(crate) fn stage_of(user: &str, password: &str) -> Stage<'static> {
     let kafka = KafkaCluster::secured();
     let mut stage = Stage::of(kafka, &["orders"], 1);
     stage.brokers = Some(kafka.sasl_bootstrap());

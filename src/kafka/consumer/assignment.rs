@@ -11,8 +11,9 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
 use super::super::foreign;
+use super::super::rights::missing;
 use super::super::settings::Start;
-use super::{Assigned, Member, list};
+use super::{Assigned, Member, READ, list};
 use crate::domain::machine::Assignment;
 use crate::domain::ports::LogEvent;
 use crate::domain::record::{CommitOffset, Epoch, TopicPartition};
@@ -44,6 +45,15 @@ enum Unknown {
     NoPartition(TopicPartition),
 }
 
+impl Unknown {
+    fn grant(&self) -> Option<&'static str> {
+        match self {
+            Self::Kafka(error) => missing(error, READ),
+            Self::NotBegun(_) | Self::NoPartition(_) => None,
+        }
+    }
+}
+
 type Positions = BTreeMap<TopicPartition, Position>;
 
 impl Member {
@@ -70,7 +80,7 @@ impl Member {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "where to begin reading is not known yet; it is asked again");
+                tracing::warn!(%error, grant = error.grant(), "where to begin reading is not known yet; it is asked again");
                 self.assign_not_before = Some(now + AGAIN);
             }
         }

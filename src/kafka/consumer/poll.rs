@@ -10,7 +10,8 @@ use rdkafka::message::{BorrowedMessage, Headers as _};
 
 use super::super::foreign;
 use super::super::rebalance::Callback;
-use super::{Member, list};
+use super::super::rights::missing;
+use super::{Member, READ, list};
 use crate::domain::clock::Timestamp;
 use crate::domain::ports::LogEvent;
 use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
@@ -102,7 +103,7 @@ impl Member {
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.tell(LogEvent::Fatal(error.to_string()));
         } else {
-            tracing::warn!(%error, "Kafka");
+            tracing::warn!(%error, grant = missing(error, READ), "Kafka");
         }
     }
 

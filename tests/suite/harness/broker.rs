@@ -205,7 +205,7 @@ impl Ports {
 
 /// A port that nobody listens on, below those that Linux gives to outgoing connections: one of
 /// them could take the port of a broker that is down for a moment.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

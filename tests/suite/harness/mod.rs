@@ -3,14 +3,17 @@
 pub(crate) mod bridge;
 mod broker;
 mod certificates;
+pub(crate) mod cluster;
 pub(crate) mod kafka;
 mod lifeline;
 pub(crate) mod metrics;
+pub(crate) mod prometheus;
 pub(crate) mod records;
 pub(crate) mod rights;
+pub(crate) mod tools;
 pub(crate) mod wait;
 
-pub(crate) use lifeline::WATCHED as LIFELINE;
+pub(crate) use lifeline::{WATCHED as LIFELINE, run_tool};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A name that no other test, and no other run against the same broker, has.

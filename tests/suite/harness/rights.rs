@@ -2,8 +2,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use super::kafka::KafkaCluster;
+use super::wait::wait_until;
 
 /// The user of the SASL listeners, under PLAIN, who may do nothing but what a test grants.
 pub(crate) const GUEST: &str = "guest";
@@ -25,6 +27,8 @@ pub(crate) enum Operation {
     DescribeConfigs = 10,
 }
 
+const LIMIT: Duration = Duration::from_secs(30);
+
 const LITERAL: u8 = 3;
 const ALLOW: u8 = 3;
 
@@ -33,25 +37,40 @@ fn string(text: &str, to: &mut Vec<u8>) {
     to.extend(text.as_bytes());
 }
 
-/// Grants the guest a right (`CreateAcls`, version 1). It holds soon after this returns.
+/// Asks a broker for something; the answer without its length.
+fn ask(kafka: &KafkaCluster, request: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(request.len()).expect("a short request").to_be_bytes();
+    let mut broker = TcpStream::connect(kafka.bootstrap()).expect("the broker listens");
+    broker.write_all(&[&length[..], request].concat()).expect("a request");
+    let mut size = [0; 4];
+    broker.read_exact(&mut size).expect("an answer");
+    let mut answer = vec![0; usize::try_from(u32::from_be_bytes(size)).expect("a size")];
+    broker.read_exact(&mut answer).expect("an answer");
+    answer
+}
+
+/// Grants the guest a right (`CreateAcls`, version 1), and waits until the broker goes by it
+/// (`DescribeAcls`, version 1).
 pub(crate) fn grant(kafka: &KafkaCluster, resource: Resource<'_>, operation: Operation) {
     let (kind, name) = match resource {
         Resource::Topic(name) => (2, name),
         Resource::Group(name) => (3, name),
     };
-    let mut request = vec![0, 30, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 1, kind];
-    string(name, &mut request);
-    request.push(LITERAL);
-    string(&format!("User:{GUEST}"), &mut request);
-    string("*", &mut request);
-    request.extend([operation as u8, ALLOW]);
-    let length = u32::try_from(request.len()).expect("a short request").to_be_bytes();
-    let mut broker = TcpStream::connect(kafka.bootstrap()).expect("the broker listens");
-    broker.write_all(&[&length[..], &request].concat()).expect("a request");
-    let mut size = [0; 4];
-    broker.read_exact(&mut size).expect("an answer");
-    let mut answer = vec![0; usize::try_from(u32::from_be_bytes(size)).expect("a size")];
-    broker.read_exact(&mut answer).expect("an answer");
+    let mut right = vec![kind];
+    string(name, &mut right);
+    right.push(LITERAL);
+    string(&format!("User:{GUEST}"), &mut right);
+    string("*", &mut right);
+    right.extend([operation as u8, ALLOW]);
+    let create = [0, 30, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 1];
+    let answer = ask(kafka, &[&create[..], &right].concat());
     // Correlation id, throttle time, one result, and its error code.
     assert_eq!(answer[8..14], [0, 0, 0, 1, 0, 0], "the right is not granted: {answer:?}");
+    let describe = [0, 29, 0, 1, 0, 0, 0, 8, 0xff, 0xff];
+    wait_until(LIMIT, "the right holds", || {
+        let answer = ask(kafka, &[&describe[..], &right].concat());
+        // Correlation id, throttle time, error code, an empty message, and how many resources.
+        let found = answer.get(12..16) == Some(&[0, 0, 0, 1]);
+        if found { Ok(()) } else { Err(format!("{answer:?}")) }
+    });
 }

@@ -1,0 +1,108 @@
+//! The bridge with exactly the rights that `deploy/OPERATIONS.md` names, and with one of them missing.
+
+use std::time::Duration;
+
+use rstest::rstest;
+use serde_json::Value;
+
+use crate::events::{Event, Fate};
+use crate::harness::bridge::Bridge;
+use crate::harness::rights::{GUEST, GUEST_PASSWORD, Operation, Resource, grant};
+use crate::harness::wait::wait_until;
+use crate::online::stage_of;
+use crate::stage::Stage;
+
+const LIMIT: Duration = Duration::from_mins(2);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Right {
+    ReadEvents,
+    UseGroup,
+    WriteLetters,
+}
+
+impl Right {
+    const ALL: [Self; 3] = [Self::ReadEvents, Self::UseGroup, Self::WriteLetters];
+
+    /// Read and Write imply Describe.
+    fn grant(self, stage: &Stage<'_>) {
+        let (resource, operation) = match self {
+            Self::ReadEvents => (Resource::Topic(&stage.topics["orders"]), Operation::Read),
+            Self::UseGroup => (Resource::Group(&stage.group), Operation::Read),
+            Self::WriteLetters => (Resource::Topic(&stage.dead_letters), Operation::Write),
+        };
+        grant(stage.kafka, resource, operation);
+    }
+}
+
+/// A stage with as many good events as bad ones, and these rights.
+fn stage_with(rights: impl IntoIterator<Item = Right>) -> Stage<'static> {
+    let stage = stage_of(GUEST, GUEST_PASSWORD);
+    for right in rights {
+        right.grant(&stage);
+    }
+    let fate = |number| if number % 2 == 0 { Fate::Accepted } else { Fate::Schema };
+    let event = |number| Event::new(number, "orders", &format!("contact-{number}"), fate(number));
+    stage.produce(&(0..10).map(event).collect::<Vec<_>>());
+    stage
+}
+
+/// All has settled, with a dead letter for each bad event.
+fn does_its_work(stage: &Stage<'_>, mut bridge: Bridge) {
+    stage.wait_committed(LIMIT);
+    assert_eq!((stage.accepted().len(), stage.letters().len()), (5, 5));
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn the_rights_of_the_guide_are_enough() {
+    let stage = stage_with(Right::ALL);
+    let redrive = format!("{}.redrive", stage.dead_letters);
+    stage.kafka.create_topic(&redrive, 1, &[]);
+    grant(stage.kafka, Resource::Topic(&redrive), Operation::Read);
+    for topic in [&redrive, &stage.dead_letters] {
+        grant(stage.kafka, Resource::Topic(topic), Operation::DescribeConfigs);
+    }
+    let bridge = stage.start();
+    wait_until(LIMIT, "the redrive topic is read", || {
+        let committed = stage.kafka.committed(&stage.group, &redrive);
+        if committed.is_empty() { Err("no commit") } else { Ok(()) }
+    });
+    let warns = |line: &&Value| line["level"] == "WARN" && line["message"] != "dead letter";
+    let log = bridge.log();
+    assert_eq!(log.iter().filter(warns).collect::<Vec<_>>(), Vec::<&Value>::new());
+    does_its_work(&stage, bridge);
+}
+
+/// It says which one, waits, and goes on when the right is granted.
+#[rstest]
+#[case::to_read_events(Right::ReadEvents, "Read on the topic")]
+#[case::to_use_the_group(Right::UseGroup, "Read on the group")]
+#[case::to_write_dead_letters(Right::WriteLetters, "Write on the dead-letter topic")]
+fn a_right_that_is_missing_is_named_and_waited_for(#[case] missing: Right, #[case] named: &str) {
+    let stage = stage_with(Right::ALL.into_iter().filter(|right| *right != missing));
+    for topic in [&stage.topics["orders"], &stage.dead_letters] {
+        grant(stage.kafka, Resource::Topic(topic), Operation::Describe);
+    }
+    let bridge = stage.start();
+    wait_until(LIMIT, "the right is named", || {
+        let log = bridge.log();
+        let told = |line: &&Value| line["grant"] == named;
+        log.iter().find(told).map(|_| ()).ok_or(format!("{} lines", log.len()))
+    });
+    missing.grant(&stage);
+    does_its_work(&stage, bridge);
+}
+
+/// What is not there for the bridge at all is no reason to wait.
+#[rstest]
+#[case::events(Right::WriteLetters, "Describe and Read")]
+#[case::dead_letters(Right::ReadEvents, "Write for the dead-letter topic")]
+fn a_topic_that_may_not_be_seen_ends_the_start(#[case] granted: Right, #[case] told: &str) {
+    let stage = stage_with([granted, Right::UseGroup]);
+    let mut bridge = stage.start();
+    assert_eq!(bridge.wait_exit(LIMIT).code(), Some(1));
+    let said = bridge.stderr();
+    let last = said.lines().last().expect("a message");
+    assert!(last.contains("does not let the bridge see") && last.contains(told), "{last}");
+}
