@@ -2,9 +2,9 @@
 //! waits to be sent must not go out as the old ones made it.
 //!
 //! Only what the customer certainly does not have, and of which nothing is under way, is made
-//! anew; what is on the wire is, if it comes back as not applied. A record of which some messages have gone further is decided anew only where the new
-//! rules make messages by the same rules of it, in the same order; then its other messages take
-//! the new text. Else it keeps what it has.
+//! anew; what is on the wire is, if it comes back as not applied. A record of which some messages
+//! have gone further is decided anew only where the new rules make messages by the same rules of
+//! it, in the same order; then its other messages take the new text. Else it keeps what it has.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
