@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Number, Value as Json};
 
+use super::Strictness;
 use super::fields::{Fields, Item};
 use super::mistake::Place;
 use super::reader::{Reader, Refusal};
-use super::topics::{Channels, existing_file};
+use super::topics::{Channels, Missing, existing_file};
 use super::tree::{Kind, Node, place};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
@@ -125,7 +126,14 @@ fn timestamp_of(reader: &mut Reader<'_>, item: &Item<'_>) -> Timestamp {
 
 fn event(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<ExampleEvent> {
     match &item.node.value {
-        Kind::Text(_) => existing_file(reader, item, EVENT).map(ExampleEvent::File),
+        Kind::Text(_) => {
+            // Where the service runs, the files of its tests need not be.
+            let missing = match reader.strictness {
+                Strictness::Run => Missing::IsPassedOver,
+                Strictness::Check => Missing::IsMistake,
+            };
+            existing_file(reader, item, EVENT, missing).map(ExampleEvent::File)
+        }
         Kind::Null => {
             reader.expected(item, EVENT, "nothing");
             None

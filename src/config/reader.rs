@@ -22,7 +22,7 @@ pub(super) struct Reader<'a> {
     /// Where relative paths start.
     pub(super) folder: &'a Path,
     pub(super) env: &'a Environment<'a>,
-    strictness: Strictness,
+    pub(super) strictness: Strictness,
     mistakes: Vec<Mistake>,
 }
 

@@ -150,7 +150,9 @@ fn read_topic(
     let words = [("skip", Unmatched::Skip), ("dead_letter", Unmatched::DeadLetter)];
     Topic {
         name,
-        schema: schema.and_then(|item| existing_file(reader, &item, SCHEMA)).unwrap_or_default(),
+        schema: schema
+            .and_then(|item| existing_file(reader, &item, SCHEMA, Missing::IsMistake))
+            .unwrap_or_default(),
         rules: TopicRules {
             event_time: event_time.map(|item| {
                 reader.text(&item.verbatim(), "an expression such as event.occurredAt")
@@ -166,11 +168,19 @@ fn read_topic(
     }
 }
 
+/// What to think of a file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    IsMistake,
+    IsPassedOver,
+}
+
 /// The path as joined, once the file is known to be there. What it holds is checked elsewhere.
 pub(super) fn existing_file(
     reader: &mut Reader<'_>,
     item: &Item<'_>,
     expected: &str,
+    missing: Missing,
 ) -> Option<PathBuf> {
     let text = reader.read(item, expected, |given| {
         let text = given.text().filter(|text| !text.trim().is_empty());
@@ -186,6 +196,9 @@ pub(super) fn existing_file(
         }
     });
     if let Err(error) = opened {
+        if missing == Missing::IsPassedOver && error.kind() == io::ErrorKind::NotFound {
+            return None;
+        }
         // As written: what the environment put in is not shown.
         reader.error(item, format!("{}: {}", item.written().escape_debug(), reason(&error)));
         return None;

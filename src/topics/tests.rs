@@ -123,6 +123,14 @@ fn an_example_that_comes_out_otherwise_tells_both(#[case] examples: &str, #[case
 }
 
 #[test]
+fn run_passes_over_an_example_whose_file_is_not_where_it_runs() {
+    let examples = "- {event: elsewhere.json, expect: skip}";
+    assert_eq!(said_of_examples(examples, Strictness::Run), "");
+    let told = said_of_examples(examples, Strictness::Check);
+    assert!(told.contains("examples[0].event: "), "{told}");
+}
+
+#[test]
 fn run_refuses_what_comes_out_otherwise_and_shows_no_text() {
     let examples = "- {event: shipped.json, expect: Order 2 is on its way.}";
     assert_eq!(
