@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::domain::dead_letter::Reason;
@@ -95,6 +95,7 @@ struct Attempts {
 #[derive(Debug)]
 struct Group {
     commits: IntCounterVec,
+    coordinator_silent: Gauge,
     rebalances: IntCounterVec,
     committed_offset: IntGaugeVec,
     lag: IntGaugeVec,
@@ -271,6 +272,10 @@ impl Group {
                 "Commits of a partition's offset.",
                 &["result"],
             )?,
+            coordinator_silent: to.add(Gauge::new(
+                "coordinator_silent_seconds",
+                "How long ago the group's coordinator was last heard of.",
+            ))?,
             rebalances: to.counters(
                 "rebalances_total",
                 "Changes of the partitions that this member has.",

@@ -82,8 +82,13 @@ impl ClientContext for Reasons {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
         if facility == "FAIL" {
+            // The error that goes with it may come late, or never: librdkafka keeps repeats back.
+            let not_let_in = message.contains("certificate verify failed")
+                || message.contains("SASL authentication error");
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.get_or_insert_with(|| Reason { text: message.to_owned(), not_let_in: false });
+            if kept.as_ref().is_none_or(|kept| not_let_in && !kept.not_let_in) {
+                *kept = Some(Reason { text: message.to_owned(), not_let_in });
+            }
         }
     }
 

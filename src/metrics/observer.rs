@@ -64,6 +64,7 @@ impl Observe for Observer {
         *self.0.status.lock().unwrap_or_else(PoisonError::into_inner) = status.clone();
         let Metrics { records, attempts, group, topics, .. } = &*self.0;
         attempts.in_flight.set(count(status.in_flight));
+        group.coordinator_silent.set(status.coordinator_silent.as_secs_f64());
         for channel in &status.channels {
             attempts.gate_state.with_label_values(&[&channel.name]).set(i64::from(channel.state));
             for reason in StopReason::ALL {

@@ -19,6 +19,8 @@ pub struct Status {
     pub in_flight: usize,
     /// Messages accepted and not yet covered by a commit.
     pub uncommitted: usize,
+    /// How long ago the group's coordinator was last heard of; since the start, if never.
+    pub coordinator_silent: Duration,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +123,7 @@ impl Machine {
             channels: channels.map(|gate| self.channel(gate, now)).collect(),
             in_flight: self.on_wire.len(),
             uncommitted: self.uncommitted,
+            coordinator_silent: now.elapsed.saturating_sub(self.coordinator_heard),
         }
     }
 
