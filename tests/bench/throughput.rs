@@ -46,8 +46,7 @@ fn combination(
     arms.extend(plan.other.iter().map(|command| (Arm::Other(command.clone()), Vec::new())));
     for _ in 0..plan.runs.max(1) {
         for (arm, runs) in &mut arms {
-            // One key means one message at a time, for the floor as well.
-            let at_once = if keys == Keys::One && *arm == Arm::Floor { 1 } else { in_flight };
+            let at_once = at_once(arm, keys, in_flight);
             let sink = Sink::start(Duration::from_millis(latency_ms));
             let route = Route { topic: &topic, url: &sink.url, in_flight: at_once, count };
             eprintln!(
@@ -70,7 +69,11 @@ fn combination(
             in_flight,
             messages: count,
             per_second: of(|run| run.per_second),
-            ideal_per_second: ideal(keys, latency_ms, in_flight),
+            // The floor keeps no order, so the keys do not hold it back.
+            ideal_per_second: match arm {
+                Arm::Floor => ideal(Keys::Uniform, latency_ms, at_once(arm, keys, in_flight)),
+                Arm::Bridge | Arm::Other(_) => ideal(keys, latency_ms, in_flight),
+            },
             cpu_seconds_per_thousand: of(|run| run.cpu_per_thousand),
             resident_mb: of(|run| run.resident),
             first_message_ms: of(|run| run.first_ms),
@@ -79,6 +82,11 @@ fn combination(
             out_of_order: all(|arrivals| arrivals.out_of_order),
         });
     }
+}
+
+/// One key means one message at a time, for the floor as well.
+fn at_once(arm: &Arm, keys: Keys, in_flight: usize) -> usize {
+    if keys == Keys::One && *arm == Arm::Floor { 1 } else { in_flight }
 }
 
 /// What the number in flight, the latency and the keys allow; none at 0 ms.

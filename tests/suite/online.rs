@@ -114,10 +114,12 @@ fn an_absent_token_keeps_nothing_else_from_being_asked() {
 pub(crate) fn stage_of(user: &str, password: &str) -> Stage<'static> {
     let kafka = KafkaCluster::secured();
     let mut stage = Stage::of(kafka, &["orders"], 1);
-    stage.brokers = Some(kafka.sasl_bootstrap());
+    stage.brokers = Some(kafka.sasl_ssl_bootstrap());
+    let authority = kafka.ca_pem_path().display().to_string();
     for (name, value) in [
-        ("security.protocol", "SASL_PLAINTEXT"),
-        ("sasl.mechanism", "PLAIN"),
+        ("security.protocol", "SASL_SSL"),
+        ("ssl.ca.location", &authority),
+        ("sasl.mechanism", "SCRAM-SHA-512"),
         ("sasl.username", user),
         ("sasl.password", password),
     ] {

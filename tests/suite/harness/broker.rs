@@ -154,8 +154,10 @@ impl Broker {
         command.args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID]);
         command.arg("--config").arg(self.configuration());
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
-            command.arg("--add-scram");
-            command.arg(format!("{mechanism}=[name={SASL_USER},password={SASL_PASSWORD}]"));
+            for (user, password) in [(SASL_USER, SASL_PASSWORD), (GUEST, GUEST_PASSWORD)] {
+                command.arg("--add-scram");
+                command.arg(format!("{mechanism}=[name={user},password={password}]"));
+            }
         }
         run_tool(&mut command);
     }

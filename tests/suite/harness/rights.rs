@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::kafka::KafkaCluster;
 use super::wait::wait_until;
 
-/// The user of the SASL listeners, under PLAIN, who may do nothing but what a test grants.
+/// The user of the SASL listeners who may do nothing but what a test grants.
 pub(crate) const GUEST: &str = "guest";
 pub(crate) const GUEST_PASSWORD: &str = "battery-staple";
 
