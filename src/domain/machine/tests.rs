@@ -2,6 +2,7 @@
 
 mod invariants;
 mod pausing;
+mod promises;
 mod redriving;
 mod reloading;
 mod reloads_at_random;
