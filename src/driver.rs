@@ -14,10 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::clock::Moment;
 use crate::domain::machine::{Effect, Input, Machine, Redecided, Settings};
 use crate::domain::ports::{Api, Clock, DeadLetters, Decide, Log, LogEvent, Observe};
-use crate::domain::record::Record;
+use crate::domain::record::{Epoch, Record};
 use tasks::{Done, Tasks};
 
-/// How many things are taken in before the effects of them are carried out.
+/// How many answers are taken in before the effects of them are carried out.
 const BATCH: usize = 256;
 
 /// How often the figures are brought up to date; also the longest that the loop sleeps.
@@ -79,6 +79,8 @@ pub struct Driver<L, A, D> {
     tasks: Tasks<A, D>,
     done: mpsc::UnboundedReceiver<Done>,
     figures_due: Duration,
+    /// Records have been decided since the attempts had their turn.
+    has_decided: bool,
 }
 
 impl<L, A, D> std::fmt::Debug for Ports<L, A, D> {
@@ -106,7 +108,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
         let (tell, done) = mpsc::unbounded_channel();
         let (api, letters) = (Arc::clone(&ports.api), Arc::clone(&ports.dead_letters));
         let tasks = Tasks { api, letters, clock: Arc::clone(&ports.clock), tell, attempt_timeout };
-        Self { machine, ports, tasks, done, figures_due: Duration::ZERO }
+        Self { machine, ports, tasks, done, figures_due: Duration::ZERO, has_decided: false }
     }
 
     /// Runs until it has drained.
@@ -131,6 +133,10 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
     }
 
     async fn next(&mut self) -> Next {
+        // The attempts run on the same thread: they go on however many records there are to read.
+        if std::mem::take(&mut self.has_decided) {
+            tokio::task::yield_now().await;
+        }
         let now = self.ports.clock.now().elapsed;
         let wakeup = self.machine.next_wakeup().map_or(TICK, |at| at.saturating_sub(now));
         tokio::select! {
@@ -155,14 +161,14 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
         Ok(())
     }
 
-    /// Takes in what is there already, so that one look at the effects serves for all of it.
+    /// Takes in what is there already, so that one look at the effects serves for all of it; of the
+    /// log no more than one event, for it may bring many records.
     fn take_what_waits(&mut self, now: Moment) -> Result<(), Broken> {
         for _ in 0..BATCH {
             let Ok(done) = self.done.try_recv() else { break };
             self.finished(done, now);
         }
-        for _ in 0..BATCH {
-            let Ok(event) = self.ports.events.try_recv() else { break };
+        if let Ok(event) = self.ports.events.try_recv() {
             self.hear(event, now)?;
         }
         Ok(())
@@ -175,10 +181,12 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
             LogEvent::Assigned { assignments, partitions_in_all } => {
                 Input::Assigned { assignments, partitions_in_all }
             }
-            LogEvent::Record { epoch, record } => {
-                let decision = self.ports.decide.decide(&record);
-                journal::decision(&decision);
-                Input::Record { epoch, record: Arc::new(record), decision }
+            LogEvent::Records(records) => {
+                self.has_decided = true;
+                for (epoch, record) in records {
+                    self.decide(epoch, record, now);
+                }
+                return Ok(());
             }
             LogEvent::Revoked(sources) => Input::Revoked(sources),
             LogEvent::Lost(sources) => Input::Lost(sources),
@@ -196,6 +204,12 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
         };
         self.machine.input(input, now);
         Ok(())
+    }
+
+    fn decide(&mut self, epoch: Epoch, record: Record, now: Moment) {
+        let decision = self.ports.decide.decide(&record);
+        journal::decision(&decision);
+        self.machine.input(Input::Record { epoch, record: Arc::new(record), decision }, now);
     }
 
     /// Decides what is held anew and whatever comes from now on, with nothing in between.

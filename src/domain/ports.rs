@@ -53,10 +53,8 @@ pub enum LogEvent {
         assignments: Vec<Assignment>,
         partitions_in_all: usize,
     },
-    Record {
-        epoch: Epoch,
-        record: Record,
-    },
+    /// In the order of each partition.
+    Records(Vec<(Epoch, Record)>),
     /// Waits for [`Log::release`].
     Revoked(Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),

@@ -106,7 +106,7 @@ pub(super) fn log_event(event: &LogEvent) {
             "the committed offset is not in the log any more; set the group's offset by hand and restart"
         ),
         LogEvent::Fatal(why) => tracing::error!(why, "the Kafka client can't go on"),
-        LogEvent::Record { .. } | LogEvent::Committed(_) | LogEvent::Seen { .. } => {}
+        LogEvent::Records(_) | LogEvent::Committed(_) | LogEvent::Seen { .. } => {}
     }
 }
 

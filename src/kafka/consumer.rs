@@ -25,10 +25,11 @@ use super::settings::{Settings, Start};
 use crate::domain::clock::Timestamp;
 use crate::domain::machine::CommitRequest;
 use crate::domain::ports::{Clock, Log, LogEvent};
-use crate::domain::record::{CommitOffset, Epoch, TopicPartition};
+use crate::domain::record::{CommitOffset, Epoch, Record, TopicPartition};
 
-/// How many events wait for the driver before the thread waits for it.
-const EVENTS: usize = 256;
+/// How many events wait for the driver before the thread waits for it; one of them may bring a batch
+/// of records.
+const EVENTS: usize = 4;
 
 /// The right that is missing where a topic is refused.
 const READ: &str = "Read on the topic";
@@ -92,6 +93,10 @@ struct Member {
     commands: Receiver<Command>,
     bell: Arc<Bell>,
     events: channel::Sender<LogEvent>,
+    /// Polled, and not told yet: one wake-up of the driver serves for all of them.
+    records: Vec<(Epoch, Record)>,
+    /// What they hold.
+    records_bytes: usize,
     turned: Turned,
     longest_commit: Duration,
     assigned: BTreeMap<TopicPartition, Assigned>,
@@ -145,6 +150,8 @@ impl Consumer {
             commands: to_obey,
             bell: Arc::clone(&bell),
             events,
+            records: Vec::new(),
+            records_bytes: 0,
             turned,
             longest_commit: settings.session_timeout() + SILENT_COORDINATOR,
             assigned: BTreeMap::new(),
@@ -268,8 +275,22 @@ impl Member {
         }
     }
 
+    /// Tells what has been polled so far, and then this.
+    fn tell(&mut self, event: LogEvent) {
+        self.tell_records();
+        self.send(event);
+    }
+
+    fn tell_records(&mut self) {
+        if !self.records.is_empty() {
+            self.records_bytes = 0;
+            let records = std::mem::take(&mut self.records);
+            self.send(LogEvent::Records(records));
+        }
+    }
+
     /// Waits while the driver has too much to do: then nothing is to be polled either.
-    fn tell(&self, event: LogEvent) {
+    fn send(&self, event: LogEvent) {
         if self.events.blocking_send(event).is_err() {
             tracing::debug!("nobody listens to the consumer any more");
         }

@@ -115,7 +115,7 @@ fn first_record(
         match consumer.poll(POLL) {
             None => {}
             Some(Ok(message)) => {
-                let record = consumer::own(&message, Timestamp(0));
+                let record = consumer::own(&message, || Timestamp(0));
                 let found = record.offset;
                 return if found == offset { Ok(record) } else { Err(gone(Some(found.0))) };
             }

@@ -187,8 +187,9 @@ impl Reader {
         let mut silent = 0;
         while !self.left.is_empty() && !self.stopped.load(Ordering::Relaxed) {
             let polled = self.consumer.poll(POLL);
-            let polled = polled
-                .map(|polled| polled.map(|message| super::consumer::own(&message, Timestamp(0))));
+            let polled = polled.map(|polled| {
+                polled.map(|message| super::consumer::own(&message, || Timestamp(0)))
+            });
             silent = if polled.is_some() { 0 } else { silent + 1 };
             let told = match polled {
                 Some(Ok(record)) => self.take(record).map(Ok),

@@ -60,7 +60,7 @@ impl Tail {
                 match consumer.poll(POLL) {
                     None => {}
                     Some(Ok(message)) => {
-                        let record = super::consumer::own(&message, Timestamp(0));
+                        let record = super::consumer::own(&message, || Timestamp(0));
                         if tell.blocking_send(record).is_err() {
                             return;
                         }

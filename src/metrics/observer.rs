@@ -127,7 +127,7 @@ impl Observe for Observer {
                     positions.ends(source, *end, group);
                 }
             }
-            LogEvent::Record { .. } | LogEvent::OutOfRange(_) | LogEvent::Fatal(_) => {}
+            LogEvent::Records(_) | LogEvent::OutOfRange(_) | LogEvent::Fatal(_) => {}
         }
     }
 

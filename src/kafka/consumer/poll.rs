@@ -16,8 +16,11 @@ use crate::domain::clock::Timestamp;
 use crate::domain::ports::LogEvent;
 use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
 
-/// How many records are polled before the thread looks at its commands again.
-const BATCH: usize = 64;
+/// How many records are polled before the thread tells of them and looks at its commands again.
+const BATCH: usize = 32;
+
+/// After so many bytes of them it tells of them before.
+const BATCH_BYTES: usize = 256 << 10;
 
 /// How long a broker may take to say where a partition begins and ends.
 const WATERMARKS: Duration = Duration::from_secs(5);
@@ -33,7 +36,7 @@ impl Member {
             let polled = self
                 .consumer
                 .poll(Duration::ZERO)
-                .map(|polled| polled.map(|message| own(&message, self.now().1)));
+                .map(|polled| polled.map(|message| own(&message, || self.now().1)));
             more = polled.is_some();
             match polled {
                 None => {}
@@ -45,6 +48,7 @@ impl Member {
                 break;
             }
         }
+        self.tell_records();
         self.assign_what_waits();
         self.find_out_of_range();
         more
@@ -79,7 +83,11 @@ impl Member {
         let Some(assigned) = self.assigned.get_mut(&record.source) else { return };
         assigned.next = record.offset.next();
         let epoch = assigned.epoch;
-        self.tell(LogEvent::Record { epoch, record });
+        self.records_bytes += record.held_bytes();
+        self.records.push((epoch, record));
+        if self.records_bytes >= BATCH_BYTES {
+            self.tell_records();
+        }
     }
 
     fn revoke(&mut self, sources: Vec<TopicPartition>, lost: bool) {
@@ -115,13 +123,14 @@ impl Member {
             return;
         }
         self.look_for_range = None;
-        for (source, assigned) in &self.assigned {
-            let topic = &source.topic;
-            match self.consumer.fetch_watermarks(topic, source.partition, WATERMARKS) {
+        let positions: Vec<_> =
+            self.assigned.iter().map(|(source, held)| (source.clone(), held.next)).collect();
+        for (source, next) in positions {
+            match self.consumer.fetch_watermarks(&source.topic, source.partition, WATERMARKS) {
                 Ok((low, high)) => {
                     let range = u64::try_from(low).unwrap_or(0)..=u64::try_from(high).unwrap_or(0);
-                    if !range.contains(&assigned.next.0) {
-                        self.tell(LogEvent::OutOfRange(source.clone()));
+                    if !range.contains(&next.0) {
+                        self.tell(LogEvent::OutOfRange(source));
                     }
                 }
                 Err(error) => {
@@ -135,12 +144,15 @@ impl Member {
 }
 
 /// Copies a record out of librdkafka's memory.
-pub(in crate::kafka) fn own(message: &BorrowedMessage<'_>, now: Timestamp) -> Record {
+pub(in crate::kafka) fn own(
+    message: &BorrowedMessage<'_>,
+    now: impl FnOnce() -> Timestamp,
+) -> Record {
     let topic: Arc<str> = message.topic().into();
     Record {
         source: TopicPartition { topic, partition: message.partition() },
         offset: RecordOffset(u64::try_from(message.offset()).unwrap_or(0)),
-        timestamp: message.timestamp().to_millis().map_or(now, Timestamp),
+        timestamp: message.timestamp().to_millis().map_or_else(now, Timestamp),
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers: headers(message),
