@@ -109,10 +109,6 @@ impl From<Mistakes> for Failure {
     }
 }
 
-/// One thread for the driver and one beside it are what the work needs: all else waits for the
-/// network. One for each core of a large node would cost memory, and wake-ups for every message.
-const WORKERS: usize = 2;
-
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -122,9 +118,7 @@ pub fn main() -> ExitCode {
     if let Err(failure) = cli.voice.raise() {
         return failure.end();
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    let runtime = match runtime {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(format_args!("line-bridge: the runtime could not be started: {error}"));
