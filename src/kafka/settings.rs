@@ -29,20 +29,25 @@ pub struct Settings {
 }
 
 /// What the consumer's queue in librdkafka may hold, in KiB. Its default of 64 MiB would be most
-/// of the bridge's memory.
-const QUEUED_KIB: &str = "4096";
+/// of the bridge's memory, and the records that the bridge holds are the stock that it lives on.
+const QUEUED_KIB: &str = "1024";
 
 /// What one answer of a broker brings of one partition, in bytes; of a larger record at least that
-/// record comes all the same. Its default of 1 MiB costs memory for every partition, and brings
-/// nothing where a message takes longer to send than to fetch.
-const FETCHED_BYTES: &str = "262144";
+/// record comes all the same. Its default of 1 MiB costs memory for every partition, and what has
+/// been fetched of one that reaches its bound and pauses is thrown away.
+const FETCHED_BYTES: &str = "65536";
+
+/// How long librdkafka waits with the next fetch when its queue is full. Its default of a second is
+/// longer than what is queued lasts: the bridge would stand still for most of it.
+const FULL_QUEUE: Duration = Duration::from_millis(10);
 
 /// Properties of a consumer, which would make a producer log a warning each.
-const CONSUMER_ONLY: [&str; 4] = [
+const CONSUMER_ONLY: [&str; 5] = [
     "session.timeout.ms",
     "max.poll.interval.ms",
     "queued.max.messages.kbytes",
     "fetch.message.max.bytes",
+    "fetch.queue.backoff.ms",
 ];
 
 /// How often is looked for new partitions, and for a redrive topic that is made later.
@@ -141,6 +146,7 @@ impl Settings {
             ),
             ("queued.max.messages.kbytes", QUEUED_KIB.to_owned()),
             ("fetch.message.max.bytes", FETCHED_BYTES.to_owned()),
+            ("fetch.queue.backoff.ms", FULL_QUEUE.as_millis().to_string()),
             (REFRESH, METADATA.as_millis().to_string()),
         ];
         for (name, value) in defaults {
