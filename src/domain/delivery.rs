@@ -102,6 +102,11 @@ impl Delivery {
         waits && self.ambiguous == 0
     }
 
+    /// Whether it has been sent, or set aside, if only in vain.
+    pub fn is_tried(&self) -> bool {
+        self.tries.attempts > 0 || self.state == State::DeadLettering
+    }
+
     pub fn expired(&self, now: Timestamp) -> bool {
         self.message.deadline <= now
     }

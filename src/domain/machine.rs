@@ -222,7 +222,8 @@ pub struct Machine {
     settings: Settings,
     jitter: fastrand::Rng,
     tenures: BTreeMap<Epoch, Tenure>,
-    deliveries: HashMap<DeliveryId, Delivery>,
+    /// Boxed, so that the map's free places cost little.
+    deliveries: HashMap<DeliveryId, Box<Delivery>>,
     lanes: Lanes,
     letters: HashMap<LetterId, Letter>,
     on_wire: HashMap<DeliveryId, OnWire>,

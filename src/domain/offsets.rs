@@ -2,7 +2,8 @@
 //!
 //! Only what is *not* settled is kept: between the frontier and the last record tracked, every
 //! offset that is not held has settled, or never was (compaction and transaction markers leave
-//! gaps, which cost nothing). So memory follows the held records and not the backlog.
+//! gaps, which cost nothing). So memory follows the held records and not the backlog, and what a
+//! commit has to say costs the number of its runs, however many records are held.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -26,9 +27,13 @@ pub enum Tracked {
 /// The records of one partition within one epoch; `T` is what is known of a held one.
 #[derive(Debug)]
 pub struct Offsets<T> {
-    held: BTreeMap<u64, T>,
+    /// Boxed, so that the map's nodes are small and quickly searched.
+    held: BTreeMap<u64, Box<T>>,
     /// The offset after the last one tracked.
     next: u64,
+    /// What lies between the held ones, and between the last of them and `next`: for the start of
+    /// each run, its end.
+    between: BTreeMap<u64, u64>,
     /// What had settled beyond the frontier when the epoch began.
     restored: Runs,
 }
@@ -36,7 +41,7 @@ pub struct Offsets<T> {
 impl<T> Offsets<T> {
     /// A partition that is read from `position`, of which `restored` has settled before.
     pub fn starting_at(position: CommitOffset, restored: Runs) -> Self {
-        Self { held: BTreeMap::new(), next: position.0, restored }
+        Self { held: BTreeMap::new(), next: position.0, between: BTreeMap::new(), restored }
     }
 
     /// Takes a record in, in the partition's order.
@@ -44,31 +49,54 @@ impl<T> Offsets<T> {
         if offset.0 < self.next {
             return Tracked::Repeated;
         }
-        self.next = offset.next().0;
         self.restored.retain(|run| run.end > offset.0);
-        if self.restored.first().is_some_and(|run| run.contains(&offset.0)) {
+        let settled_before = self.restored.first().is_some_and(|run| run.contains(&offset.0));
+        let next = offset.next().0;
+        let passed = self.next..if settled_before { next } else { offset.0 };
+        self.next = next;
+        if !self.held.is_empty() && !passed.is_empty() {
+            self.put_between(passed);
+        }
+        if settled_before {
             return Tracked::SettledBefore;
         }
-        self.held.insert(offset.0, item);
+        self.held.insert(offset.0, Box::new(item));
         Tracked::Held
     }
 
     /// Takes a held record out; none where it is not held (any more).
     pub fn settle(&mut self, offset: RecordOffset) -> Option<T> {
-        self.held.remove(&offset.0)
+        let item = self.held.remove(&offset.0)?;
+        let after = offset.next().0;
+        match self.held.first_key_value() {
+            None => self.between.clear(),
+            // It was the first: the frontier passes what had settled between it and the next one.
+            Some((first, _)) if *first > offset.0 => drop(self.between.remove(&after)),
+            Some(_) => self.put_between(offset.0..after),
+        }
+        Some(*item)
+    }
+
+    /// Adds what is held no more, joined to its neighbours.
+    fn put_between(&mut self, run: Range<u64>) {
+        let end = self.between.remove(&run.end).unwrap_or(run.end);
+        match self.between.range_mut(..run.start).next_back() {
+            Some((_, before)) if *before == run.start => *before = end,
+            Some(_) | None => drop(self.between.insert(run.start, end)),
+        }
     }
 
     pub fn get(&self, offset: RecordOffset) -> Option<&T> {
-        self.held.get(&offset.0)
+        self.held.get(&offset.0).map(|item| &**item)
     }
 
     pub fn get_mut(&mut self, offset: RecordOffset) -> Option<&mut T> {
-        self.held.get_mut(&offset.0)
+        self.held.get_mut(&offset.0).map(|item| &mut **item)
     }
 
     /// The held records, in the partition's order.
     pub fn held(&self) -> impl Iterator<Item = (RecordOffset, &T)> {
-        self.held.iter().map(|(offset, item)| (RecordOffset(*offset), item))
+        self.held.iter().map(|(offset, item)| (RecordOffset(*offset), &**item))
     }
 
     pub fn held_count(&self) -> usize {
@@ -87,11 +115,7 @@ impl<T> Offsets<T> {
 
     /// What has settled beyond the frontier, nearest the frontier first.
     pub fn settled_beyond(&self) -> Runs {
-        let mut runs = Runs::new();
-        let ends = self.held.keys().skip(1).copied().chain([self.next]);
-        for (held, end) in self.held.keys().zip(ends) {
-            push(&mut runs, held + 1..end);
-        }
+        let mut runs: Runs = self.between.iter().map(|(start, end)| *start..*end).collect();
         for run in &self.restored {
             push(&mut runs, run.start.max(self.next)..run.end);
         }
@@ -194,15 +218,22 @@ mod tests {
             gaps in proptest::collection::vec(1_u64..4, 1..60),
             settling in proptest::collection::vec(any::<prop::sample::Index>(), 0..120),
             tracked_first in 0_usize..60,
+            before in proptest::collection::vec(any::<bool>(), 60),
         ) {
             let all: Vec<u64> = gaps.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
-            let mut offsets = Offsets::starting_at(CommitOffset(0), Runs::new());
+            let settled_before = |offset: &u64| before[usize::try_from(*offset).unwrap() % 60];
+            let mut restored = Runs::new();
+            all.iter().filter(|o| settled_before(o)).for_each(|o| push(&mut restored, *o..o + 1));
+            let mut offsets = Offsets::starting_at(CommitOffset(0), restored);
             let mut unsettled = BTreeSet::new();
             let (early, late) = all.split_at(tracked_first.min(all.len()));
             for part in [early, late] {
                 for offset in part {
-                    offsets.track(RecordOffset(*offset), ());
-                    unsettled.insert(*offset);
+                    let tracked = offsets.track(RecordOffset(*offset), ());
+                    prop_assert_eq!(tracked == Tracked::SettledBefore, settled_before(offset));
+                    if tracked == Tracked::Held {
+                        unsettled.insert(*offset);
+                    }
                 }
                 for index in &settling {
                     let offset = all[index.index(all.len())];
@@ -215,6 +246,11 @@ mod tests {
                         prop_assert_eq!(*settled >= frontier, beyond);
                     }
                     prop_assert!(unsettled.iter().all(|held| *held >= frontier));
+                    let runs = offsets.settled_beyond();
+                    prop_assert!(runs.iter().all(|run| !run.is_empty()));
+                    prop_assert!(runs.windows(2).all(|two| two[0].end < two[1].start));
+                    let in_runs = |held: &u64| runs.iter().any(|run| run.contains(held));
+                    prop_assert!(!unsettled.iter().any(in_runs));
                 }
             }
         }

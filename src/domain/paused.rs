@@ -34,6 +34,11 @@ impl Pause {
 }
 
 impl Paused {
+    /// Whether nothing is held back.
+    pub fn is_empty(&self) -> bool {
+        self.channels.is_empty() && self.topics.is_empty() && self.rules.is_empty()
+    }
+
     /// What holds a message of this topic back, the widest first; none where nothing does.
     pub fn holds(&self, topic: &str, message: &Message) -> Option<Pause> {
         if self.topics.contains(topic) {

@@ -1,6 +1,6 @@
 //! When to commit what, and what a commit's result means.
 //!
-//! One commit is under way at a time. At once when nothing is in flight, or when half as many
+//! One commit is under way at a time. Nearly at once when nothing is in flight, or when half as many
 //! messages are accepted and uncommitted as may be, else every 100 ms.
 
 use std::time::Duration;
@@ -18,6 +18,10 @@ const BUSY: Duration = Duration::from_millis(100);
 /// Between commits while none are: a stream of skipped records is no reason to ask the broker
 /// after each.
 const IDLE: Duration = Duration::from_millis(10);
+
+/// Between commits while deliveries will soon have to wait for one: short beside the round trip,
+/// and yet no busy loop where what is committed covers none of them.
+const CROWDED: Duration = Duration::from_millis(2);
 
 /// When the next commit may be.
 #[derive(Debug, Default)]
@@ -109,9 +113,10 @@ impl Tenure {
     fn beyond(&self) -> Beyond {
         let settled = |parts: &[Part]| parts.iter().map(|part| part.settled).collect();
         let some = |parts: &[Part]| parts.iter().any(|part| part.settled);
-        let held = self.offsets.held().filter(|(_, held)| !held.outdated && some(&held.parts));
-        let partials =
-            held.map(|(offset, held)| Partial { offset: offset.0, settled: settled(&held.parts) });
+        let partials = self.partly_settled.iter().filter_map(|offset| {
+            let held = self.offsets.get(*offset).filter(|held| !held.outdated)?;
+            some(&held.parts).then(|| Partial { offset: offset.0, settled: settled(&held.parts) })
+        });
         let restored = self.restored.values().cloned();
         let mut partials: Vec<_> = partials.chain(restored).collect();
         partials.sort_by_key(|partial| partial.offset);
@@ -130,10 +135,16 @@ impl Machine {
         let urgent = |tenure: &Tenure| {
             tenure.leaving.is_some() && tenure.in_flight == 0 && tenure.letters == 0
         };
+        let idle = self.on_wire.is_empty() || self.tenures.values().any(urgent);
         // Half the messages that may be uncommitted: the rest of them is for the round trip.
         let crowded = self.uncommitted * 2 >= self.settings.max_in_flight;
-        let idle = self.on_wire.is_empty() || self.tenures.values().any(urgent) || crowded;
-        let interval = if idle { IDLE } else { BUSY };
+        let interval = if crowded {
+            CROWDED
+        } else if idle {
+            IDLE
+        } else {
+            BUSY
+        };
         let earliest = (self.commits.last + interval).max(self.commits.not_before);
         if now.elapsed < earliest && self.commits.last > Duration::ZERO {
             self.commits.wakeup = Some(earliest);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
-use super::super::delivery::{Delivery, DeliveryId, State};
+use super::super::delivery::{DeliveryId, State};
 use super::super::gate::{Gate, Passage};
 use super::super::paused::Pause;
 use super::{Attempt, Effect, Machine, OnWire, Report, on_monotonic_clock};
@@ -72,10 +72,10 @@ impl Machine {
         let deliveries = oldest.flat_map(|(_, held)| &held.parts).filter_map(|part| part.delivery);
         let deliveries: Vec<_> = deliveries.collect();
         for id in deliveries {
-            let ready = |delivery: &&Delivery| {
-                delivery.state == State::Ready && !delivery.expired(now.wall)
-            };
-            let Some(delivery) = self.deliveries.get(&id).filter(ready) else { continue };
+            let Some(delivery) = self.deliveries.get(&id) else { continue };
+            if delivery.state != State::Ready || delivery.expired(now.wall) {
+                continue;
+            }
             let channel = delivery.lane.channel.clone();
             let gate = self.gates.iter().position(|gate| gate.channel.id == channel);
             let Some(at) = gate else { continue };

@@ -130,7 +130,8 @@ impl Machine {
             recipient: message.recipient.clone(),
         };
         let is_head = self.lanes.push(&lane, id);
-        self.deliveries.insert(id, Delivery::new(lane, offset, part, Arc::new(message)));
+        let delivery = Delivery::new(lane, offset, part, Arc::new(message));
+        self.deliveries.insert(id, Box::new(delivery));
         if let Some(part) = self.part_mut(epoch, offset, part) {
             part.delivery = Some(id);
         }

@@ -60,7 +60,7 @@ impl Machine {
         }
         let mut suspects = std::mem::take(&mut self.gates.get_mut(gate)?.suspects);
         let is = |id: &DeliveryId, what: &dyn Fn(&Delivery) -> bool| {
-            self.deliveries.get(id).is_some_and(what)
+            self.deliveries.get(id).is_some_and(|delivery| what(delivery))
         };
         // Those of a partition that is leaving may have been dropped or set aside meanwhile.
         suspects.retain(|id| is(id, &|delivery| matches!(delivery.state, State::Held(_))));

@@ -90,6 +90,9 @@ impl Machine {
     }
 
     fn pause_under(&self, paused: &Paused, id: DeliveryId) -> Option<Pause> {
+        if paused.is_empty() {
+            return None;
+        }
         let delivery = self.deliveries.get(&id)?;
         let tenure = self.tenures.get(&delivery.lane.epoch)?;
         // What is redriven is of the topic that it was of first.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::clock::Moment;
-use super::super::delivery::{Delivery, DeliveryId, State};
+use super::super::delivery::{DeliveryId, State};
 use super::super::lanes::Lane;
 use super::super::message::Decision;
 use super::super::record::{Epoch, Record, RecordOffset};
@@ -86,7 +86,7 @@ impl Machine {
         let deliveries = &self.deliveries;
         let replaceable = |part: &Part| {
             let delivery = part.delivery.and_then(|id| deliveries.get(&id));
-            !part.begun || delivery.is_some_and(Delivery::is_replaceable)
+            !part.begun || delivery.is_some_and(|delivery| delivery.is_replaceable())
         };
         let new = parts_of(&decision.verdict);
         let alike = new.iter().map(|part| &part.rule).eq(held.parts.iter().map(|part| &part.rule));
@@ -152,8 +152,7 @@ impl Machine {
             let deliveries = &self.deliveries;
             let place = |id: DeliveryId| {
                 let delivery = deliveries.get(&id);
-                let tried = |d: &Delivery| d.tries.attempts > 0 || d.state == State::DeadLettering;
-                let untried = !delivery.is_some_and(tried);
+                let untried = !delivery.is_some_and(|delivery| delivery.is_tried());
                 (untried, delivery.map(|delivery| (delivery.offset, delivery.part)))
             };
             self.lanes.sort(lane, place);

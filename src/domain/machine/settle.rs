@@ -48,10 +48,13 @@ impl Machine {
     pub(super) fn settle_if_done(&mut self, epoch: Epoch, offset: RecordOffset) {
         let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
         let done = |parts: &[super::tenure::Part]| parts.iter().all(|part| part.settled);
-        if !tenure.offsets.get(offset).is_some_and(|held| done(&held.parts)) {
+        let Some(held) = tenure.offsets.get(offset) else { return };
+        if !done(&held.parts) {
+            tenure.partly_settled.insert(offset);
             return;
         }
         let Some(held) = tenure.offsets.settle(offset) else { return };
+        tenure.partly_settled.remove(&offset);
         tenure.restored.remove(&offset);
         tenure.bytes = tenure.bytes.saturating_sub(held.bytes());
         tenure.uncommitted.changed();

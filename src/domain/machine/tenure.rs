@@ -1,6 +1,6 @@
 //! Assignment, revoke, loss and drain of partitions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(super) struct Tenure {
     pub(super) bytes: usize,
     /// Tells the rules that its records were decided by.
     pub(super) fingerprint: u64,
+    /// Held records of which some messages have settled.
+    pub(super) partly_settled: BTreeSet<RecordOffset>,
     /// Records of which some messages had settled when the epoch began.
     pub(super) restored: BTreeMap<RecordOffset, Partial>,
     /// The bound is reached, and so reading pauses.
@@ -132,6 +134,7 @@ impl Machine {
             offsets: Offsets::starting_at(position, beyond.runs),
             bytes: 0,
             fingerprint,
+            partly_settled: BTreeSet::new(),
             restored: partials.map(|partial| (RecordOffset(partial.offset), partial)).collect(),
             full: false,
             paused: braked.then_some(PauseReason::Brake),
@@ -267,8 +270,9 @@ impl Machine {
         if !all.is_empty() {
             self.share_out();
         }
-        let owned: Vec<_> = self.tenures.values().map(|tenure| tenure.source.clone()).collect();
-        let gone = |sources: &mut Vec<TopicPartition>| sources.iter().all(|s| !owned.contains(s));
+        let owned =
+            |source: &TopicPartition| self.tenures.values().any(|tenure| tenure.source == *source);
+        let gone = |sources: &mut Vec<TopicPartition>| !sources.iter().any(owned);
         for sources in self.revokes.extract_if(.., gone) {
             self.effects.push(Effect::Release(sources));
         }
