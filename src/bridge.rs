@@ -1,5 +1,6 @@
 //! Composition: builds the adapters, starts the driver, drains it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +68,7 @@ struct Api(Client);
 
 impl ports::Api for Api {
     async fn send(&self, attempt: &Attempt) -> Outcome {
-        self.0.send(&attempt.message, &delivery_id(attempt)).await
+        self.0.send(&attempt.message, IdOf(attempt)).await
     }
 
     async fn list(&self) -> Listing {
@@ -75,8 +76,14 @@ impl ports::Api for Api {
     }
 }
 
-fn delivery_id(attempt: &Attempt) -> String {
-    id_of_delivery(&attempt.source, attempt.offset, &attempt.message.rule)
+/// Shows the id of an attempt's delivery, which takes a hash to know.
+struct IdOf<'a>(&'a Attempt);
+
+impl fmt::Display for IdOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Attempt { source, offset, message, .. } = self.0;
+        f.write_str(&id_of_delivery(source, *offset, &message.rule))
+    }
 }
 
 /// A UUID that is the same whoever sends the message, and whenever: a redrive has it too. A rule

@@ -174,10 +174,10 @@ impl Client {
     }
 
     /// Makes one attempt to send a message. `delivery_id` is the same for every attempt of the
-    /// same delivery.
+    /// same delivery; it is asked for only where a header carries it.
     ///
     /// Dropping the future gives the attempt up; whether the message was sent is unknown then.
-    pub async fn send(&self, message: &Message, delivery_id: &str) -> Outcome {
+    pub async fn send(&self, message: &Message, delivery_id: impl fmt::Display) -> Outcome {
         let Ok(request) = self.send_request(message, delivery_id) else {
             return Outcome::without_answer(Failure::Transport.into());
         };
@@ -187,10 +187,14 @@ impl Client {
         }
     }
 
-    fn send_request(&self, message: &Message, delivery_id: &str) -> Result<Request, CannotBeMade> {
+    fn send_request(
+        &self,
+        message: &Message,
+        delivery_id: impl fmt::Display,
+    ) -> Result<Request, CannotBeMade> {
         let mut headers = self.headers()?;
         if let Some(name) = &self.delivery_id_header {
-            let value = HeaderValue::from_str(delivery_id).map_err(|_| CannotBeMade)?;
+            let value = HeaderValue::try_from(delivery_id.to_string()).map_err(|_| CannotBeMade)?;
             headers.insert(name.clone(), value);
         }
         let payload = Payload::from(message);
