@@ -1,7 +1,7 @@
 //! The sink: answers each message as the API does, after a while, and notes what arrives when.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -10,6 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 use crate::events::{Tag, now_micros};
 
@@ -65,12 +66,16 @@ impl Sink {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let noting = Arc::clone(&seen);
+        let timer = timer();
         let take = move |body: Bytes| {
-            let noting = Arc::clone(&noting);
+            let (noting, timer) = (Arc::clone(&noting), timer.clone());
             async move {
+                let due = Instant::now() + latency;
                 noting.lock().unwrap_or_else(PoisonError::into_inner).note(Tag::find(&body));
                 if !latency.is_zero() {
-                    tokio::time::sleep(latency).await;
+                    let (tell, is_due) = oneshot::channel();
+                    timer.send((due, tell)).expect("the timer runs as long as the sink");
+                    is_due.await.expect("the timer tells everybody");
                 }
                 ([(CONTENT_TYPE, "application/json")], ANSWER)
             }
@@ -102,6 +107,23 @@ impl Sink {
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells when each answer is due. They all take the same time, so they are due in the order in which
+/// they were asked for. The runtime's own timer has steps of a millisecond, and always takes the next
+/// one: at 20 ms that would be 5 % of what is measured.
+fn timer() -> mpsc::Sender<(Instant, oneshot::Sender<()>)> {
+    let (ask, asked) = mpsc::channel::<(Instant, oneshot::Sender<()>)>();
+    std::thread::spawn(move || {
+        for (due, tell) in asked {
+            while let Some(early) = due.checked_duration_since(Instant::now()) {
+                std::thread::park_timeout(early);
+            }
+            // Whoever asked may have gone with its connection.
+            tell.send(()).ok();
+        }
+    });
+    ask
 }
 
 impl Seen {
