@@ -19,19 +19,39 @@ pub struct Lane {
     pub recipient: Recipient,
 }
 
+/// The deliveries of one lane. Most lanes have one, which takes no memory of its own.
+#[derive(Debug)]
+struct Queue {
+    head: DeliveryId,
+    behind: VecDeque<DeliveryId>,
+}
+
+impl Queue {
+    fn all(&self) -> impl Iterator<Item = DeliveryId> {
+        std::iter::once(self.head).chain(self.behind.iter().copied())
+    }
+
+    /// None where there are no deliveries.
+    fn of(deliveries: impl IntoIterator<Item = DeliveryId>) -> Option<Self> {
+        let mut deliveries = deliveries.into_iter();
+        let head = deliveries.next()?;
+        Some(Self { head, behind: deliveries.collect() })
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Lanes {
-    queues: HashMap<Lane, VecDeque<DeliveryId>>,
+    queues: HashMap<Lane, Queue>,
 }
 
 impl Lanes {
     /// Queues a delivery; true where it is the head, and so may be sent.
     pub fn push(&mut self, lane: &Lane, delivery: DeliveryId) -> bool {
         if let Some(queue) = self.queues.get_mut(lane) {
-            queue.push_back(delivery);
+            queue.behind.push_back(delivery);
             return false;
         }
-        self.queues.insert(lane.clone(), VecDeque::from([delivery]));
+        self.queues.insert(lane.clone(), Queue { head: delivery, behind: VecDeque::new() });
         true
     }
 
@@ -39,37 +59,38 @@ impl Lanes {
     /// is returned. A lane without deliveries costs nothing.
     pub fn remove(&mut self, lane: &Lane, delivery: DeliveryId) -> Option<DeliveryId> {
         let queue = self.queues.get_mut(lane)?;
-        let next = if queue.front() == Some(&delivery) {
-            queue.pop_front();
-            queue.front().copied()
-        } else {
-            queue.retain(|queued| *queued != delivery);
-            None
-        };
-        if queue.is_empty() {
-            self.queues.remove(lane);
+        if queue.head != delivery {
+            queue.behind.retain(|queued| *queued != delivery);
+            return None;
+        }
+        let next = queue.behind.pop_front();
+        match next {
+            Some(next) => queue.head = next,
+            None => drop(self.queues.remove(lane)),
         }
         next
     }
 
     /// The deliveries of a lane, the head first.
     pub fn queue(&self, lane: &Lane) -> impl Iterator<Item = DeliveryId> {
-        self.queues.get(lane).into_iter().flatten().copied()
+        self.queues.get(lane).into_iter().flat_map(Queue::all)
     }
 
     /// Takes those out of a lane that are not to be kept.
     pub fn retain(&mut self, lane: &Lane, keep: impl Fn(DeliveryId) -> bool) {
-        let Some(queue) = self.queues.get_mut(lane) else { return };
-        queue.retain(|id| keep(*id));
-        if queue.is_empty() {
-            self.queues.remove(lane);
+        let Some(queue) = self.queues.remove(lane) else { return };
+        if let Some(kept) = Queue::of(queue.all().filter(|id| keep(*id))) {
+            self.queues.insert(lane.clone(), kept);
         }
     }
 
     /// Puts a lane in the order of its deliveries' places.
     pub fn sort<K: Ord>(&mut self, lane: &Lane, place: impl Fn(DeliveryId) -> K) {
-        if let Some(queue) = self.queues.get_mut(lane) {
-            queue.make_contiguous().sort_by_key(|id| place(*id));
+        let Some(queue) = self.queues.get_mut(lane) else { return };
+        let mut all: Vec<_> = queue.all().collect();
+        all.sort_by_key(|id| place(*id));
+        if let Some(sorted) = Queue::of(all) {
+            *queue = sorted;
         }
     }
 

@@ -29,7 +29,7 @@ use crate::domain::record::{CommitOffset, Epoch, Record, TopicPartition};
 
 /// How many events wait for the driver before the thread waits for it; one of them may bring a batch
 /// of records.
-const EVENTS: usize = 4;
+const EVENTS: usize = 2;
 
 /// The right that is missing where a topic is refused.
 const READ: &str = "Read on the topic";
@@ -115,8 +115,10 @@ struct Member {
     partitions_in_all: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Assigned {
+    /// The topic's name, which all its records share.
+    topic: Arc<str>,
     epoch: Epoch,
     /// The offset of the next record.
     next: CommitOffset,

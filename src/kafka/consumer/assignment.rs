@@ -103,7 +103,8 @@ impl Member {
         }
         self.consumer.incremental_assign(&list)?;
         for Assignment { source, epoch, position, .. } in &assignments {
-            let assigned = Assigned { epoch: *epoch, next: *position };
+            let topic = Arc::clone(&source.topic);
+            let assigned = Assigned { topic, epoch: *epoch, next: *position };
             self.assigned.insert(source.clone(), assigned);
         }
         let partitions_in_all = self.partitions_in_all;

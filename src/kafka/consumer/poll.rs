@@ -78,10 +78,11 @@ impl Member {
         any
     }
 
-    fn deliver(&mut self, record: Record) {
+    fn deliver(&mut self, mut record: Record) {
         // A record of a partition that has gone meanwhile is the next owner's.
         let Some(assigned) = self.assigned.get_mut(&record.source) else { return };
         assigned.next = record.offset.next();
+        record.source.topic = Arc::clone(&assigned.topic);
         let epoch = assigned.epoch;
         self.records_bytes += record.held_bytes();
         self.records.push((epoch, record));
