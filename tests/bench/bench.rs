@@ -66,7 +66,7 @@ struct Plan {
     /// How the events' keys are spread.
     #[arg(long, value_delimiter = ',', default_values = ["uniform", "zipf", "one"])]
     keys: Vec<Keys>,
-    /// How often each combination is run, the arms in turn; medians are told.
+    /// How often each combination and each rate is run, the arms in turn; medians are told.
     #[arg(long, default_value = "1")]
     runs: usize,
     /// About how long one run of one arm takes, in seconds; it decides the number of messages.

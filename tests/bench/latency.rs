@@ -15,7 +15,7 @@ use crate::events::{Keys, Source, Tag, contact, now_micros, order};
 use crate::harness::wait::wait_until;
 use crate::report::{Latency, Report};
 use crate::sink::Sink;
-use crate::statistics::percentile;
+use crate::statistics::{median, percentile};
 
 /// The API's own time; an arrival is noted before it.
 const API: Duration = Duration::from_millis(20);
@@ -29,12 +29,26 @@ pub(crate) fn measure(stage: &Stage, plan: &Plan, report: &mut Report) {
     arms.extend(plan.other.iter().map(|command| Arm::Other(command.clone())));
     for rate in &plan.rates {
         for arm in &arms {
-            report.latency.extend(at_rate(stage, plan, arm, *rate));
+            let runs = (0..plan.runs.max(1)).map(|_| at_rate(stage, plan, arm, *rate));
+            let (alone, through): (Vec<_>, Vec<_>) = runs.unzip();
+            report.latency.extend([in_the_middle(&alone), in_the_middle(&through)]);
         }
     }
 }
 
-fn at_rate(stage: &Stage, plan: &Plan, arm: &Arm, rate: u64) -> [Latency; 2] {
+/// The medians of several runs, which are otherwise the same.
+fn in_the_middle(runs: &[Latency]) -> Latency {
+    let of = |figure: fn(&Latency) -> f64| median(&runs.iter().map(figure).collect::<Vec<_>>());
+    Latency {
+        p50_ms: of(|run| run.p50_ms),
+        p99_ms: of(|run| run.p99_ms),
+        highest_ms: of(|run| run.highest_ms),
+        ..runs.first().expect("a run").clone()
+    }
+}
+
+/// What a consumer that only reads measures, and what the arm does.
+fn at_rate(stage: &Stage, plan: &Plan, arm: &Arm, rate: u64) -> (Latency, Latency) {
     let topic = stage.empty_topic();
     let sink = Sink::start(API);
     let route = Route { topic: &topic, url: &sink.url, in_flight: IN_FLIGHT, count: 0 };
@@ -62,7 +76,7 @@ fn at_rate(stage: &Stage, plan: &Plan, arm: &Arm, rate: u64) -> [Latency; 2] {
             highest_ms: milliseconds(percentile(counted, 1.0)),
         }
     };
-    [row("a consumer that only reads", &alone), row(arm.label(), &sink.arrivals().ages)]
+    (row("a consumer that only reads", &alone), row(arm.label(), &sink.arrivals().ages))
 }
 
 /// Produces at a rate that follows the clock, however long the broker takes.

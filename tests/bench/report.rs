@@ -37,7 +37,7 @@ pub(crate) struct Throughput {
     pub(crate) out_of_order: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Latency {
     pub(crate) arm: String,
     pub(crate) rate: u64,
