@@ -112,10 +112,9 @@ impl Uncommitted {
 impl Tenure {
     fn beyond(&self) -> Beyond {
         let settled = |parts: &[Part]| parts.iter().map(|part| part.settled).collect();
-        let some = |parts: &[Part]| parts.iter().any(|part| part.settled);
         let partials = self.partly_settled.iter().filter_map(|offset| {
             let held = self.offsets.get(*offset).filter(|held| !held.outdated)?;
-            some(&held.parts).then(|| Partial { offset: offset.0, settled: settled(&held.parts) })
+            Some(Partial { offset: offset.0, settled: settled(&held.parts) })
         });
         let restored = self.restored.values().cloned();
         let mut partials: Vec<_> = partials.chain(restored).collect();

@@ -6,6 +6,7 @@ use super::super::record::{Header, RecordOffset, TopicPartition};
 use super::*;
 
 mod mistakes;
+mod names;
 mod texts;
 
 const NOW: Timestamp = Timestamp(1_762_654_445_000);
