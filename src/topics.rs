@@ -139,7 +139,7 @@ impl Topics {
     /// not become an event.
     pub fn explain(&self, record: &Record) -> (Decision, Vec<Asked>) {
         match self.event(record) {
-            Ok((rules, event)) => rules.explain(&event, record),
+            Ok((rules, event)) => rules.explain(event, record),
             Err(decision) => (decision, Vec::new()),
         }
     }
@@ -159,7 +159,7 @@ impl Decide for Topics {
             return self.decide_redriven(record);
         }
         match self.event(record) {
-            Ok((rules, event)) => rules.decide(&event, record),
+            Ok((rules, event)) => rules.decide(event, record),
             Err(decision) => decision,
         }
     }
@@ -178,7 +178,7 @@ impl Compiled {
 
     fn decide(&self, record: &Record) -> Decision {
         match self.event(record) {
-            Ok((rules, event)) => rules.decide(&event, record),
+            Ok((rules, event)) => rules.decide(event, record),
             Err(decision) => decision,
         }
     }

@@ -92,7 +92,7 @@ async fn publish(
         let json: serde_json::Value = serde_json::from_slice(event).map_err(|error| {
             wrong(format!("not one JSON value (column {}); one event a line", error.column()))
         })?;
-        let key = key.map(|key| key.key(&json)).transpose();
+        let key = key.map(|key| key.key(json)).transpose();
         let key = key.map_err(|why| wrong(format!("--key: {why}")))?;
         publisher
             .publish(key.as_deref(), event)

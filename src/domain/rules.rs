@@ -167,12 +167,12 @@ impl Rules {
     }
 
     /// What becomes of an event. It depends on the event and the record alone.
-    pub fn decide(&self, event: &serde_json::Value, record: &Record) -> Decision {
+    pub fn decide(&self, event: serde_json::Value, record: &Record) -> Decision {
         self.decide_hearing(event, record, Again::default(), |_, _| {})
     }
 
     /// The same, with what each rule answered, in the rules' order.
-    pub fn explain(&self, event: &serde_json::Value, record: &Record) -> (Decision, Vec<Asked>) {
+    pub fn explain(&self, event: serde_json::Value, record: &Record) -> (Decision, Vec<Asked>) {
         let mut heard = Vec::new();
         let decision = self.decide_hearing(event, record, Again::default(), |rule, matches| {
             heard.push(trace::asked(rule, matches));
@@ -185,7 +185,7 @@ impl Rules {
     /// What becomes of an event that is redriven; `record` is the one that it was set aside from.
     pub fn decide_again(
         &self,
-        event: &serde_json::Value,
+        event: serde_json::Value,
         record: &Record,
         again: Again<'_>,
     ) -> Decision {
@@ -195,7 +195,7 @@ impl Rules {
     /// Decides, and lets `hear` have the answer of each rule that is asked.
     fn decide_hearing(
         &self,
-        event: &serde_json::Value,
+        event: serde_json::Value,
         record: &Record,
         again: Again<'_>,
         hear: impl FnMut(&Rule, &Result<bool, Rejection>),
@@ -349,7 +349,7 @@ fn point_in_time(expression: &Expression, scope: &Value) -> Result<Timestamp, St
 /// A point in time as an event may have it: an RFC 3339 string with its offset, or a whole number
 /// of milliseconds since 1970.
 pub fn time_of(value: &serde_json::Value) -> Option<Timestamp> {
-    time::timestamp(&scope::value(value, 0))
+    time::timestamp(&scope::value(value.clone(), 0))
 }
 
 fn rejected(reason: Reason, key: &str, words: &str, rule: Option<&Arc<str>>) -> Rejection {

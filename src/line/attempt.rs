@@ -1,6 +1,5 @@
 //! One request and what came of it, with bounds on its time and on the answer's size.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -119,16 +118,15 @@ impl Begun {
 ///
 /// Such a body cannot be copied either, so no layer below can send a request twice.
 struct WatchedBody {
-    bytes: Option<Bytes>,
+    body: Body,
     begun: Begun,
 }
 
 fn watch_body(request: &mut Request) -> Begun {
-    let bytes = request.body().and_then(Body::as_bytes).map(Bytes::copy_from_slice);
     // A request without a body can have arrived as soon as it was made.
-    let begun = Begun(Arc::new(AtomicBool::new(bytes.is_none())));
-    if bytes.is_some() {
-        let body = WatchedBody { bytes, begun: begun.clone() };
+    let begun = Begun(Arc::new(AtomicBool::new(request.body().is_none())));
+    if let Some(body) = request.body_mut().take() {
+        let body = WatchedBody { body, begun: begun.clone() };
         *request.body_mut() = Some(Body::wrap(body));
     }
     begun
@@ -136,25 +134,24 @@ fn watch_body(request: &mut Request) -> Begun {
 
 impl http_body::Body for WatchedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = reqwest::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, reqwest::Error>>> {
         self.begun.0.store(true, Ordering::Release);
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
+        self.body.is_end_stream()
     }
 
     /// Exact, so that the request has a `Content-Length` rather than chunks, which not every
     /// server takes.
     fn size_hint(&self) -> SizeHint {
-        let length = self.bytes.as_ref().map_or(0, Bytes::len);
-        SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+        self.body.size_hint()
     }
 }
 

@@ -192,18 +192,20 @@ impl Client {
         message: &Message,
         delivery_id: impl fmt::Display,
     ) -> Result<Request, CannotBeMade> {
-        let mut headers = self.headers()?;
-        if let Some(name) = &self.delivery_id_header {
-            let value = HeaderValue::try_from(delivery_id.to_string()).map_err(|_| CannotBeMade)?;
-            headers.insert(name.clone(), value);
-        }
         let payload = Payload::from(message);
-        let request = self.http.post(self.send_url.clone()).headers(headers);
+        let request = self.http.post(self.send_url.clone());
         let request = match self.encoding {
             Encoding::Json => request.json(&payload),
             Encoding::Form => request.form(&payload),
         };
-        request.build().map_err(|_| CannotBeMade)
+        let mut request = request.build().map_err(|_| CannotBeMade)?;
+        let headers = request.headers_mut();
+        self.add_headers(headers)?;
+        if let Some(name) = &self.delivery_id_header {
+            let value = HeaderValue::try_from(delivery_id.to_string()).map_err(|_| CannotBeMade)?;
+            headers.insert(name.clone(), value);
+        }
+        Ok(request)
     }
 
     /// A GET of the API, `path` below the base, with the query `pairs`.
@@ -215,16 +217,17 @@ impl Client {
         let mut url = below(&self.base, path);
         url.query_pairs_mut().extend_pairs(pairs);
         let mut request = Request::new(Method::GET, url);
-        *request.headers_mut() = self.headers()?;
+        self.add_headers(request.headers_mut())?;
         Ok(request)
     }
 
-    fn headers(&self) -> Result<HeaderMap, CannotBeMade> {
+    fn add_headers(&self, headers: &mut HeaderMap) -> Result<(), CannotBeMade> {
         let bearer = format!("Bearer {}", self.token.current().expose_secret());
         let mut bearer = HeaderValue::try_from(bearer).map_err(|_| CannotBeMade)?;
         bearer.set_sensitive(true);
-        let json = HeaderValue::from_static("application/json");
-        Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer), (ACCEPT, json)]))
+        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(())
     }
 
     pub(super) fn http(&self) -> &reqwest::Client {

@@ -262,7 +262,7 @@ fn every_valid_example_becomes_the_text_that_its_rule_promises() {
             }
             let event = schema.decode(&fs::read(&file).unwrap());
             let event = event.unwrap_or_else(|rejection| panic!("{name}: {rejection:?}"));
-            let decision = rules.decide(&event, &record(topic));
+            let decision = rules.decide(event, &record(topic));
             let found = match &decision.verdict {
                 Verdict::Skip(SkipReason::Unmatched) => None,
                 Verdict::Deliver(parts) => {

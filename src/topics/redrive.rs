@@ -59,7 +59,7 @@ impl Topics {
             and_those_after: letter.ended_the_search(),
             deadline_from: letter.ignores_expiry().then_some(letter.at),
         };
-        match topic.rules.decide_again(&event, original, again).verdict {
+        match topic.rules.decide_again(event, original, again).verdict {
             Verdict::Reject(Rejection { reason, detail, rule: None }) => rejected(reason, detail),
             verdict @ (Verdict::Skip(_) | Verdict::Reject(_) | Verdict::Deliver(_)) => verdict,
         }

@@ -94,7 +94,9 @@ fn rules_and_render(bencher: Bencher<'_, '_>, topic: &str) {
     let schema = Schema::load(&path(&format!("schemas/{topic}.json"))).expect("a shipped schema");
     let record = record(topic);
     let event = schema.decode(record.value.as_deref().unwrap_or_default()).expect("an event");
-    bencher.bench(|| rules.decide(black_box(&event), &record));
+    bencher
+        .with_inputs(|| event.clone())
+        .bench_values(|event| rules.decide(black_box(event), &record));
 }
 
 /// Record → message, as the driver does it.

@@ -22,7 +22,7 @@ impl KeyExpression {
     }
 
     /// The key, or what is wrong in words that hold nothing of the event.
-    pub fn key(&self, event: &Json) -> Result<String, String> {
+    pub fn key(&self, event: Json) -> Result<String, String> {
         let value = self.0.value(&scope::of(event, None))?;
         let kind = value.kind();
         if matches!(kind, ValueKind::String | ValueKind::Number) {

@@ -13,7 +13,7 @@ use crate::domain::record::Record;
 const DEPTH_LIMIT: usize = 128;
 
 /// The two names, as the root of every evaluation.
-pub(super) fn of(event: &Json, record: Option<&Record>) -> Value {
+pub(super) fn of(event: Json, record: Option<&Record>) -> Value {
     Value::from_object(Fields(vec![
         ("event".into(), value(event, 0)),
         ("record".into(), record.map_or(Value::UNDEFINED, record_value)),
@@ -29,10 +29,10 @@ fn record_value(record: &Record) -> Value {
     let mut headers = Vec::new();
     for header in &record.headers {
         if let Some(text) = header.value.as_deref().and_then(as_text) {
-            headers.push((header.name.as_str().into(), text));
+            headers.push((header.name.clone(), text));
         }
     }
-    let mut fields: Vec<(Box<str>, Value)> = vec![
+    let mut fields: Vec<(String, Value)> = vec![
         ("headers".into(), Fields::sorted(headers)),
         ("offset".into(), record.offset.0.into()),
         ("partition".into(), record.source.partition.into()),
@@ -49,13 +49,14 @@ fn as_text(bytes: &[u8]) -> Option<Value> {
     std::str::from_utf8(bytes).ok().map(Value::from)
 }
 
-pub(super) fn value(json: &Json, depth: usize) -> Value {
+/// Consumes the event: its names, which are many, are not copied.
+pub(super) fn value(json: Json, depth: usize) -> Value {
     if depth > DEPTH_LIMIT {
         return Value::UNDEFINED;
     }
     match json {
         Json::Null => Value::from(()),
-        Json::Bool(value) => Value::from(*value),
+        Json::Bool(value) => Value::from(value),
         Json::Number(number) => {
             if let Some(value) = number.as_i64() {
                 Value::from(value)
@@ -65,25 +66,22 @@ pub(super) fn value(json: &Json, depth: usize) -> Value {
                 Value::from(number.as_f64().unwrap_or(f64::NAN))
             }
         }
-        Json::String(text) => Value::from(text.as_str()),
-        Json::Array(items) => {
-            Value::from_object(Items(items.iter().map(|item| value(item, depth + 1)).collect()))
-        }
+        Json::String(text) => Value::from(text),
+        Json::Array(items) => Value::from_object(Items(
+            items.into_iter().map(|item| value(item, depth + 1)).collect(),
+        )),
         Json::Object(entries) => Fields::sorted(
-            entries
-                .iter()
-                .map(|(name, entry)| (name.as_str().into(), value(entry, depth + 1)))
-                .collect(),
+            entries.into_iter().map(|(name, entry)| (name, value(entry, depth + 1))).collect(),
         ),
     }
 }
 
 /// An object, its names sorted. Its `Debug` tells no value: the engine may print it.
-struct Fields(Vec<(Box<str>, Value)>);
+struct Fields(Vec<(String, Value)>);
 
 impl Fields {
     /// Of two fields of one name, the later one counts, as in Kafka's headers.
-    fn sorted(mut fields: Vec<(Box<str>, Value)>) -> Value {
+    fn sorted(mut fields: Vec<(String, Value)>) -> Value {
         fields.reverse();
         fields.sort_by(|(a, _), (b, _)| a.cmp(b));
         fields.dedup_by(|(later, _), (earlier, _)| later == earlier);
@@ -103,12 +101,12 @@ impl Object for Fields {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        let index = self.0.binary_search_by(|(name, _)| name.as_ref().cmp(key)).ok()?;
+        let index = self.0.binary_search_by(|(name, _)| name.as_str().cmp(key)).ok()?;
         self.0.get(index).map(|(_, value)| value.clone())
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name.as_ref())).collect())
+        Enumerator::Values(self.0.iter().map(|(name, _)| Value::from(name.as_str())).collect())
     }
 }
 

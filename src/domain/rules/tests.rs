@@ -57,7 +57,7 @@ fn record() -> Record {
 }
 
 fn decide(rule: RuleSource, event: &Json) -> Verdict {
-    compile(vec![rule]).decide(event, &record()).verdict
+    compile(vec![rule]).decide(event.clone(), &record()).verdict
 }
 
 /// What the one rule, which matches always, makes of the event.
@@ -136,7 +136,7 @@ fn a_channel_can_be_computed(#[case] event: Json, #[case] expected: Result<&str,
 
 /// The texts of the parts that were made, and the rules of those that were not.
 fn parts(rules: Vec<RuleSource>, event: &Json) -> Vec<Result<String, String>> {
-    match compile(rules).decide(event, &record()).verdict {
+    match compile(rules).decide(event.clone(), &record()).verdict {
         Verdict::Deliver(parts) => parts
             .into_iter()
             .map(|part| match part {
@@ -188,7 +188,7 @@ fn an_event_that_no_rule_matches(#[case] unmatched: Unmatched, #[case] expected:
     let mut topic = topic(vec![rule("r", Some("false"), "x")]);
     topic.unmatched = unmatched;
     let rules = Rules::compile(&topic, &channels()).unwrap();
-    assert_eq!(rules.decide(&json!({}), &record()).verdict, expected);
+    assert_eq!(rules.decide(json!({}), &record()).verdict, expected);
 }
 
 #[rstest]
@@ -203,7 +203,7 @@ fn the_event_tells_its_own_time(#[case] event: Json, #[case] expected: Result<i6
     event["to"] = "c".into();
     let mut topic = topic(vec![rule("r", None, "x")]);
     topic.event_time = Some("event.at".to_owned());
-    let decision = Rules::compile(&topic, &channels()).unwrap().decide(&event, &record());
+    let decision = Rules::compile(&topic, &channels()).unwrap().decide(event, &record());
     match (decision.verdict, expected) {
         (Verdict::Deliver(parts), Ok(millis)) => {
             assert_eq!(decision.event_time, Timestamp(millis));
@@ -300,7 +300,7 @@ proptest! {
             going_on(rule("loop", None, "{% for x in event.a %}{{ x }}{% endfor %}{{ event.a | join(',') }}")),
             computed,
         ];
-        let decision = compile(rules).decide(&event, &record());
+        let decision = compile(rules).decide(event, &record());
         if let Verdict::Deliver(parts) = decision.verdict {
             for rejection in parts.into_iter().filter_map(Result::err) {
                 prop_assert!(rejection.detail.len() <= 300);
@@ -327,8 +327,8 @@ fn a_huge_text_and_a_deep_event_are_only_rejected() {
 /// For each rule, what it answered, and whether the decision was the same without the trace.
 fn explained(rules: Vec<RuleSource>, event: &Json) -> Vec<Answer> {
     let rules = compile(rules);
-    let (decision, asked) = rules.explain(event, &record());
-    assert_eq!(decision, rules.decide(event, &record()));
+    let (decision, asked) = rules.explain(event.clone(), &record());
+    assert_eq!(decision, rules.decide(event.clone(), &record()));
     asked.into_iter().map(|asked| asked.answer).collect()
 }
 
@@ -366,7 +366,7 @@ fn without_an_event_time_no_rule_is_asked() {
         ..topic(vec![rule("one", None, "x")])
     };
     let rules = Rules::compile(&source, &channels()).unwrap();
-    let (decision, asked) = rules.explain(&json!({"to": "c"}), &record());
+    let (decision, asked) = rules.explain(json!({"to": "c"}), &record());
     assert!(matches!(decision.verdict, Verdict::Reject(_)));
     assert_eq!(asked[0].answer, Answer::NotAsked);
 }

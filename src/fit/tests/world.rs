@@ -176,7 +176,7 @@ fn failing(schema: &Schema, rules: &Rules) -> Option<String> {
             value: None,
             headers: Vec::new(),
         };
-        let rejection = match rules.decide(&event, &record).verdict {
+        let rejection = match rules.decide(event.clone(), &record).verdict {
             Verdict::Reject(rejection) => rejection,
             Verdict::Deliver(parts) => parts.into_iter().find_map(Result::err)?,
             Verdict::Skip(_) => return None,
