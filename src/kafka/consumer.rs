@@ -15,9 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc as channel;
 
 use super::rebalance::Callbacks;
@@ -233,18 +233,26 @@ impl Member {
                 return;
             }
             Command::Pause(source) => self.consumer.pause(&list(&[source])),
-            Command::Resume(source) if self.assigned.contains_key(&source) => {
-                self.consumer.resume(&list(&[source]))
-            }
+            Command::Resume(source) => self.resume(&source),
             Command::Release(sources) => {
                 self.to_release.retain(|source| !sources.contains(source));
                 self.unassign(sources)
             }
-            Command::Resume(_) | Command::Close => Ok(()),
+            Command::Close => Ok(()),
         };
         if let Err(error) = result {
             tracing::warn!(%error, "the consumer did not do what it was told");
         }
+    }
+
+    /// Reads a partition on from where it paused. librdkafka would know that by itself, but nothing
+    /// wakes its thread that fetches: where every partition was paused, that sleeps for up to a
+    /// second more. A seek wakes it.
+    fn resume(&self, source: &TopicPartition) -> Result<(), KafkaError> {
+        let Some(assigned) = self.assigned.get(source) else { return Ok(()) };
+        self.consumer.resume(&list(std::slice::from_ref(source)))?;
+        let next = Offset::Offset(i64::try_from(assigned.next.0).unwrap_or(i64::MAX));
+        self.consumer.seek(&source.topic, source.partition, next, Duration::ZERO)
     }
 
     /// Lets partitions go. librdkafka would refuse the whole list for one that it was never told

@@ -41,13 +41,19 @@ const FETCHED_BYTES: &str = "65536";
 /// longer than what is queued lasts: the bridge would stand still for most of it.
 const FULL_QUEUE: Duration = Duration::from_millis(10);
 
+/// How long a broker may wait for new records before it answers a fetch. There is one fetch at a
+/// time, so a partition that resumes has to wait for the answer to one that asks for others; the
+/// default of half a second is longer than the records of a small share last.
+const FETCH_WAIT: Duration = Duration::from_millis(100);
+
 /// Properties of a consumer, which would make a producer log a warning each.
-const CONSUMER_ONLY: [&str; 5] = [
+const CONSUMER_ONLY: [&str; 6] = [
     "session.timeout.ms",
     "max.poll.interval.ms",
     "queued.max.messages.kbytes",
     "fetch.message.max.bytes",
     "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
 ];
 
 /// How often is looked for new partitions, and for a redrive topic that is made later.
@@ -147,6 +153,7 @@ impl Settings {
             ("queued.max.messages.kbytes", QUEUED_KIB.to_owned()),
             ("fetch.message.max.bytes", FETCHED_BYTES.to_owned()),
             ("fetch.queue.backoff.ms", FULL_QUEUE.as_millis().to_string()),
+            ("fetch.wait.max.ms", FETCH_WAIT.as_millis().to_string()),
             (REFRESH, METADATA.as_millis().to_string()),
         ];
         for (name, value) in defaults {

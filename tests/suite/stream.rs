@@ -99,6 +99,25 @@ fn a_mixed_stream_ends_accepted_or_set_aside_in_order_and_once_while_the_api_fai
     assert!(bridge.drain(Duration::from_secs(40)).success());
 }
 
+#[test]
+fn partitions_that_pause_all_the_time_are_read_on_from_where_they_stopped() {
+    const COUNT: usize = 2_000;
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], PARTITIONS);
+    // Eight for each partition: every fetch brings more than there is room for.
+    stage.delivery = "  held_records: 48\n  max_in_flight: 16\n".to_owned();
+    let contact = |n: usize| format!("contact-{}", n % CONTACTS);
+    let event = |n: usize| Event::new(n, "orders", &contact(n), Fate::Accepted);
+    let events: Vec<_> = (0..COUNT).map(event).collect();
+    stage.produce(&events);
+    let mut bridge = stage.start();
+    stage.wait_committed(Duration::from_mins(2));
+
+    assert_eq!(stage.accepted().len(), COUNT);
+    assert!(stage.repeated() < 0.5);
+    in_order(&stage, &events);
+    assert!(bridge.drain(Duration::from_secs(40)).success());
+}
+
 /// The messages of one recipient arrive in the order of its events.
 pub(crate) fn in_order(stage: &Stage<'_>, events: &[Event]) {
     let places: BTreeMap<_, _> =
