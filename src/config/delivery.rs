@@ -53,7 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Fields<'_>, line: Option<&Lin
         fields.get(key).and_then(|item| reader.whole(&item, bounds)).unwrap_or(default)
     };
     let max_in_flight = whole("max_in_flight", 1..=10_000, 256);
-    let held_records = whole("held_records", 1..=10_000_000, 10_000);
+    let held_records = whole("held_records", 1..=10_000_000, 5_000);
     let brake = whole("brake", 1..=1_000_000, 50);
     let mut duration = |fields: &Fields<'_>, key, most, default| {
         fields.get(key).and_then(|item| reader.duration(&item, SECOND..=most)).unwrap_or(default)

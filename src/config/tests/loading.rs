@@ -22,7 +22,7 @@ line:
   encoding: json                                # or form
   timeout: 15s
   requests_per_second: 100                      # per channel, shared by the group
-delivery: {max_in_flight: 256, held_records: 10000, drain_timeout: 25s, retry: {max_elapsed: 15m}}
+delivery: {max_in_flight: 256, held_records: 5000, drain_timeout: 25s, retry: {max_elapsed: 15m}}
 channels:                                       # names for channel ids
   support: f6154dda-bd9a-4d03-8a77-ff3421070009
 dead_letters: {topic: line-bridge.dead-letters}
@@ -90,7 +90,7 @@ fn the_defaults_are_the_documented_ones(#[case] source: &str) {
     assert_eq!(config.line.delivery_id_header, None);
     let delivery = Delivery {
         max_in_flight: 256,
-        held_records: 10_000,
+        held_records: 5_000,
         drain_timeout: Duration::from_secs(25),
         retry: Retry { max_elapsed: Duration::from_mins(15) },
         brake: 50,

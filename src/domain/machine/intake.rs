@@ -165,7 +165,7 @@ impl Machine {
         self.dead_letter(epoch, offset, part, None, rejection, Tries::default());
     }
 
-    /// Pauses a partition at its bound, and resumes it when a quarter of it is free again.
+    /// Pauses a partition at its bound, and resumes it when half of it is free again.
     pub(super) fn mind_the_bound(&mut self, epoch: Epoch) {
         let share = self.tenures.len().max(1);
         let records = (self.settings.held_records / share).max(1);
@@ -175,7 +175,7 @@ impl Machine {
         let held = tenure.offsets.held_count();
         if held >= records || tenure.bytes >= bytes {
             tenure.full = true;
-        } else if held <= records / 4 * 3 && tenure.bytes <= bytes / 4 * 3 {
+        } else if held <= records / 2 && tenure.bytes <= bytes / 2 {
             tenure.full = false;
         }
         if tenure.leaving.is_none() && tenure.is_paused() != was_paused {

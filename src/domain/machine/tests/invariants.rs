@@ -123,7 +123,7 @@ fn invariant_5_at_the_bound_of_held_records_the_partition_pauses_and_resumes() {
     assert!(!rig.asked_to(&Effect::Pause(source(0))));
     rig.read_for(99, "ann");
     assert!(rig.asked_to(&Effect::Pause(source(0))));
-    for _ in 0..25 {
+    for _ in 0..50 {
         let sent = rig.sent_one();
         assert!(!rig.asked_to(&Effect::Resume(source(0))));
         rig.answer(&sent, Class::Accepted);
