@@ -179,29 +179,25 @@ fn read(file: &ConfigFile, strictness: Strictness) -> Result<(Loaded, Topics), M
     Err(Mistakes(loaded.warnings))
 }
 
-/// Reads the configuration and tells its warnings.
-fn load(file: &ConfigFile, strictness: Strictness) -> Result<(Config, Topics), Failure> {
-    let (loaded, topics) = read(file, strictness)?;
-    for warning in loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok((loaded.config, topics))
-}
-
 /// Reads the configuration for a command that uses these sections besides `topics`: what is absent
 /// anywhere else, such as the token, is missed by nobody.
-fn load_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Config, Topics), Failure> {
+fn read_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Loaded, Topics), Failure> {
     let strict = match read(file, Strictness::Run) {
-        Ok((loaded, topics)) => return Ok((loaded.config, topics)),
+        Ok(read) => return Ok(read),
         Err(strict) => strict,
     };
-    let (loaded, topics) = read(file, Strictness::Check)?;
+    let read = read(file, Strictness::Check)?;
     let is_used = |mistake: &Mistake| {
         let section = mistake.key.split('.').next().unwrap_or_default();
         mistake.severity == Severity::Error && sections.contains(&section)
     };
     let missed: Vec<Mistake> = strict.0.into_iter().filter(is_used).collect();
-    if missed.is_empty() { Ok((loaded.config, topics)) } else { Err(Mistakes(missed).into()) }
+    if missed.is_empty() { Ok(read) } else { Err(Mistakes(missed).into()) }
+}
+
+/// The same, its warnings left to `check`.
+fn load_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Config, Topics), Failure> {
+    read_parts(file, sections).map(|(loaded, topics)| (loaded.config, topics))
 }
 
 /// Writes a line to standard output. Whoever closed it does not want to read on, which is no

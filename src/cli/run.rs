@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{ConfigFile, Failure, interrupted, load, logging, read};
+use super::{ConfigFile, Failure, interrupted, logging, moments, read, read_parts};
 use crate::bridge;
-use crate::config::{Config, Strictness};
-use crate::domain::dead_letter::Rejection;
+use crate::clock::SystemClock;
+use crate::config::{Config, Loaded, Strictness};
+use crate::domain::clock::Timestamp;
+use crate::domain::dead_letter::{Reason, Rejection};
 use crate::domain::message::{Message, SkipReason, Verdict};
 use crate::domain::paused::{Pause, Paused};
-use crate::domain::ports::Decide as _;
+use crate::domain::ports::{Clock as _, Decide as _};
 use crate::domain::record::Record;
-use crate::kafka::tail::{From, Tail};
+use crate::kafka::tail::{Begun, From, Tail};
 use crate::reload;
 use crate::topics::Topics;
 
@@ -34,8 +36,15 @@ pub(super) struct Run {
 impl Run {
     pub(super) async fn run(self) -> Result<(), Failure> {
         logging::start("info");
-        let strictness = if self.dry_run { Strictness::Check } else { Strictness::Run };
-        let (config, topics) = load(&self.file, strictness)?;
+        // The dry run reads from Kafka, and sends nothing: it can do without a token.
+        let (Loaded { config, warnings }, topics) = if self.dry_run {
+            read_parts(&self.file, &["kafka"])?
+        } else {
+            read(&self.file, Strictness::Run)?
+        };
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
         if self.dry_run {
             return dry_run(&config, &topics).await;
         }
@@ -51,22 +60,32 @@ impl Run {
 
 async fn dry_run(config: &Config, topics: &Topics) -> Result<(), Failure> {
     let kafka = bridge::kafka_settings(config);
-    let mut tail = Tail::start(&kafka, topics.names(), From::Committed)
-        .await
-        .map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
-    tracing::info!("dry run: nothing is sent, nothing is committed");
     let interrupted = interrupted();
     tokio::pin!(interrupted);
+    tracing::info!(brokers = kafka.brokers, "dry run: asking Kafka where to begin");
+    let started = tokio::select! {
+        started = Tail::start(&kafka, topics.names(), From::Committed) => started,
+        () = &mut interrupted => return Ok(()),
+    };
+    let mut tail = started.map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+    let Begun { partitions, committed } = tail.begun();
+    tracing::info!(
+        partitions,
+        committed,
+        start = kafka.start.label(),
+        "dry run: nothing is sent, nothing is committed; waiting for events"
+    );
+    let clock = SystemClock::start();
     loop {
         tokio::select! {
-            Some(record) = tail.next() => tell(&record, topics, &config.paused),
+            Some(record) = tail.next() => tell(&record, topics, &config.paused, clock.now().wall),
             () = &mut interrupted => return Ok(()),
         }
     }
 }
 
-/// Logs what would become of a record; no text, recipient or value is in it.
-fn tell(record: &Record, topics: &Topics, paused: &Paused) {
+/// Logs what would become of a record now; no text, recipient or value is in it.
+fn tell(record: &Record, topics: &Topics, paused: &Paused, now: Timestamp) {
     match topics.decide(record).verdict {
         Verdict::Skip(why) => {
             let (topic, partition, offset) = place(record);
@@ -80,7 +99,7 @@ fn tell(record: &Record, topics: &Topics, paused: &Paused) {
         Verdict::Deliver(parts) => {
             for part in parts {
                 match part {
-                    Ok(message) => tell_message(record, &message, paused),
+                    Ok(message) => tell_message(record, &message, paused, now),
                     Err(rejection) => tell_dead_letter(record, &rejection, paused),
                 }
             }
@@ -88,9 +107,11 @@ fn tell(record: &Record, topics: &Topics, paused: &Paused) {
     }
 }
 
-fn tell_message(record: &Record, message: &Message, paused: &Paused) {
+fn tell_message(record: &Record, message: &Message, paused: &Paused, now: Timestamp) {
     let (topic, partition, offset) = place(record);
-    let pause = paused.holds(topic, message);
+    let expired = message.expired(now);
+    // What has expired is set aside, paused or not.
+    let pause = paused.holds(topic, message).filter(|_| !expired);
     tracing::info!(
         topic,
         partition,
@@ -98,10 +119,15 @@ fn tell_message(record: &Record, message: &Message, paused: &Paused) {
         rule = &*message.rule,
         channel = &*message.channel.name,
         utf16_units = message.text.as_str().encode_utf16().count(),
-        deadline_ms = message.deadline.0,
+        deadline = moments::shown(message.deadline),
+        reason = expired.then(|| Reason::Expired.label()),
         paused = pause.map(Pause::label),
         "would {}",
-        if pause.is_some() { "hold back" } else { "send" }
+        match (expired, pause) {
+            (true, _) => "dead-letter",
+            (false, Some(_)) => "hold back",
+            (false, None) => "send",
+        }
     );
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::Timestamp;
 use super::dead_letter::Tries;
 use super::lanes::Lane;
 use super::message::Message;
@@ -105,10 +104,6 @@ impl Delivery {
     /// Whether it has been sent, or set aside, if only in vain.
     pub fn is_tried(&self) -> bool {
         self.tries.attempts > 0 || self.state == State::DeadLettering
-    }
-
-    pub fn expired(&self, now: Timestamp) -> bool {
-        self.message.deadline <= now
     }
 
     /// Notes an attempt that ended.

@@ -126,6 +126,12 @@ pub struct Message {
     pub on_ambiguous: OnAmbiguous,
 }
 
+impl Message {
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.deadline <= now
+    }
+}
+
 /// Why a record gives no message and no dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SkipReason {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 use super::consumer;
-use super::preflight::{Reasons, Refused, reach};
+use super::preflight::{Looking, Reasons, Refused, reach};
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
@@ -62,7 +62,7 @@ fn read(
 ) -> Result<Record, NotFound> {
     let mut config = settings.consumer();
     config.set("statistics.interval.ms", "0").set("enable.partition.eof", "true");
-    let consumer: BaseConsumer<Reasons> =
+    let consumer: Looking =
         config.create_with_context(Reasons::default()).map_err(Refused::Configuration)?;
     reach(&consumer, &settings.brokers)?;
     let failed = |cause: KafkaError| failed(source, offset, &cause.to_string());
@@ -85,7 +85,7 @@ fn read(
 }
 
 fn exists(
-    consumer: &BaseConsumer<Reasons>,
+    consumer: &Looking,
     source: &TopicPartition,
     offset: RecordOffset,
 ) -> Result<(), NotFound> {
@@ -105,7 +105,7 @@ fn exists(
 
 /// What is polled first, if it is the record: the one after it comes where there is none.
 fn first_record(
-    consumer: &BaseConsumer<Reasons>,
+    consumer: &Looking,
     source: &TopicPartition,
     offset: RecordOffset,
 ) -> Result<Record, NotFound> {

@@ -106,7 +106,7 @@ impl ClientContext for Reasons {
 
 impl ConsumerContext for Reasons {}
 
-type Looking = BaseConsumer<Reasons>;
+pub(super) type Looking = BaseConsumer<Reasons>;
 
 /// Asks the brokers for the topics, and how dead letters are kept. Blocks for at most about a
 /// minute. Returns warnings.
@@ -163,12 +163,13 @@ pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
     }
 }
 
-fn exists(
+/// Fails with `missing` where there is no such topic.
+pub(super) fn exists<E: From<Refused>>(
     client: &Looking,
     settings: &Settings,
     topic: &str,
-    missing: Refused,
-) -> Result<(), Refused> {
+    missing: E,
+) -> Result<(), E> {
     let unreachable = |error: KafkaError| Refused::Unreachable {
         brokers: settings.brokers.clone(),
         cause: error.to_string(),
@@ -181,7 +182,7 @@ fn exists(
         }
         Some((None, _)) => Ok(()),
         Some((Some(error), _)) => {
-            Err(Refused::Forbidden { topic: topic.to_owned(), cause: error.to_string() })
+            Err(Refused::Forbidden { topic: topic.to_owned(), cause: error.to_string() }.into())
         }
     }
 }

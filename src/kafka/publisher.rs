@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::acknowledged::{Unwritten, written};
+use super::preflight::{Looking, Reasons, Refused, exists, reach};
 use super::settings::Settings;
 use crate::domain::record::Header;
 
@@ -21,25 +21,21 @@ const UNDER_WAY: usize = 1_000;
 const SIZE_LIMIT: &str = "message.max.bytes";
 const ANY_SIZE: &str = "104857600";
 
-const ANSWER: Duration = Duration::from_secs(10);
-
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    #[error(
-        "no broker of `kafka.brokers: {brokers}` could be reached ({cause}); check the addresses and `kafka.properties`"
-    )]
-    Unreachable { brokers: String, cause: KafkaError },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error("the topic `{0}` does not exist; create it, or name another one with --topic")]
     NoTopic(String),
     #[error("a record was not acknowledged: {0}")]
-    Refused(Unwritten),
+    Unwritten(Unwritten),
     #[error("a record is larger than the topic takes (its max.message.bytes)")]
     TooLarge,
 }
 
 impl From<Unwritten> for PublishError {
     fn from(unwritten: Unwritten) -> Self {
-        if unwritten.too_large() { Self::TooLarge } else { Self::Refused(unwritten) }
+        if unwritten.too_large() { Self::TooLarge } else { Self::Unwritten(unwritten) }
     }
 }
 
@@ -59,7 +55,9 @@ pub struct Outgoing<'r> {
 
 /// Publishes to one topic; idempotent, in the order of the calls.
 pub struct Publisher {
-    producer: FutureProducer,
+    /// What goes wrong is told by the record that it happens to; the client's own lines would only
+    /// repeat it.
+    producer: FutureProducer<Reasons>,
     topic: String,
     room: Arc<Semaphore>,
     sent: Arc<AtomicU64>,
@@ -75,27 +73,15 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// Connects, and looks whether the topic is there.
     pub async fn connect(settings: &Settings, topic: &str) -> Result<Self, PublishError> {
-        let unreachable =
-            |cause| PublishError::Unreachable { brokers: settings.brokers.clone(), cause };
+        let (looking, name) = (settings.clone(), topic.to_owned());
+        let looked = tokio::task::spawn_blocking(move || look(&looking, &name)).await;
+        looked.unwrap_or(Err(KafkaError::Canceled.into()))?;
         let mut config = settings.producer();
         if !settings.properties.contains_key(SIZE_LIMIT) {
             config.set(SIZE_LIMIT, ANY_SIZE);
         }
-        let producer: FutureProducer = config.create().map_err(unreachable)?;
-        let (client, name) = (producer.clone(), topic.to_owned());
-        let looked = move || {
-            client.client().fetch_metadata(Some(&name), ANSWER).map(|metadata| {
-                metadata
-                    .topics()
-                    .iter()
-                    .any(|topic| topic.error().is_none() && !topic.partitions().is_empty())
-            })
-        };
-        let looked = tokio::task::spawn_blocking(looked).await;
-        let looked = looked.unwrap_or(Err(KafkaError::Canceled));
-        if !looked.map_err(unreachable)? {
-            return Err(PublishError::NoTopic(topic.to_owned()));
-        }
+        let producer = config.create_with_context(Reasons::default());
+        let producer = producer.map_err(Refused::Configuration)?;
         Ok(Self {
             producer,
             topic: topic.to_owned(),
@@ -158,6 +144,14 @@ impl Publisher {
         }
         Ok(self.sent.load(Ordering::Relaxed))
     }
+}
+
+/// Reaches a broker, and sees that the topic is there.
+fn look(settings: &Settings, topic: &str) -> Result<(), PublishError> {
+    let client = settings.client().create_with_context(Reasons::default());
+    let client: Looking = client.map_err(Refused::Configuration)?;
+    reach(&client, &settings.brokers)?;
+    exists(&client, settings, topic, PublishError::NoTopic(topic.to_owned()))
 }
 
 fn flatten(

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 
-use super::preflight::{Reasons, Refused, reach};
+use super::preflight::{Looking, Reasons, Refused, reach};
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Record;
@@ -99,7 +99,7 @@ impl Drop for Scan {
     }
 }
 
-fn consumer(settings: &Settings) -> Result<BaseConsumer<Reasons>, Refused> {
+fn consumer(settings: &Settings) -> Result<Looking, Refused> {
     let mut config = settings.consumer();
     config
         .set("enable.partition.eof", "true")
@@ -110,7 +110,7 @@ fn consumer(settings: &Settings) -> Result<BaseConsumer<Reasons>, Refused> {
 }
 
 struct Reader {
-    consumer: BaseConsumer<Reasons>,
+    consumer: Looking,
     brokers: String,
     topic: String,
     /// What is left to be read of each partition.

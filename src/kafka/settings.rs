@@ -16,6 +16,16 @@ pub enum Start {
     Earliest,
 }
 
+impl Start {
+    /// As the configuration says it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Latest => "latest",
+            Self::Earliest => "earliest",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `host:port`, separated by commas.

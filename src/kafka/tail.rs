@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
-use super::settings::Settings;
+use super::preflight::{Looking, Reasons, Refused, exists, reach};
+use super::settings::{Settings, Start};
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Record;
 
@@ -23,14 +25,34 @@ const POLL: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
     Beginning,
-    /// Where the group has committed; the end where it has not.
+    /// Where the group has committed, and where it has not, where it would start.
     Committed,
+}
+
+/// Why nothing can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("Kafka does not tell where to begin: {0}")]
+    Kafka(#[from] KafkaError),
+    #[error("the reader has crashed: {0}")]
+    Crashed(#[from] JoinError),
+}
+
+/// In how many partitions reading has begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    pub partitions: usize,
+    /// Those of them in which it has begun where the group has committed.
+    pub committed: usize,
 }
 
 /// The records of some topics, as they come.
 #[derive(Debug)]
 pub struct Tail {
     records: mpsc::Receiver<Record>,
+    begun: Begun,
     stopped: Arc<AtomicBool>,
     reader: JoinHandle<()>,
 }
@@ -41,17 +63,10 @@ impl Tail {
         settings: &Settings,
         topics: Vec<String>,
         from: From,
-    ) -> Result<Self, KafkaError> {
-        let mut config = settings.consumer();
-        // Nobody looks at them here, and librdkafka's client would log each.
-        config.set("statistics.interval.ms", "0");
-        let begin = move || {
-            let consumer: BaseConsumer = config.create()?;
-            consumer.assign(&positions(&consumer, &topics, from)?)?;
-            Ok::<_, KafkaError>(consumer)
-        };
-        let began = tokio::task::spawn_blocking(begin).await;
-        let consumer = began.map_err(|error| KafkaError::ClientCreation(error.to_string()))??;
+    ) -> Result<Self, TailError> {
+        let settings = settings.clone();
+        let begin = move || begin(&settings, &topics, from);
+        let (consumer, begun) = tokio::task::spawn_blocking(begin).await??;
         let (tell, records) = mpsc::channel(64);
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopped);
@@ -69,7 +84,12 @@ impl Tail {
                 }
             }
         });
-        Ok(Self { records, stopped, reader })
+        Ok(Self { records, begun, stopped, reader })
+    }
+
+    /// In how many partitions reading has begun, and where.
+    pub fn begun(&self) -> Begun {
+        self.begun
     }
 
     /// The next record; none only when the reader has gone.
@@ -93,20 +113,22 @@ impl Drop for Tail {
     }
 }
 
-fn positions(
-    consumer: &BaseConsumer,
+fn begin(
+    settings: &Settings,
     topics: &[String],
     from: From,
-) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
+) -> Result<(Looking, Begun), TailError> {
+    let mut config = settings.consumer();
+    // Nobody looks at them here, and librdkafka's client would log each.
+    config.set("statistics.interval.ms", "0");
+    let consumer: Looking =
+        config.create_with_context(Reasons::default()).map_err(Refused::Configuration)?;
+    reach(&consumer, &settings.brokers)?;
     for topic in topics {
-        let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
-        for found in metadata.topics() {
-            for partition in found.partitions() {
-                list.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
-            }
-        }
+        exists(&consumer, settings, topic, Refused::NoTopic { topic: topic.clone() })?;
     }
+    let mut list = partitions(&consumer, topics)?;
+    let mut begun = Begun { partitions: list.count(), committed: 0 };
     if from == From::Committed {
         list = consumer.committed_offsets(list, ANSWER)?;
         let uncommitted: Vec<_> = list
@@ -115,8 +137,25 @@ fn positions(
             .filter(|element| element.offset() == Offset::Invalid)
             .map(|element| (element.topic().to_owned(), element.partition()))
             .collect();
+        begun.committed = begun.partitions - uncommitted.len();
+        let start = match settings.start {
+            Start::Latest => Offset::End,
+            Start::Earliest => Offset::Beginning,
+        };
         for (topic, partition) in uncommitted {
-            list.set_partition_offset(&topic, partition, Offset::End)?;
+            list.set_partition_offset(&topic, partition, start)?;
+        }
+    }
+    consumer.assign(&list)?;
+    Ok((consumer, begun))
+}
+
+fn partitions(consumer: &Looking, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for topic in topics {
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
+        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
+            list.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
         }
     }
     Ok(list)

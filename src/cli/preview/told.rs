@@ -182,7 +182,7 @@ impl Told<'_> {
     }
 
     fn expired(&self, message: &Message) -> bool {
-        message.deadline <= self.now
+        message.expired(self.now)
     }
 }
 

@@ -73,7 +73,7 @@ impl Machine {
         let deliveries: Vec<_> = deliveries.collect();
         for id in deliveries {
             let Some(delivery) = self.deliveries.get(&id) else { continue };
-            if delivery.state != State::Ready || delivery.expired(now.wall) {
+            if delivery.state != State::Ready || delivery.message.expired(now.wall) {
                 continue;
             }
             let channel = delivery.lane.channel.clone();
@@ -118,7 +118,7 @@ impl Machine {
             let id = *gate.ready.front()?;
             match self.deliveries.get(&id) {
                 Some(delivery) if delivery.state == State::Ready => {
-                    if !delivery.expired(now.wall) {
+                    if !delivery.message.expired(now.wall) {
                         return Some(id);
                     }
                     gate.ready.pop_front();
@@ -171,7 +171,7 @@ impl Machine {
             self.timers.remove(&(due, id));
             let Some(delivery) = self.deliveries.get_mut(&id) else { continue };
             delivery.timer = None;
-            let expired = delivery.expired(now.wall);
+            let expired = delivery.message.expired(now.wall);
             match delivery.state {
                 State::Backoff if !expired => self.make_ready(id, now),
                 State::Backoff | State::Ready | State::Paused if expired => self.expire(id),

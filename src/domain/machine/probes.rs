@@ -65,7 +65,7 @@ impl Machine {
         // Those of a partition that is leaving may have been dropped or set aside meanwhile.
         suspects.retain(|id| is(id, &|delivery| matches!(delivery.state, State::Held(_))));
         let may = |id: &&DeliveryId| {
-            is(id, &|delivery| !delivery.expired(now.wall)) && self.pause_of(**id).is_none()
+            is(id, &|delivery| !delivery.message.expired(now.wall)) && self.pause_of(**id).is_none()
         };
         let refused = |id: &DeliveryId| is(id, &|d| d.state == State::Held(Verdict::Rejected));
         let mut alive = suspects.iter().filter(may).copied();

@@ -76,7 +76,7 @@ impl Machine {
     pub(super) fn hold_is_over(&mut self, id: DeliveryId, verdict: Verdict, now: Moment) {
         let paused = self.pause_of(id).is_some();
         let Some(delivery) = self.deliveries.get(&id) else { return };
-        let expired = delivery.expired(now.wall);
+        let expired = delivery.message.expired(now.wall);
         let (channel, recipient) = (&delivery.lane.channel, &delivery.message.recipient);
         let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
             return;
