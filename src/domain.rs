@@ -19,3 +19,4 @@ pub mod ports;
 pub mod record;
 pub mod retry;
 pub mod rules;
+pub mod words;

@@ -10,10 +10,11 @@ use super::output::Output;
 use super::{ConfigFile, Failure, load_parts, logging, moments, say, tell};
 use crate::bridge;
 use crate::clock::SystemClock;
-use crate::config::{Config, nearest};
+use crate::config::Config;
 use crate::domain::clock::Timestamp;
 use crate::domain::ports::Clock as _;
 use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
+use crate::domain::words::{file_reason, nearest};
 use crate::kafka::lookup;
 
 mod input;
@@ -147,7 +148,7 @@ impl Preview {
 
     async fn read(&self) -> Result<Vec<u8>, Failure> {
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", self.place()));
-        let unreadable = |error| wrong(format!("can't be read: {error}"));
+        let unreadable = |error| wrong(format!("can't be read: {}", file_reason(&error)));
         if self.file().is_none() && std::io::stdin().is_terminal() {
             tell("reading an event from standard input; end it with Ctrl-D");
         }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use super::{ConfigFile, Failure, counted, load_parts, logging, tell};
 use crate::bridge;
 use crate::domain::rules::KeyExpression;
+use crate::domain::words::file_reason;
 use crate::kafka::publisher::Publisher;
 
 /// The longest line that is taken, in bytes: what a Kafka broker takes by default.
@@ -47,8 +48,10 @@ impl Publish {
             None => Box::new(tokio::io::stdin()),
             Some(path) => {
                 let file = tokio::fs::File::open(path).await;
-                let unreadable =
-                    |error| Failure::Usage(format!("{}: can't be read: {error}", path.display()));
+                let unreadable = |error| {
+                    let why = file_reason(&error);
+                    Failure::Usage(format!("{}: can't be read: {why}", path.display()))
+                };
                 Box::new(file.map_err(unreadable)?)
             }
         };
@@ -79,7 +82,7 @@ async fn publish(
         number += 1;
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", place(number)));
         let read = lines.read_until(b'\n', &mut line).await;
-        if read.map_err(|error| wrong(format!("can't be read: {error}")))? == 0 {
+        if read.map_err(|error| wrong(format!("can't be read: {}", file_reason(&error))))? == 0 {
             return Ok(());
         }
         let event = line.trim_ascii();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, interrupted, logging, say};
+use crate::domain::words::file_reason;
 use crate::sandbox::{self, Faults, Options};
 
 #[derive(Args, Debug)]
@@ -34,7 +35,8 @@ impl Sandbox {
             Some(path) => {
                 let wrong = |what: String| Failure::Usage(format!("{}: {what}", path.display()));
                 let text = std::fs::read_to_string(path);
-                let text = text.map_err(|error| wrong(format!("can't be read: {error}")))?;
+                let text =
+                    text.map_err(|error| wrong(format!("can't be read: {}", file_reason(&error))))?;
                 Faults::from_json(&text).map_err(|error| wrong(error.to_string()))?
             }
         };

@@ -10,12 +10,13 @@ use uuid::Uuid;
 use super::output::Output;
 use super::{ConfigFile, Failure, load_parts, logging, say};
 use crate::bridge;
-use crate::config::{Config, nearest};
+use crate::config::Config;
 use crate::domain::clock::Timestamp;
 use crate::domain::message::{
     Channel, InvalidMessage, Message, OnAmbiguous, Recipient, TEXT_LIMIT, Text,
 };
 use crate::domain::outcome::{Class, Listing};
+use crate::domain::words::nearest;
 
 mod told;
 

@@ -1,9 +1,9 @@
 //! The maps and lists of the file, with the paths of what is in them.
 
 use super::mistake::{KeyPath, Place, Severity, quoted};
-use super::nearest::nearest;
 use super::reader::{Reader, Seen};
 use super::tree::{Entry, Kind, Node, place};
+use crate::domain::words::nearest;
 
 /// A value with its path.
 #[derive(Clone)]

@@ -5,8 +5,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::mistake::{Mistake, Mistakes, Place, Severity};
-use super::token::reason;
 use super::tree::{self, Kind, Node};
+use crate::domain::words::file_reason;
 
 /// In bytes. A configuration has a few kilobytes.
 const SIZE_LIMIT: u64 = 1024 * 1024;
@@ -17,7 +17,7 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 pub(super) fn read(path: &Path) -> Result<String, Mistakes> {
     let file = path.display().to_string();
     let bytes = bytes(path).map_err(|error| {
-        mistake(&file, None, format!("the file can't be read: {}", reason(&error)))
+        mistake(&file, None, format!("the file can't be read: {}", file_reason(&error)))
     })?;
     if bytes.len() as u64 > SIZE_LIMIT {
         return Err(mistake(&file, None, "the file is larger than 1 MiB: is it the right one?"));

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::environment::is_name;
 use super::fields::Item;
 use super::reader::{Reader, Refusal};
+use crate::domain::words::file_reason;
 
 pub(super) const EXPECTED: &str = "{file: PATH} or {env: NAME}";
 
@@ -52,7 +53,7 @@ impl fmt::Debug for TokenSource {
 /// Why there is no token. It never shows the path or the content.
 #[derive(Debug, thiserror::Error)]
 pub enum NoToken {
-    #[error("the token's file can't be read: {}", reason(.0))]
+    #[error("the token's file can't be read: {}", file_reason(.0))]
     Unreadable(#[from] io::Error),
     #[error("the token's file is larger than 8 KiB: is it the right one?")]
     TooLarge,
@@ -83,17 +84,6 @@ fn token(text: &str) -> Result<SecretString, NoToken> {
     } else {
         Ok(text.into())
     }
-}
-
-/// What the operating system says, in a few words and without the path.
-pub(super) fn reason(error: &io::Error) -> String {
-    let known = [
-        (io::ErrorKind::NotFound, "no such file"),
-        (io::ErrorKind::PermissionDenied, "permission denied"),
-        (io::ErrorKind::IsADirectory, "it is a folder"),
-    ];
-    let words = known.iter().find(|(kind, _)| *kind == error.kind());
-    words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {

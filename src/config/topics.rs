@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::domain::message::Channel;
 use crate::domain::paused::Paused;
 use crate::domain::rules::{RuleSource, TopicRules, Unmatched};
+use crate::domain::words::file_reason;
 
 use super::examples::{self, Example};
 use super::fields::{Fields, Item};
@@ -16,7 +17,6 @@ use super::kafka::{TOPIC_NAME, is_topic_name};
 use super::mistake::Severity;
 use super::reader::{Reader, Refusal};
 use super::rules;
-use super::token::reason;
 
 /// The channels by their names.
 pub type Channels = BTreeMap<Arc<str>, Channel>;
@@ -200,7 +200,7 @@ pub(super) fn existing_file(
             return None;
         }
         // As written: what the environment put in is not shown.
-        reader.error(item, format!("{}: {}", item.written().escape_debug(), reason(&error)));
+        reader.error(item, format!("{}: {}", item.written().escape_debug(), file_reason(&error)));
         return None;
     }
     Some(path)

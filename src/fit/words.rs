@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::shown;
-use crate::config::nearest;
 use crate::domain::rules::reads::Step;
+use crate::domain::words::nearest;
 use crate::schema::outline::Kinds;
 
 /// The most names or values that are told.

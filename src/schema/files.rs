@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::json::{self, DuplicateKeys};
 use super::lint::{self, META_SCHEMA};
 use super::{SchemaMistake, TextPlace, keywords};
+use crate::domain::words::file_reason;
 
 /// The largest schema file, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -222,7 +223,7 @@ fn read(path: &Path) -> Result<Value, Unreadable> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| file_reason(&error))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_LIMIT) {
         return Err(format!("a schema file may have {FILE_LIMIT} bytes").into());
     }

@@ -56,7 +56,7 @@ fn mistakes(texts: &[(&str, &str)]) -> Vec<(String, String)> {
 )]
 #[case::by_another_scheme(r#"{"$ref":"file:///etc/passwd"}"#, "/$ref", "nothing is fetched")]
 #[case::by_another_host(r#"{"$ref":"//example.com/a.json"}"#, "/$ref", "nothing is fetched")]
-#[case::file_missing(r#"{"$ref":"nowhere.json"}"#, "/$ref", "nowhere.json")]
+#[case::file_missing(r#"{"$ref":"nowhere.json"}"#, "/$ref", "nowhere.json: no such file")]
 #[case::pointer_missing(r##"{"$ref":"#/$defs/a"}"##, "/$ref", "has no `#/$defs/a`")]
 #[case::anchor_missing(r##"{"$ref":"#a"}"##, "/$ref", "has no `#a`")]
 #[case::nested_id(r#"{"items":{"$id":"https://e.com/a"}}"#, "/items/$id", "at the top")]

@@ -11,6 +11,7 @@ use crate::config::{Example, ExampleEvent, ExpectedPart, Locations, Mistake, Str
 use crate::domain::dead_letter::Rejection;
 use crate::domain::message::{Message, Recipient, Verdict};
 use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
+use crate::domain::words::file_reason;
 use crate::schema::VALUE_LIMIT;
 
 /// What became of an event: a part for each message or dead letter, none where it was skipped.
@@ -34,7 +35,7 @@ pub(super) fn run(
             ));
         };
         match record(topic, example) {
-            Err(error) => add("event", error.to_string()),
+            Err(error) => add("event", file_reason(&error)),
             Ok(record) => {
                 let parts = match compiled.decide(&record).verdict {
                     Verdict::Skip(_) => Vec::new(),

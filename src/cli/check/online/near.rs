@@ -1,7 +1,7 @@
 //! Which channel of the account, or topic of the cluster, may have been meant.
 
-use crate::config::{apart, nearest};
 use crate::domain::message::Channel;
+use crate::domain::words::{apart, nearest};
 use crate::line::listing::ListedChannel;
 
 /// How many are suggested.

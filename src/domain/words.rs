@@ -1,4 +1,18 @@
-//! "Did you mean ...?"
+//! Words for mistakes that more than one room tells: "did you mean ...?", and what the operating
+//! system says of a file.
+
+use std::io;
+
+/// Why a file can't be read or opened, in a few words and without its path.
+pub fn file_reason(error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::NotFound, "no such file"),
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "it is a folder"),
+    ];
+    let words = known.iter().find(|(kind, _)| *kind == error.kind());
+    words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
+}
 
 /// The candidate that `name` is most likely a slip of; `None` where none is near.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -73,6 +87,17 @@ mod tests {
     #[case::empty("", None)]
     fn the_nearest_name_is_found(#[case] name: &str, #[case] expected: Option<&str>) {
         assert_eq!(nearest(name, NAMES), expected);
+    }
+
+    #[rstest]
+    #[case::missing(io::ErrorKind::NotFound.into(), "no such file")]
+    #[case::folder(io::ErrorKind::IsADirectory.into(), "it is a folder")]
+    #[case::anything_else(io::Error::other("a stuck drum"), "a stuck drum")]
+    fn a_file_that_cannot_be_read_is_told_in_a_few_words(
+        #[case] error: io::Error,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(file_reason(&error), expected);
     }
 
     #[test]
