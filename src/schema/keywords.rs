@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::domain::words::nearest;
+
 /// How a keyword holds other schemas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holds {
@@ -98,41 +100,10 @@ pub(super) fn objection(keyword: &str) -> Option<String> {
     if let Some((_, instead)) = REPLACED.iter().find(|(old, _)| *old == keyword) {
         return Some(format!("draft 2020-12 has no keyword `{keyword}`: use `{instead}`"));
     }
-    Some(match nearest(keyword) {
+    Some(match nearest(keyword, KEYWORDS.iter().map(|(name, _)| *name)) {
         Some(name) => format!("unknown keyword `{keyword}`: did you mean `{name}`?"),
         None => format!("unknown keyword `{keyword}`: a keyword of one's own begins with `x-`"),
     })
-}
-
-/// The keyword that `word` was most likely meant to be: at most two letters away, and no more than
-/// a third of the word.
-fn nearest(word: &str) -> Option<&'static str> {
-    let bound = (word.chars().count() / 3).clamp(1, 2);
-    KEYWORDS
-        .iter()
-        .map(|(name, _)| (distance(word, name), *name))
-        .min()
-        .filter(|(distance, _)| *distance <= bound)
-        .map(|(_, name)| name)
-}
-
-/// The number of letters to insert, remove or replace (Levenshtein), whatever their case.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.to_lowercase().chars().enumerate() {
-        let mut left = i + 1;
-        let mut next = Vec::with_capacity(row.len());
-        next.push(left);
-        for (other, pair) in b.iter().zip(row.windows(2)) {
-            let &[diagonal, above] = pair else { continue };
-            let replaced = diagonal + usize::from(letter != *other);
-            left = replaced.min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// Visits every schema that is an object, `root` first, with its JSON pointer. What is data (an

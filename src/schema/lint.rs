@@ -1,12 +1,39 @@
 //! The mistakes of one schema document, as far as they can be seen without the others.
 
+use std::collections::BTreeSet;
+
 use jsonschema::{Draft, PatternOptions, ValidationOptions};
 use serde_json::{Map, Value};
 
 use super::keywords;
+use crate::domain::words::nearest;
 
 /// The meta-schema of the one draft that is taken.
 pub(super) const META_SCHEMA: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The values of `type` (JSON Schema Validation, 2020-12, 6.1.1).
+const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
+
+/// The values of `format` (the same, 7.3) that the library knows.
+const FORMATS: [&str; 17] = [
+    "date",
+    "date-time",
+    "duration",
+    "email",
+    "hostname",
+    "ipv4",
+    "ipv6",
+    "iri",
+    "iri-reference",
+    "json-pointer",
+    "regex",
+    "relative-json-pointer",
+    "time",
+    "uri",
+    "uri-reference",
+    "uri-template",
+    "uuid",
+];
 
 /// A mistake and its place: a JSON pointer into the document.
 pub(super) type Found = (String, String);
@@ -33,10 +60,15 @@ pub(super) fn check(document: &mut Value) -> Vec<Found> {
             format!("only draft 2020-12 is taken: write `{META_SCHEMA}`, or leave it out");
         return vec![("/$schema".to_owned(), message)];
     }
-    for error in jsonschema::draft202012::meta::validator().iter_errors(document) {
-        found.push((error.instance_path().to_string(), error.to_string()));
-    }
     keywords::visit(document, &mut |schema, pointer| check_schema(schema, pointer, &mut found));
+    // What the meta-schema refuses as well is told in our own words, which know the way out.
+    let told: BTreeSet<String> = found.iter().map(|(place, _)| place.clone()).collect();
+    for error in jsonschema::draft202012::meta::validator().iter_errors(document) {
+        let place = error.instance_path().to_string();
+        if !told.contains(&place) {
+            found.push((place, error.to_string()));
+        }
+    }
     found.sort();
     found.dedup();
     found
@@ -61,7 +93,15 @@ fn check_schema(schema: &Map<String, Value>, pointer: &str, found: &mut Vec<Foun
     if let Some(format) = schema.get("format").and_then(Value::as_str)
         && !options().is_known_format(Draft::Draft202012, format)
     {
-        add("format", format!("unknown format `{format}`"));
+        add("format", unknown("format", format, &FORMATS));
+    }
+    let types = match schema.get("type") {
+        Some(Value::Array(types)) => types.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
+    };
+    for name in types.iter().filter_map(Value::as_str).filter(|name| !TYPES.contains(name)) {
+        add("type", unknown("type", name, &TYPES));
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && !is_pattern(pattern)
@@ -74,10 +114,45 @@ fn check_schema(schema: &Map<String, Value>, pointer: &str, found: &mut Vec<Foun
     }
 }
 
+fn unknown(keyword: &str, value: &str, known: &[&str]) -> String {
+    match nearest(value, known.iter().copied()) {
+        Some(near) => format!("unknown {keyword} `{value}`: did you mean `{near}`?"),
+        None => format!("unknown {keyword} `{value}`: there are {}", known.join(", ")),
+    }
+}
+
 fn is_pattern(pattern: &str) -> bool {
     options().build(&serde_json::json!({ "pattern": pattern })).is_ok()
 }
 
 fn not_a_pattern(pattern: &str) -> String {
     format!("`{pattern}` is not a regular expression without look-around and back-references")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_format_that_is_named_is_known() {
+        let unknown: Vec<_> = FORMATS
+            .into_iter()
+            .filter(|format| !options().is_known_format(Draft::Draft202012, format))
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[rstest]
+    #[case::a_type(json!({"type": "objet"}), "unknown type `objet`: did you mean `object`?")]
+    #[case::one_of_the_types(json!({"type": ["strin", "null"]}), "unknown type `strin`: did you mean `string`?")]
+    #[case::a_type_of_another_language(json!({"type": "float"}), "unknown type `float`: there are array, boolean, integer, null, number, object, string")]
+    #[case::a_format(json!({"format": "datetime"}), "unknown format `datetime`: did you mean `date-time`?")]
+    fn a_value_out_of_a_fixed_set_is_told_once(#[case] mut schema: Value, #[case] says: &str) {
+        let found = check(&mut schema);
+        let messages: Vec<&str> = found.iter().map(|(_, message)| message.as_str()).collect();
+        assert_eq!(messages, [says]);
+    }
 }
