@@ -12,6 +12,7 @@ use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior
 
 use super::fault::fault;
 use super::{numbers, time};
+use crate::domain::words::nearest;
 
 /// What one evaluation may spend: a unit an instruction, and a unit for 64 bytes written or read by
 /// a filter. It bounds a text at about 2 MB, far above what LINE takes, and below what hurts.
@@ -41,17 +42,110 @@ pub(super) static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language
 });
 
+/// The filters that a slip may have been meant for. The engine tells no list of them.
+const FILTERS: [&str; 48] = [
+    "abs",
+    "attr",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "date",
+    "datetime",
+    "default",
+    "dictsort",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "money",
+    "number",
+    "plural",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "time",
+    "title",
+    "trim",
+    "unique",
+    "upper",
+    "zip",
+];
+
+/// The same of the tests.
+const TESTS: [&str; 29] = [
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "eq",
+    "equalto",
+    "even",
+    "false",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "startingwith",
+    "string",
+    "undefined",
+];
+
 /// The names that are not the event's or the record's.
 pub(super) fn is_global(name: &str) -> bool {
     LANGUAGE.globals().any(|(global, _)| global == name)
 }
 
-pub(super) fn has_filter(name: &str) -> bool {
-    holds("name is filter", name)
+/// Why there is no such filter, if there is none.
+pub(super) fn no_filter(name: &str) -> Option<String> {
+    (!holds("name is filter", name)).then(|| lacking("filter", name, &FILTERS))
 }
 
-pub(super) fn has_test(name: &str) -> bool {
-    holds("name is test", name)
+/// Why there is no such test, if there is none.
+pub(super) fn no_test(name: &str) -> Option<String> {
+    (!holds("name is test", name)).then(|| lacking("test", name, &TESTS))
+}
+
+fn lacking(what: &str, name: &str, known: &[&str]) -> String {
+    let near = nearest(name, known.iter().copied());
+    let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    format!("there is no {what} `{name}`{hint}")
 }
 
 fn holds(question: &'static str, name: &str) -> bool {
@@ -106,4 +200,16 @@ fn write_value(
         ValueKind::Plain | _ => "an object of the language",
     };
     Err(fault(format!("{shown} can't stand in a text; use the filter `default`, or an `if`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_filter_and_test_that_is_suggested_exists() {
+        let lacking = FILTERS.into_iter().filter_map(no_filter);
+        let lacking: Vec<_> = lacking.chain(TESTS.into_iter().filter_map(no_test)).collect();
+        assert!(lacking.is_empty(), "{lacking:?}");
+    }
 }

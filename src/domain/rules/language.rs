@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use minijinja::machinery::parse_expr;
 use minijinja::{Environment, Error, Value};
 
 use super::environment::{self, LANGUAGE};
 use super::fault::{self, describe};
 use super::names::{self, Code, Kind, Use};
 use super::scope::RECORD_FIELDS;
+use crate::domain::words::nearest;
 
 /// The longest expression or template, in bytes.
 const SOURCE_LIMIT: usize = 32 << 10;
@@ -105,6 +107,9 @@ impl Template {
     }
 }
 
+/// What expressions and templates see.
+const ROOTS: [&str; 2] = ["event", "record"];
+
 /// Whether an expression that uses these names is one of them and nothing else. A step that is no
 /// word means something else to the engine, as in `event.items.0`; a name of the engine's own is
 /// not looked up in the scope.
@@ -113,8 +118,7 @@ fn is_name(source: &str, names: &[String]) -> bool {
         step.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
             && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let is_ours =
-        |name: &str| ["event", "record"].contains(&name.split('.').next().unwrap_or(name));
+    let is_ours = |name: &str| ROOTS.contains(&name.split('.').next().unwrap_or(name));
     matches!(names, [name] if name == source.trim() && is_ours(name) && name.split('.').all(is_word))
 }
 
@@ -136,14 +140,25 @@ fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<String>> {
 /// The engine's words for an expression that does not compile: no event is in sight yet.
 fn in_expression(source: &str, error: &Error) -> String {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let hint =
-        if source.contains("{{") { "; an expression stands without `{{` and `}}`" } else { "" };
+    // In parentheses, the engine names what it did not expect after an expression.
+    let in_parentheses = parse_expr(&format!("({source})")).err();
+    let hint = if source.contains("{{") {
+        "; an expression stands without `{{` and `}}`"
+    } else {
+        in_parentheses.and_then(|error| hint(error.detail()?)).unwrap_or_default()
+    };
     format!("{words} in `{}`{hint}", fault::bounded(source.trim(), 200))
+}
+
+fn hint(words: &str) -> Option<&'static str> {
+    words.starts_with("unexpected `=`").then_some("; to compare, write `==`")
 }
 
 fn in_template(error: &Error) -> String {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    error.line().map_or_else(|| words.clone(), |line| format!("{words} (line {line} of the text)"))
+    let hint = hint(&words).unwrap_or_default();
+    let line = error.line().map_or(String::new(), |line| format!(" (line {line} of the text)"));
+    format!("{words}{line}{hint}")
 }
 
 /// Names and filters that do not exist, whatever the event holds.
@@ -152,14 +167,11 @@ fn check(names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<String>> {
     for found in uses {
         let name = found.name;
         match found.kind {
-            Kind::Filter if !environment::has_filter(name) => {
-                mistakes.push(format!("there is no filter `{name}`"));
-            }
-            Kind::Test if !environment::has_test(name) => {
-                mistakes.push(format!("there is no test `{name}`"));
-            }
-            Kind::Filter => mistakes.extend(environment::objection(name, &found.arguments)),
-            Kind::Test => {}
+            Kind::Filter => mistakes.extend(
+                environment::no_filter(name)
+                    .or_else(|| environment::objection(name, &found.arguments)),
+            ),
+            Kind::Test => mistakes.extend(environment::no_test(name)),
         }
     }
     mistakes.sort();
@@ -175,8 +187,17 @@ fn unknown_name(name: &str) -> Option<String> {
         return (!RECORD_FIELDS.contains(&field))
             .then(|| format!("`record` has no `{field}`; it has {}", RECORD_FIELDS.join(", ")));
     }
-    (root != "event" && !environment::is_global(root))
-        .then(|| format!("there is no `{root}`, only `event` and `record`"))
+    if root == "event" || environment::is_global(root) {
+        return None;
+    }
+    let hint = match nearest(root, ROOTS) {
+        Some(near) => format!("`{near}`"),
+        None if root == "null" => "`none`".to_owned(),
+        // A word without quotes is as often meant for a text as for what the event has.
+        None if root == name => format!("`event.{name}`, or the text \"{name}\""),
+        None => format!("`event.{name}`"),
+    };
+    Some(format!("there is no `{root}`, only `event` and `record`; did you mean {hint}?"))
 }
 
 fn uses_record(names: &[String]) -> bool {

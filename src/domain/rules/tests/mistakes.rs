@@ -11,10 +11,28 @@ fn mistakes(source: RuleSource) -> Vec<RuleMistake> {
 #[rstest]
 #[case::syntax("event.a ==", "unexpected end of input")]
 #[case::braces("{{ event.a }}", "stands without `{{` and `}}`")]
-#[case::unknown_name("evnet.a == 1", "there is no `evnet`, only `event` and `record`")]
+#[case::unknown_name(
+    "evnet.a == 1",
+    "there is no `evnet`, only `event` and `record`; did you mean `event`?"
+)]
+#[case::text_without_quotes(
+    "event.status == shipped",
+    "did you mean `event.shipped`, or the text \"shipped\"?"
+)]
+#[case::property_alone("customer.id == 'a'", "did you mean `event.customer.id`?")]
+#[case::null("event.a == null", "did you mean `none`?")]
+#[case::assignment(
+    "event.a = 1",
+    "unexpected input after expression in `event.a = 1`; to compare, write `==`"
+)]
+#[case::assignment_further_in("not (event.a = 1)", "to compare, write `==`")]
 #[case::unknown_field("record.topik == 'a'", "`record` has no `topik`")]
-#[case::unknown_filter("event.a or event.b | uper == 'A'", "there is no filter `uper`")]
-#[case::unknown_test("event.a is not nul", "there is no test `nul`")]
+#[case::unknown_filter(
+    "event.a or event.b | uper == 'A'",
+    "no filter `uper`; did you mean `upper`?"
+)]
+#[case::unknown_test("event.a is difined", "no test `difined`; did you mean `defined`?")]
+#[case::unlike_any_test("event.a is not nul", "there is no test `nul`")]
 #[case::unknown_function("nope(event.a)", "there is no `nope`")]
 #[case::removed_filter("event.a | safe == 'a'", "there is no filter `safe`")]
 #[case::constant("1", "a condition gives true or false")]
@@ -27,6 +45,7 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 
 #[rstest]
 #[case::syntax("{{ event.a", "unexpected end of input")]
+#[case::assignment("{% if event.a = 1 %}{% endif %}", "to compare, write `==`")]
 #[case::line("a\n{% if %}", "(line 2 of the text)")]
 #[case::rare_branch(
     "{% if event.rare %}{{ event.a | nope }}{% endif %}",
