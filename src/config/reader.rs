@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use super::duration::NoDuration;
 use super::environment::{self, Expanded};
 use super::fields::Item;
 use super::mistake::{KeyPath, Mistake, Place, Severity, quoted};
@@ -263,7 +264,13 @@ impl<'a> Reader<'a> {
     ) -> Option<Duration> {
         let (least, most) = (duration::format(*bounds.start()), duration::format(*bounds.end()));
         self.read(item, "a duration such as 30s, 15m or 24h", |given| {
-            let read = given.text().and_then(duration::parse).ok_or(Refusal::OtherForm)?;
+            let text = given.text().ok_or(Refusal::OtherForm)?;
+            let read = duration::parse(text).map_err(|why| match why {
+                NoDuration::OtherForm => Refusal::OtherForm,
+                NoDuration::UnitsOutOfOrder => Refusal::Because(
+                    "expected a duration with its larger unit first and each unit once, such as 1h30m".to_owned(),
+                ),
+            })?;
             if bounds.contains(&read) {
                 Ok(read)
             } else {

@@ -105,6 +105,7 @@ fn reasons() -> impl clap::builder::TypedValueParser<Value = Reason> {
 fn when(text: &str) -> Result<When, &'static str> {
     let at = || moments::read(text).ok().map(When::At);
     parse_duration(text)
+        .ok()
         .map(When::Ago)
         .or_else(at)
         .ok_or("expected how long ago, such as 2h, or a time such as 2026-03-02T10:00:00Z")

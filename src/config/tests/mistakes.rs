@@ -107,6 +107,7 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::section_as_text(&with("admin: yes"), "line-bridge.yaml:1:8: admin: expected a map of listen, found a single value")]
 #[case::address(&with("admin: {listen: \":9090\"}"), "line-bridge.yaml:1:17: admin.listen: expected an IP address and a port such as 0.0.0.0:9090, found the text \":9090\"")]
 #[case::rate_of_zero(&with("line: {token: {env: LINE_TOKEN}, requests_per_second: 0}"), "line-bridge.yaml:1:55: line.requests_per_second: expected a number above 0 and up to 2000, found the number 0")]
+#[case::duration_out_of_order(&with("delivery: {drain_timeout: 30m1h}"), "line-bridge.yaml:1:27: delivery.drain_timeout: expected a duration with its larger unit first and each unit once, such as 1h30m")]
 #[case::duration_below(&with("line: {token: {env: LINE_TOKEN}, timeout: 500ms}"), "line-bridge.yaml:1:43: line.timeout: expected a duration from 1s to 5m")]
 #[case::duration_as_number(&with("delivery: {drain_timeout: 25}"), "line-bridge.yaml:1:27: delivery.drain_timeout: expected a duration such as 30s, 15m or 24h, found the number 25")]
 #[case::url_with_query(&with("line: {base_url: \"https://h/?a=b\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: line.base_url: expected a URL without `?` and `#`; the bridge adds the path of each call")]
