@@ -136,7 +136,12 @@ fn from_env(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
     let value =
         match (reader.env)(&name).map(|text| token(SecretString::from(text).expose_secret())) {
             None => {
-                reader.absent(item, "the environment variable that is named here is not set");
+                let shown = if is_surely_a_name(&name) {
+                    format!("`{name}`")
+                } else {
+                    "that is named here".to_owned()
+                };
+                reader.absent(item, format!("the environment variable {shown} is not set"));
                 None
             }
             Some(Ok(value)) => Some(value),
@@ -150,4 +155,12 @@ fn from_env(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
             }
         };
     Token { source: TokenSource::Env(name), value }
+}
+
+/// Whether a name may be shown. A token that was pasted in its place may look like a name as well,
+/// and must not reach a log: tokens are longer than names, have letters of both cases or have no
+/// words with `_` between them.
+fn is_surely_a_name(name: &str) -> bool {
+    let usual = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    is_name(name) && name.len() <= 40 && name.contains('_') && name.chars().all(usual)
 }

@@ -10,6 +10,8 @@ use super::{MINIMAL, TOKEN, load, said, with};
 #[case::token_in_a_list("line: {token: [SECRET]}")]
 #[case::token_as_a_file("line: {token: {file: SECRET}}")]
 #[case::token_as_a_variable("line: {token: {env: SECRET}}")]
+#[case::token_in_both_cases("line: {token: {env: SECRET_abc}}")]
+#[case::token_that_is_long("line: {token: {env: SECRET_0123456789_0123456789_0123456789_X}}")]
 #[case::token_as_an_odd_variable("line: {token: {env: SECRET-x}}")]
 #[case::token_under_another_key("line: {token: {value: SECRET}}")]
 #[case::token_as_a_key("line: {token: {SECRET}}")]
