@@ -149,21 +149,31 @@ impl Reader<'_> {
         Some(Named { name, name_place, item: parent.child(path, node, name_place) })
     }
 
-    /// A map whose keys are known; every other key is a mistake.
-    pub(super) fn fields<'n>(&mut self, item: &Item<'n>, known: &[&str]) -> Fields<'n> {
+    /// A map whose keys are known; every other key is a mistake. One that is a slip of a key that
+    /// is not there is read as that key, so that the key is not missed as well, and the mistakes in
+    /// its value are told.
+    pub(super) fn fields<'n>(&mut self, item: &Item<'n>, known: &[&'static str]) -> Fields<'n> {
         let expected = format!("a map of {}", known.join(", "));
         let mut fields = self.entries(item, &expected);
-        fields.retain(|field| {
-            let is_known = known.contains(&field.name);
-            if !is_known {
-                self.unknown_key(item, field, known);
+        let mut given: Vec<&str> = fields.iter().map(|field| field.name).collect();
+        for field in fields.iter_mut().filter(|field| !known.contains(&field.name)) {
+            let near = self.unknown_key(item, field, known);
+            if let Some(near) = near.filter(|near| !given.contains(near)) {
+                field.name = near;
+                given.push(near);
             }
-            is_known
-        });
+        }
+        fields.retain(|field| known.contains(&field.name));
         Fields { path: item.path.clone(), home: item.home, known: fields }
     }
 
-    fn unknown_key(&mut self, parent: &Item<'_>, field: &Named<'_>, known: &[&str]) {
+    /// The known key that it is a slip of.
+    fn unknown_key(
+        &mut self,
+        parent: &Item<'_>,
+        field: &Named<'_>,
+        known: &[&'static str],
+    ) -> Option<&'static str> {
         let near = nearest(field.name, known.iter().copied());
         let shown = !parent.secret && (near.is_some() || is_shown(field.name, field.item.node));
         let path = if shown { &field.item.path } else { &parent.path };
@@ -172,6 +182,7 @@ impl Reader<'_> {
             None => format!("unknown key; the keys here are {}", known.join(", ")),
         };
         self.report(Severity::Error, field.name_place, path, message);
+        near
     }
 
     /// The map below a key; an empty one where it is left out.
@@ -179,7 +190,7 @@ impl Reader<'_> {
         &mut self,
         parent: &Fields<'n>,
         name: &str,
-        known: &[&str],
+        known: &[&'static str],
     ) -> Fields<'n> {
         match parent.get(name) {
             Some(item) => self.fields(&item, known),

@@ -169,7 +169,6 @@ fn what_is_wrong_with_an_example_itself_is_told() {
     line-bridge.yaml:29:49: topics.orders.examples[7].expect.channel: there is no channel "suport"; did you mean `support`?
     line-bridge.yaml:30:39: topics.orders.examples[8].expect: expected `skip`, the reason of a dead letter, the text of the message, a map of message, rule, channel, to and reason, or a list of such, found the number 5
     line-bridge.yaml:31:39: topics.orders.examples[9].expect: expected `skip`, the reason of a dead letter, the text of the message, a map of message, rule, channel, to and reason, or a list of such, found an empty list
-    line-bridge.yaml:32:9: topics.orders.examples[10].expect: is missing; expected `skip`, the reason of a dead letter, the text of the message, a map of message, rule, channel, to and reason, or a list of such
     line-bridge.yaml:32:31: topics.orders.examples[10].expct: unknown key; did you mean `expect`?
     line-bridge.yaml:33:24: topics.orders.examples[11].event: this key of the event stands here again
     line-bridge.yaml:34:10: topics.orders.examples[12].event: expected the path of a JSON file, or the event itself, found nothing

@@ -51,7 +51,6 @@ topics:
 loging: {}
 "#;
     insta::assert_snapshot!(said(source, Strictness::Run), @r##"
-    line-bridge.yaml:1:1: kafka.brokers: is missing; expected brokers such as kafka-0:9092,kafka-1:9092
     line-bridge.yaml:1:1: kafka.group: is missing; expected the name of the consumer group
     line-bridge.yaml:2:3: kafka.broker: unknown key; did you mean `brokers`?
     line-bridge.yaml:3:10: kafka.start: expected `latest` or `earliest`, found the text "newest"
@@ -83,7 +82,6 @@ loging: {}
     line-bridge.yaml:38:19: topics.orders.rules[0].continue: expected true or false, found the text "maybe"
     line-bridge.yaml:39:9: topics.orders.rules[1].channel: is missing; expected the name of one of `channels` or {from: EXPRESSION}
     line-bridge.yaml:39:9: topics.orders.rules[1].to: is missing; expected {contact: EXPRESSION} or {user: EXPRESSION}
-    line-bridge.yaml:39:9: topics.orders.rules[1].message: is missing; expected the text of the message, a template
     line-bridge.yaml:39:15: topics.orders.rules[1].name: another rule of this topic has this name, on line 30
     line-bridge.yaml:40:9: topics.orders.rules[1].mesage: unknown key; did you mean `message`?
     line-bridge.yaml:41:16: topics.orders.unmatched: expected `skip` or `dead_letter`, found the text "ignore"
@@ -107,9 +105,9 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::section_as_text(&with("admin: yes"), "line-bridge.yaml:1:8: admin: expected a map of listen, found a single value")]
 #[case::address(&with("admin: {listen: \":9090\"}"), "line-bridge.yaml:1:17: admin.listen: expected an IP address and a port such as 0.0.0.0:9090, found the text \":9090\"")]
 #[case::rate_of_zero(&with("line: {token: {env: LINE_TOKEN}, requests_per_second: 0}"), "line-bridge.yaml:1:55: line.requests_per_second: expected a number above 0 and up to 2000, found the number 0")]
-#[case::duration_out_of_order(&with("delivery: {drain_timeout: 30m1h}"), "line-bridge.yaml:1:27: delivery.drain_timeout: expected a duration with its larger unit first and each unit once, such as 1h30m")]
 #[case::duration_below(&with("line: {token: {env: LINE_TOKEN}, timeout: 500ms}"), "line-bridge.yaml:1:43: line.timeout: expected a duration from 1s to 5m")]
 #[case::duration_as_number(&with("delivery: {drain_timeout: 25}"), "line-bridge.yaml:1:27: delivery.drain_timeout: expected a duration such as 30s, 15m or 24h, found the number 25")]
+#[case::duration_out_of_order(&with("delivery: {drain_timeout: 30m1h}"), "line-bridge.yaml:1:27: delivery.drain_timeout: expected a duration with its larger unit first and each unit once, such as 1h30m")]
 #[case::url_with_query(&with("line: {base_url: \"https://h/?a=b\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: line.base_url: expected a URL without `?` and `#`; the bridge adds the path of each call")]
 #[case::url_of_another_scheme(&with("line: {base_url: \"ftp://h\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: line.base_url: expected a URL that begins with https://")]
 #[case::header_taken(&with("line: {delivery_id_header: Authorization, token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:28: line.delivery_id_header: expected the name of a header that nothing else uses, such as X-Line-Retry-Key, found the text \"Authorization\"")]
@@ -133,6 +131,12 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::channel_perhaps_paused(&with("channels: {support: {id: a, paused: maybe}}"), "line-bridge.yaml:1:37: channels.support.paused: expected true or false, found the text \"maybe\"")]
 #[case::rule_perhaps_paused(&with_rule("name: a\nmessage: b\nto: {contact: c}\npaused: 1"), "line-bridge.yaml:8:17: topics.orders.rules[0].paused: expected true or false, found the number 1")]
 #[case::rule_is_text(&with_rule("shipped"), "line-bridge.yaml:5:9: topics.orders.rules[0]: expected a rule, which is a map of name, channel, to and message, found something else")]
+#[case::rule_with_a_slip(&with_rule("nme: a\nmessage: b\nto: {contact: c}"), "line-bridge.yaml:5:9: topics.orders.rules[0].nme: unknown key; did you mean `name`?")]
+#[case::slips_at_two_levels(&with_rule("name: a\nmesage: b\nto: {contct: \"\"}"), "\
+line-bridge.yaml:6:9: topics.orders.rules[0].mesage: unknown key; did you mean `message`?
+line-bridge.yaml:7:14: topics.orders.rules[0].to.contct: unknown key; did you mean `contact`?
+line-bridge.yaml:7:22: topics.orders.rules[0].to.contct: expected an expression that gives the recipient, such as event.customer.contactId, found the text \"\"")]
+#[case::slip_beside_the_key(&with("admin: {listen: 0.0.0.0:9090, listn: 1}"), "line-bridge.yaml:1:31: admin.listn: unknown key; did you mean `listen`?")]
 #[case::rule_without_to(&with_rule("name: a\nmessage: b"), "line-bridge.yaml:5:9: topics.orders.rules[0].to: is missing; expected {contact: EXPRESSION} or {user: EXPRESSION}")]
 #[case::to_is_text(&with_rule("name: a\nmessage: b\nto: event.contactId"), "line-bridge.yaml:7:13: topics.orders.rules[0].to: expected {contact: EXPRESSION} or {user: EXPRESSION}")]
 #[case::variable_in_a_rule(&with_rule("name: a\nmessage: b\nto: {contact: c}\nexpires_after: ${TIME}"), "line-bridge.yaml:8:24: topics.orders.rules[0].expires_after: expected a duration such as 30s, 15m or 24h, found the text \"${TIME}\"; the environment is not put into rules")]

@@ -1,6 +1,6 @@
 //! The rules' texts → rules that can be asked, or every mistake in them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::Value;
@@ -30,18 +30,9 @@ pub(super) fn compile(
         compiler.constant_time("event_time", &expression);
         Some(expression)
     });
-    if topic.rules.is_empty() {
-        compiler.add("rules", "a topic needs a rule".to_owned());
-    }
-    let mut names = BTreeSet::new();
     let mut in_order = Vec::new();
     for (index, source) in topic.rules.iter().enumerate() {
         compiler.rule = Some(index);
-        if source.name.trim().is_empty() {
-            compiler.add("name", "a rule needs a name".to_owned());
-        } else if !names.insert(&source.name) {
-            compiler.add("name", format!("another rule is called `{}` already", source.name));
-        }
         in_order.extend(compiler.rule(source));
     }
     if !compiler.mistakes.is_empty() {

@@ -83,7 +83,7 @@ fn every_mistake_of_every_rule_comes_at_once() {
     first.channel = ChannelSource::From("'nope'".to_owned());
     first.to = RecipientSource::LineUser("'Unope'".to_owned());
     first.expires = Expiry::At("'never'".to_owned());
-    let mut topic = topic(vec![first, rule("a", None, "x"), rule("", None, "x")]);
+    let mut topic = topic(vec![first, rule("b", None, "{{ nope }}")]);
     topic.event_time = Some("nope".to_owned());
     let found = Rules::compile(&topic, &channels()).unwrap_err();
     let places: Vec<_> = found.iter().map(|mistake| (mistake.rule, mistake.key)).collect();
@@ -96,8 +96,7 @@ fn every_mistake_of_every_rule_comes_at_once() {
             (Some(0), "to"),
             (Some(0), "message"),
             (Some(0), "expires_at"),
-            (Some(1), "name"),
-            (Some(2), "name"),
+            (Some(1), "message"),
         ]
     );
 }
