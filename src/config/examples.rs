@@ -13,6 +13,7 @@ use super::tree::{Kind, Node, place};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
 use crate::domain::rules::time_of;
+use crate::domain::words::nearest;
 
 /// An event, and what is expected of it.
 #[derive(Clone, Debug)]
@@ -46,6 +47,17 @@ pub struct ExpectedPart {
     pub contact: Option<String>,
     pub user: Option<String>,
 }
+
+impl ExpectedPart {
+    /// The word that a text is most likely a slip of: it is itself a text that could be sent, so
+    /// only whoever finds that it is not can tell.
+    pub fn is_slip_of(&self) -> Option<&'static str> {
+        nearest(self.message.as_deref()?, labels().into_iter().chain([SKIP]))
+    }
+}
+
+/// What is expected of an event that no rule takes.
+const SKIP: &str = "skip";
 
 /// The reasons that show when an event is decided, before anything is sent.
 const REASONS: [Reason; 5] = [
@@ -185,7 +197,7 @@ fn expected(
         let parts: Vec<_> = items.iter().map(|item| part(reader, item, known)).collect();
         return parts.into_iter().collect();
     }
-    if matches!(&item.node.value, Kind::Text(text) if text == "skip") {
+    if matches!(&item.node.value, Kind::Text(text) if text == SKIP) {
         return Some(Vec::new());
     }
     part(reader, item, known).map(|part| vec![part])

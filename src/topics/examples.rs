@@ -91,7 +91,9 @@ fn objection(expected: &[ExpectedPart], parts: &Parts, strictness: Strictness) -
     }
     let wanted = listed(expected.iter().map(wanted));
     let given = listed(parts.iter().zip(wider(expected)).map(|(part, by)| given(part, by)));
-    Some(format!("expected {wanted}; the rules give {given}"))
+    let slip = expected.iter().find_map(ExpectedPart::is_slip_of);
+    let hint = slip.map_or(String::new(), |word| format!("; did you mean `{word}`?"));
+    Some(format!("expected {wanted}; the rules give {given}{hint}"))
 }
 
 /// What each part is compared by; nothing for those that were not expected.

@@ -95,6 +95,14 @@ fn an_example_that_comes_out_as_expected_is_fine(#[case] examples: &str) {
     "- {event: shipped.json, expect: Order 2 is on its way.}",
     r#"22:39: topics.orders.examples[0].expect: expected the text "Order 2 is on its way."; the rules give the text "Order 1 is on its way." of the rule "shipped""#
 )]
+#[case::slip_of_a_reason(
+    "- {event: {id: 1}, expect: [scheme]}",
+    r#"22:34: topics.orders.examples[0].expect: expected the text "scheme"; the rules give the dead letter `schema`: the event: "status" is missing (orders.json#/required); the event: "contact" is missing (orders.json#/required); /id: is not of type string (orders.json#/properties/id/type); did you mean `schema`?"#
+)]
+#[case::slip_of_skip(
+    "- {event: shipped.json, expect: skp}",
+    r#"22:39: topics.orders.examples[0].expect: expected the text "skp"; the rules give the text "Order 1 is on its way." of the rule "shipped"; did you mean `skip`?"#
+)]
 #[case::second_of_two(
     "- {event: shipped.json, expect: {rule: shipped}}\n- event: shipped.json\n  expect: skip",
     r#"24:17: topics.orders.examples[1].expect: expected nothing (`skip`); the rules give the text "Order 1 is on its way." of the rule "shipped""#
