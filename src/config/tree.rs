@@ -72,6 +72,9 @@ fn not_yaml(error: &serde_saphyr::Error, source: &str) -> NotYaml {
         "a text that begins with `!` must stand in quotes; YAML tags are not used here".to_owned()
     } else if matches!(cause, Yaml::Unexpected { expected: "string scalar", .. }) {
         "expected a key; a text that begins with `{` or `[` must stand in quotes".to_owned()
+    } else if let Some(key) = place.and_then(|place| key_without_colon(&said, source, place)) {
+        let message = "this is not YAML: a key needs a `:` after it".to_owned();
+        return NotYaml { message, place: Some(key) };
     } else {
         match place.and_then(|place| hint(&said, source, place)) {
             Some(hint) => format!("this is not YAML: {said}; {hint}"),
@@ -79,6 +82,23 @@ fn not_yaml(error: &serde_saphyr::Error, source: &str) -> NotYaml {
         }
     };
     NotYaml { message, place }
+}
+
+/// Where the key of a map stands that lacks its colon. The parser takes it for a text that goes on
+/// in the deeper lines below, and stumbles over the first colon there.
+fn key_without_colon(said: &str, source: &str, place: Place) -> Option<Place> {
+    let lines: Vec<&str> = source.lines().take(usize::try_from(place.line).ok()?).collect();
+    let (last, before) = lines.split_last()?;
+    let is_blank = |line: &str| matches!(line.trim_start().chars().next(), None | Some('#'));
+    let at = before.iter().rposition(|line| !is_blank(line))?;
+    let line = before.get(at)?;
+    let indentation = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let is_deeper = indentation(last) > indentation(line);
+    // After a comment, which ends the text, the parser waits for another document instead.
+    let stumbles = said.contains("mapping values") || said.contains("<document start>");
+    let is_key = stumbles && is_deeper && !line.contains(':');
+    let count = |number: usize| u64::try_from(number + 1).unwrap_or(u64::MAX);
+    is_key.then(|| Place { line: count(at), column: count(indentation(line)) })
 }
 
 /// The way out of the traps that operators fall into most.
@@ -89,6 +109,8 @@ fn hint(said: &str, source: &str, place: Place) -> Option<&'static str> {
         Some("indent with spaces")
     } else if said.contains("mapping values") {
         Some("a text with `: ` in it must stand in quotes")
+    } else if said.contains("simple key expected") {
+        Some("a key needs a `:` after it")
     } else if said.contains("flow mapping") && line.contains("${") {
         Some("between `{` and `}`, a `${NAME}` must stand in quotes")
     } else {
@@ -199,6 +221,9 @@ mod tests {
     #[rstest]
     #[case::tab("a:\n\t- b\n", 2, "indent with spaces")]
     #[case::colon_in_text("a: b: c\n", 1, "must stand in quotes")]
+    #[case::key_without_colon("kafka\n\n  # the address\n  brokers: k\n", 1, "a key needs a `:`")]
+    #[case::key_further_in_without_colon("a:\n  kafka\n    brokers: k\n", 2, "a key needs a `:`")]
+    #[case::colon_in_a_text_of_two_lines("a: x\n  b: c\n", 2, "must stand in quotes")]
     #[case::template_without_quotes("a: {{ event.x }}\n", 1, "must stand in quotes")]
     #[case::variable_in_flow("a: {x: ${N}}\n", 1, "a `${NAME}` must stand in quotes")]
     #[case::unclosed_quote("a: 'x\nb: 1\n", 1, "unclosed quote")]
