@@ -56,6 +56,9 @@ const FULL_QUEUE: Duration = Duration::from_millis(10);
 /// default of half a second is longer than the records of a small share last.
 const FETCH_WAIT: Duration = Duration::from_millis(100);
 
+/// Where librdkafka tells its properties and their values.
+const PROPERTIES: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
+
 /// Properties of a consumer, which would make a producer log a warning each.
 const CONSUMER_ONLY: [&str; 6] = [
     "session.timeout.ms",
@@ -184,14 +187,16 @@ impl Settings {
             let why = match alone.create_native_config() {
                 Ok(_) => continue,
                 Err(KafkaError::ClientConfig(result, ..)) => match result {
-                    RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => "librdkafka has no such property",
+                    RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => {
+                        format!("librdkafka has no such property; all are in {PROPERTIES}")
+                    }
                     RDKafkaConfRes::RD_KAFKA_CONF_INVALID | RDKafkaConfRes::RD_KAFKA_CONF_OK => {
-                        "librdkafka does not take this value (see its CONFIGURATION.md)"
+                        format!("librdkafka does not take this value; see {PROPERTIES}")
                     }
                 },
-                Err(_) => "librdkafka does not take this property",
+                Err(_) => format!("librdkafka does not take this property; see {PROPERTIES}"),
             };
-            refused.push((name.clone(), why.to_owned()));
+            refused.push((name.clone(), why));
         }
         refused
     }
@@ -242,6 +247,19 @@ mod tests {
         assert_eq!(settings.wrong_times(Duration::from_secs(15)), None);
         let made: Result<BaseConsumer, _> = settings.consumer().create();
         assert!(made.is_ok(), "{:?}", made.err());
+    }
+
+    #[rstest]
+    #[case::a_property("sasl.mechnism", "librdkafka has no such property; all are in https://")]
+    #[case::a_value("security.protocol", "librdkafka does not take this value; see https://")]
+    fn what_librdkafka_refuses_is_told_with_where_to_look(
+        #[case] property: &str,
+        #[case] says: &str,
+    ) {
+        let refused = settings(Duration::from_secs(45), &[(property, "hunter2")]);
+        let refused = refused.refused_properties();
+        let [(name, why)] = refused.as_slice() else { panic!("{refused:?}") };
+        assert!(name == property && why.starts_with(says) && !why.contains("hunter2"), "{why}");
     }
 
     #[rstest]
