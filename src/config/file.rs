@@ -17,7 +17,13 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 pub(super) fn read(path: &Path) -> Result<String, Mistakes> {
     let file = path.display().to_string();
     let bytes = bytes(path).map_err(|error| {
-        mistake(&file, None, format!("the file can't be read: {}", file_reason(&error)))
+        // Other programs read standard input where a file is called so.
+        let hint = if file == "-" {
+            "; the configuration is read from a file, not from standard input"
+        } else {
+            ""
+        };
+        mistake(&file, None, format!("the file can't be read: {}{hint}", file_reason(&error)))
     })?;
     if bytes.len() as u64 > SIZE_LIMIT {
         return Err(mistake(&file, None, "the file is larger than 1 MiB: is it the right one?"));

@@ -250,6 +250,13 @@ fn a_file_that_is_none_is_refused(#[case] content: Option<Vec<u8>>, #[case] expe
 }
 
 #[test]
+fn standard_input_is_no_file() {
+    let compile: &mut Compile<'_> = &mut |_, _, _| Vec::new();
+    let mistakes = Config::load(Path::new("-"), &env, Strictness::Check, compile).unwrap_err();
+    assert!(mistakes.to_string().ends_with("is read from a file, not from standard input"));
+}
+
+#[test]
 fn a_folder_is_no_file() {
     let folder = folder();
     let mistakes =
