@@ -17,7 +17,7 @@ use crate::sandbox::{self, Faults, Options};
     -d '{\"rules\": [{\"fault\": {\"kind\": \"status\", \"status\": 502}, \"every\": 20}]}'")]
 pub(super) struct Sandbox {
     /// Where it listens; its inbox is a page there.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// The bearer token that is valid.
     #[arg(long, default_value = "sandbox-token")]
@@ -41,18 +41,38 @@ impl Sandbox {
             }
         };
         let options = Options { token: self.token, faults, ..Options::default() };
-        let listen = self.listen;
         let busy = |error| {
-            Failure::Failed(format!(
-                "line-bridge: {listen} can't be listened on: {error}; name another address with --listen"
-            ))
+            Failure::Failed(format!("line-bridge: {error}; name another address with --listen"))
         };
-        let sandbox = sandbox::Sandbox::start(listen, options).await.map_err(busy)?;
+        let sandbox = sandbox::Sandbox::start(self.listen, options).await.map_err(busy)?;
         let url = sandbox.base_url();
         say(format_args!("The stand-in for the LINE API listens on {url}"));
         say(format_args!("Its inbox is a page there; its faults are at {url}/_sandbox/faults"));
         sandbox.serve_until(interrupted()).await.map_err(|error| {
             Failure::Failed(format!("line-bridge: the sandbox has ended: {error}"))
         })
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    // Most often only the host is left out, or a name stands for it.
+    let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(8080);
+    let expected = format!("expected an IP address and a port, such as 127.0.0.1:{port}");
+    text.parse().map_err(|_| expected)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::port_alone("18480", "127.0.0.1:18480")]
+    #[case::name("localhost:9000", "127.0.0.1:9000")]
+    #[case::no_port("127.0.0.1", "127.0.0.1:8080")]
+    fn an_address_that_is_none_is_told_with_an_example(#[case] text: &str, #[case] example: &str) {
+        let expected = format!("expected an IP address and a port, such as {example}");
+        assert_eq!(address(text), Err(expected));
     }
 }
