@@ -87,7 +87,7 @@ type UnderWay = JoinSet<(Place, Result<(), PublishError>)>;
 impl Redrive {
     pub(super) async fn run(self) -> Result<(), Failure> {
         if !self.all && !self.chosen.is_any() {
-            let which = "say which dead letters (--topic, --reason, --rule, --since, --until, --partition), or --all";
+            let which = "say which dead letters (--topic, --reason, --rule, --since, --until, --partition, --offset), or --all";
             return Err(Failure::Usage(which.to_owned()));
         }
         let desk = Desk::open(&self.file)?;
