@@ -115,7 +115,7 @@ impl Config {
         let root = file::parse(&file, source)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut reader = Reader::new(&file, source, folder, env, strictness);
-        let locations = Locations::new(&file, &root);
+        let locations = Locations::new(&file, source, &root);
         let sections = read_sections(&mut reader, &Item::root(&root), &locations, compile);
         let mistakes = reader.into_mistakes();
         let is_error = |mistake: &Mistake| mistake.severity == Severity::Error;

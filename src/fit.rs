@@ -7,8 +7,8 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::rules::TopicRules;
 use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
+use crate::domain::rules::{Spot, TopicRules};
 use crate::schema::outline::{Kinds, Outline, Place};
 
 mod compare;
@@ -31,6 +31,8 @@ pub struct Misfit {
     /// The configuration's key: `when`, `message`, `event_time` and so on.
     pub key: &'static str,
     pub message: String,
+    /// Where in the key's text, as far as it is known.
+    pub spot: Option<Spot>,
     /// It does no harm: it is only of no use.
     pub is_warning: bool,
 }
@@ -52,7 +54,7 @@ pub fn check(outline: &Outline, rules: &TopicRules) -> Vec<Misfit> {
         // A condition that has a mistake already never matches because of it.
         if let Some(message) = never.filter(|_| !check.has_mistake(index, "when")) {
             check.at(Some(index), "when");
-            check.add(message, true);
+            check.add(message, None, true);
         }
     }
     check.found
@@ -72,8 +74,9 @@ impl Check<'_> {
     }
 
     /// The same is told once, however many worlds it is met in.
-    fn add(&mut self, message: String, is_warning: bool) {
-        let misfit = Misfit { rule: self.rule, key: self.key, message, is_warning };
+    fn add(&mut self, message: String, path: Option<&Path>, is_warning: bool) {
+        let spot = path.map(|path| Spot::Code(shown(path)));
+        let misfit = Misfit { rule: self.rule, key: self.key, message, spot, is_warning };
         if !self.found.contains(&misfit) {
             self.found.push(misfit);
         }
@@ -152,8 +155,9 @@ impl Check<'_> {
             Reading::Compare(comparison, one, other) => {
                 self.expression(one, worlds, Need::Defined);
                 self.expression(other, worlds, Need::Defined);
+                let path = one.as_path().or(other.as_path());
                 for message in compare::objections(&self.root, *comparison, one, other) {
-                    self.add(message, false);
+                    self.add(message, path, false);
                 }
             }
             Reading::Choice { when, then, otherwise } => {
@@ -203,14 +207,16 @@ impl Check<'_> {
     fn path(&mut self, path: &Path, worlds: &[World], need: Need) {
         let described = match sight::describe(&self.root, path) {
             Described::NoSuch { at, names } => {
-                return self.add(words::no_such(path, at, &names), false);
+                return self.add(words::no_such(path, at, &names), Some(path), false);
             }
-            Described::Leads { at, to } => return self.add(words::leads(path, at, to), false),
+            Described::Leads { at, to } => {
+                return self.add(words::leads(path, at, to), Some(path), false);
+            }
             Described::As { kinds, .. } => kinds,
         };
         for world in worlds {
             if let Some(message) = self.met(path, world, need, described) {
-                self.add(message, false);
+                self.add(message, Some(path), false);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::config::{Severity, Strictness, Topic};
 use crate::domain::message::{Decision, SkipReason, Verdict};
 use crate::domain::ports::Decide;
 use crate::domain::record::Record;
-use crate::domain::rules::{Asked, RuleMistake, Rules, fingerprint_of_all};
+use crate::domain::rules::{Asked, RuleMistake, Rules, Spot, fingerprint_of_all};
 use crate::fit::{self, Misfit};
 use crate::schema::{Schema, SchemaMistake};
 
@@ -63,18 +63,19 @@ fn compile(
             None
         }
     });
-    let in_rule = |rule: Option<usize>, key: &str, message: String| {
+    let in_rule = |rule: Option<usize>, key: &str, spot: Option<Spot>, message: String| {
+        let place = spot.and_then(|spot| spot.place(&topic.rules, rule, key));
         let rule = rule.and_then(|index| topic.positions.get(index)).copied();
-        locations.mistake_at(&topic.name, rule, key, message)
+        locations.mistake_in_text(&topic.name, rule, key, place, message)
     };
     let rules = Rules::compile(&topic.rules, channels).map_err(|found| {
-        let told = |found: RuleMistake| in_rule(found.rule, found.key, found.message);
+        let told = |found: RuleMistake| in_rule(found.rule, found.key, found.spot, found.message);
         mistakes.extend(found.into_iter().map(told));
     });
     if let Some(schema) = &schema {
         let told = |misfit: Misfit| {
             let severity = if misfit.is_warning { Severity::Warning } else { Severity::Error };
-            Mistake { severity, ..in_rule(misfit.rule, misfit.key, misfit.message) }
+            Mistake { severity, ..in_rule(misfit.rule, misfit.key, misfit.spot, misfit.message) }
         };
         mistakes.extend(fit::check(schema.outline(), &topic.rules).into_iter().map(told));
     }

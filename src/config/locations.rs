@@ -5,19 +5,23 @@ use std::collections::BTreeMap;
 
 use super::mistake::{KeyPath, Mistake, Place, Severity};
 use super::tree::{Kind, Node, place};
+use crate::domain::rules::InText;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locations {
     file: String,
     places: BTreeMap<KeyPath, Place>,
+    /// Of every text, where its lines begin, as far as the file has them as they are read.
+    lines: BTreeMap<KeyPath, Vec<Place>>,
 }
 
 impl Locations {
     /// Of a file that was found right, so that it has no more keys than a configuration can have.
-    pub(super) fn new(file: &str, root: &Node) -> Self {
-        let mut places = BTreeMap::new();
-        collect(root, &KeyPath::default(), &mut places);
-        Self { file: file.to_owned(), places }
+    pub(super) fn new(file: &str, source: &str, root: &Node) -> Self {
+        let (places, lines) = (BTreeMap::new(), BTreeMap::new());
+        let mut locations = Self { file: file.to_owned(), places, lines };
+        locations.collect(root, &KeyPath::default(), &source.lines().collect::<Vec<_>>());
+        locations
     }
 
     /// Where a key of a topic or of one of its rules stands, such as `schema`, `message` or
@@ -35,6 +39,25 @@ impl Locations {
         message: impl Into<String>,
     ) -> Mistake {
         self.mistake(&steps(topic, rule.map(|rule| ("rules", rule)), key), message.into())
+    }
+
+    /// The same at a place in the key's text; at the key where that is not known in the file.
+    pub fn mistake_in_text(
+        &self,
+        topic: &str,
+        rule: Option<usize>,
+        key: &str,
+        place: Option<InText>,
+        message: impl Into<String>,
+    ) -> Mistake {
+        let steps = steps(topic, rule.map(|rule| ("rules", rule)), key);
+        let mistake = self.mistake(&steps, message.into());
+        let lines = steps.last().and_then(|path| self.lines.get(path));
+        let in_file = place.zip(lines).and_then(|(InText { line, column }, lines)| {
+            let start = lines.get(line)?;
+            Some(Place { line: start.line, column: start.column + u64::try_from(column).ok()? })
+        });
+        Mistake { place: in_file.or(mistake.place), ..mistake }
     }
 
     /// A mistake in a key of one of a topic's examples, counted from 0.
@@ -68,6 +91,27 @@ impl Locations {
         }
     }
 
+    fn collect(&mut self, node: &Node, path: &KeyPath, source: &[&str]) {
+        self.places.insert(path.clone(), place(node));
+        match &node.value {
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    self.collect(value, &path.key(&key.value), source);
+                }
+            }
+            Kind::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.collect(item, &path.index(index), source);
+                }
+            }
+            Kind::Text(text) => {
+                let lines = lines(text, place(node), source);
+                self.lines.extend(lines.map(|lines| (path.clone(), lines)));
+            }
+            Kind::Null | Kind::Bool(_) | Kind::Whole(_) | Kind::Float(_) => {}
+        }
+    }
+
     fn nearest(&self, steps: &[KeyPath]) -> Place {
         let found = steps.iter().rev().find_map(|path| self.places.get(path));
         found.copied().unwrap_or(Place::START)
@@ -94,19 +138,31 @@ fn push(steps: &mut Vec<KeyPath>, next: impl FnOnce(&KeyPath) -> KeyPath) {
     }
 }
 
-fn collect(node: &Node, path: &KeyPath, places: &mut BTreeMap<KeyPath, Place>) {
-    places.insert(path.clone(), place(node));
-    match &node.value {
-        Kind::Map(entries) => {
-            for (key, value) in entries {
-                collect(value, &path.key(&key.value), places);
-            }
-        }
-        Kind::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                collect(item, &path.index(index), places);
-            }
-        }
-        Kind::Null | Kind::Bool(_) | Kind::Whole(_) | Kind::Float(_) | Kind::Text(_) => {}
+/// Where the lines of a text begin that starts at this place, as far as the file has them just as
+/// they are read: what is folded or escaped stands elsewhere in the file than in the text.
+fn lines(text: &str, start: Place, source: &[&str]) -> Option<Vec<Place>> {
+    let mut texts = text.lines();
+    let first = texts.next().filter(|first| !first.trim().is_empty())?;
+    let at = usize::try_from(start.line).ok()?.checked_sub(1)?;
+    let skipped = usize::try_from(start.column).ok()?.checked_sub(1)?;
+    let mut rest = source.get(at)?.chars();
+    rest.by_ref().take(skipped).for_each(drop);
+    let quoted = rest.as_str().strip_prefix(['"', '\'']);
+    let inside = quoted.is_some_and(|quoted| quoted.starts_with(first));
+    if !inside && !rest.as_str().starts_with(first) {
+        return None;
     }
+    let mut found = vec![Place { column: start.column + u64::from(inside), ..start }];
+    // In quotes, and in a text without them, a line of the file is not one of the text.
+    let block = if rest.as_str() == first { source } else { &[] };
+    for (text, line) in texts.zip(block.iter().skip(at + 1)) {
+        let Some(indentation) = line.strip_suffix(text) else { break };
+        if !indentation.bytes().all(|byte| byte == b' ') {
+            break;
+        }
+        let (line, column) = (found.len(), indentation.len() + 1);
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        found.push(Place { line: start.line + count(line), column: count(column) });
+    }
+    Some(found)
 }

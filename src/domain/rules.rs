@@ -27,6 +27,7 @@ mod names;
 mod numbers;
 pub mod reads;
 mod scope;
+mod spot;
 mod time;
 mod trace;
 
@@ -34,6 +35,7 @@ pub use again::Again;
 pub use fingerprint::of_all as fingerprint_of_all;
 pub use key::KeyExpression;
 use language::{Expression, Template};
+pub use spot::{InText, Spot};
 pub use trace::{Answer, Asked};
 
 /// The rules of one topic, as the configuration has them: expressions and templates are text still.
@@ -104,6 +106,8 @@ pub struct RuleMistake {
     /// The configuration's key: `when`, `message`, `event_time` and so on.
     pub key: &'static str,
     pub message: String,
+    /// Where in the key's text, as far as it is known.
+    pub spot: Option<Spot>,
 }
 
 /// The rules of one topic, compiled.

@@ -197,9 +197,46 @@ fn a_rule_that_does_not_fit_its_schema_is_told_at_its_line_with_all_other_mistak
     line-bridge.yaml:1:43: kafka.group: expected the name of the consumer group; a number or a boolean that is meant as text must stand in quotes
     line-bridge.yaml:11:15: topics.orders.rules[0].when: `event.status` is never "shiped", says the schema; did you mean "shipped"?
     line-bridge.yaml:13:13: topics.orders.rules[0].to: `event.contct`: the schema has no such property; did you mean `contact`?
-    line-bridge.yaml:14:18: topics.orders.rules[0].message: unexpected identifier, expected end of variable block (line 1 of the text)
+    line-bridge.yaml:14:19: topics.orders.rules[0].message: unexpected identifier, expected end of variable block (line 1 of the text)
     line-bridge.yaml:19:13: topics.orders.rules[1].to: `event.contct`: the schema has no such property; did you mean `contact`?
     "##);
+}
+
+/// The line and the column of the one mistake, with this for the first rule's message.
+fn place_of(message: &str) -> String {
+    let written = CONFIG.lines().find(|line| line.contains("Order {{")).unwrap();
+    let config = CONFIG.replace(written, &format!("        message: {message}"));
+    let told = said(SCHEMA, &config, Strictness::Check);
+    let place = told.split(": topics.orders.rules[0].message: ").next().unwrap();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    place.replace("line-bridge.yaml:", "")
+}
+
+#[rstest]
+#[case::block("|\n          Hello\n\n          ก {{ evnt.id }}", "17:16")]
+#[case::block_kept("|+\n          Hello\n            {{ evnt.id }}\n\n", "16:16")]
+#[case::block_indented_by_number("|2\n            Hello\n           {{ evnt.id }}", "16:15")]
+#[case::syntax("|-\n          Hello\n          {% if %}", "16:11")]
+#[case::filter("|\n          Hello\n          {{ event.id | uper }}", "16:25")]
+#[case::property("|\n          Hello\n          {{ event.idd }}", "16:14")]
+#[case::comparison(
+    "|\n          Hello\n          {% if event.status == 'shiped' %}x{% endif %}",
+    "16:17"
+)]
+#[case::guarded_once(
+    "|\n          Hello\n          {% if event.note is defined %}x{% endif %}\n          {{ event.note }}",
+    "15:11"
+)]
+#[case::folded(">\n          Hello\n          {{ evnt.id }}", "15:11")]
+#[case::folded_paragraphs(">\n          Hello\n\n          {{ evnt.id }}", "15:11")]
+#[case::one_line("Hello {{ evnt.id }}", "14:27")]
+#[case::quoted("\"Hello {{ evnt.id }}\"", "14:28")]
+#[case::single_quotes("'Hello {{ evnt.id }}'", "14:28")]
+#[case::escaped("\"\\u0048ello {{ evnt.id }}\"", "14:18")]
+#[case::quoted_lines("\"Hello\\n{{ evnt.id }}\"", "14:18")]
+#[case::quoted_over_lines("\"Hello\n\n          {{ evnt.id }}\"", "14:18")]
+fn a_mistake_in_a_text_is_told_where_it_stands(#[case] message: &str, #[case] place: &str) {
+    assert_eq!(place_of(message), place);
 }
 
 #[test]

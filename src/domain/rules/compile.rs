@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use minijinja::Value;
 
-use super::language::{Expression, Template};
+use super::language::{Expression, Found, Template};
 use super::{
     ChannelRule, ChannelSource, Expiry, ExpiryRule, RecipientRule, RecipientSource, Rule,
     RuleMistake, RuleSource, Rules, TopicRules, fingerprint, time,
@@ -50,13 +50,13 @@ pub(super) fn compile(
 
 impl Compiler<'_> {
     fn add(&mut self, key: &'static str, message: String) {
-        self.mistakes.push(RuleMistake { rule: self.rule, key, message });
+        self.add_all(key, [Found { message, spot: None }]);
     }
 
-    fn add_all(&mut self, key: &'static str, messages: impl IntoIterator<Item = String>) {
-        for message in messages {
-            self.add(key, message);
-        }
+    fn add_all(&mut self, key: &'static str, found: impl IntoIterator<Item = Found>) {
+        let rule = self.rule;
+        let told = |Found { message, spot }| RuleMistake { rule, key, message, spot };
+        self.mistakes.extend(found.into_iter().map(told));
     }
 
     fn rule(&mut self, source: &RuleSource) -> Option<Rule> {
@@ -87,8 +87,8 @@ impl Compiler<'_> {
                 self.uses_record |= expression.uses_record();
                 Some(expression)
             }
-            Err(messages) => {
-                self.add_all(key, messages);
+            Err(found) => {
+                self.add_all(key, found);
                 None
             }
         }
@@ -162,11 +162,13 @@ impl Compiler<'_> {
                     Some(Err(message)) => Some(message),
                     None => None,
                 };
-                self.add_all("message", objection);
+                if let Some(message) = objection {
+                    self.add("message", message);
+                }
                 Some(template)
             }
-            Err(messages) => {
-                self.add_all("message", messages);
+            Err(found) => {
+                self.add_all("message", found);
                 None
             }
         }

@@ -3,7 +3,7 @@
 use minijinja::value::ValueKind;
 use serde_json::Value as Json;
 
-use super::language::Expression;
+use super::language::{Expression, Found};
 use super::scope;
 
 /// An expression such as `event.customer.contactId`, in the language of the rules.
@@ -18,7 +18,8 @@ impl std::fmt::Debug for KeyExpression {
 impl KeyExpression {
     /// Compiles, or tells every mistake.
     pub fn compile(source: &str) -> Result<Self, Vec<String>> {
-        Expression::compile(source).map(Self)
+        let told = |found: Vec<Found>| found.into_iter().map(|found| found.message).collect();
+        Expression::compile(source).map(Self).map_err(told)
     }
 
     /// The key, or what is wrong in words that hold nothing of the event.

@@ -9,6 +9,7 @@ use super::environment::{self, LANGUAGE};
 use super::fault::{self, describe};
 use super::names::{self, Code, Kind, Use};
 use super::scope::RECORD_FIELDS;
+use super::spot::Spot;
 use crate::domain::words::nearest;
 
 /// The longest expression or template, in bytes.
@@ -32,12 +33,35 @@ pub(super) struct Template {
     names: Vec<String>,
 }
 
+/// A mistake that can be seen without an event, and where it stands as far as that is known.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) message: String,
+    pub(super) spot: Option<Spot>,
+}
+
+impl Found {
+    fn at_code(message: String, code: &str) -> Self {
+        Self { message, spot: Some(Spot::Code(code.to_owned())) }
+    }
+
+    fn of_engine(message: String, error: &Error) -> Self {
+        Self { message, spot: error.line().map(Spot::Line) }
+    }
+}
+
+impl From<String> for Found {
+    fn from(message: String) -> Self {
+        Self { message, spot: None }
+    }
+}
+
 /// The name of the one template in its environment.
 const TEMPLATE: &str = "message";
 
 impl Expression {
     /// Compiles, or tells every mistake that can be seen without an event.
-    pub(super) fn compile(source: &str) -> Result<Self, Vec<String>> {
+    pub(super) fn compile(source: &str) -> Result<Self, Vec<Found>> {
         let code = names::expression(source);
         check_length(source, &code)?;
         let compiled = LANGUAGE
@@ -76,14 +100,15 @@ impl Expression {
 
 impl Template {
     /// Compiles, or tells every mistake that can be seen without an event.
-    pub(super) fn compile(source: &str) -> Result<Self, Vec<String>> {
+    pub(super) fn compile(source: &str) -> Result<Self, Vec<Found>> {
         let code = names::template(source);
         check_length(source, &code)?;
         let mut compiled = LANGUAGE.clone();
         compiled
             .add_template_owned(TEMPLATE, source.to_owned())
             .map_err(|error| vec![in_template(&error)])?;
-        let template = compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string()])?;
+        let template =
+            compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string().into()])?;
         let names = sorted(template.undeclared_variables(true));
         check(&names, &names::uses(&code))?;
         Ok(Self { source: source.into(), compiled, names })
@@ -130,15 +155,15 @@ fn look_up(name: &str, scope: &Value) -> Option<Value> {
     Some(value).filter(|value| !value.is_undefined())
 }
 
-fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<String>> {
+fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<Found>> {
     if source.len() > SOURCE_LIMIT {
-        return Err(vec![format!("longer than {SOURCE_LIMIT} bytes")]);
+        return Err(vec![format!("longer than {SOURCE_LIMIT} bytes").into()]);
     }
-    names::too_long(code).map_or(Ok(()), |message| Err(vec![message]))
+    names::too_long(code).map_or(Ok(()), |message| Err(vec![message.into()]))
 }
 
 /// The engine's words for an expression that does not compile: no event is in sight yet.
-fn in_expression(source: &str, error: &Error) -> String {
+fn in_expression(source: &str, error: &Error) -> Found {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     // In parentheses, the engine names what it did not expect after an expression.
     let in_parentheses = parse_expr(&format!("({source})")).err();
@@ -147,35 +172,38 @@ fn in_expression(source: &str, error: &Error) -> String {
     } else {
         in_parentheses.and_then(|error| hint(error.detail()?)).unwrap_or_default()
     };
-    format!("{words} in `{}`{hint}", fault::bounded(source.trim(), 200))
+    let shown = fault::bounded(source.trim(), 200);
+    Found::of_engine(format!("{words} in `{shown}`{hint}"), error)
 }
 
 fn hint(words: &str) -> Option<&'static str> {
     words.starts_with("unexpected `=`").then_some("; to compare, write `==`")
 }
 
-fn in_template(error: &Error) -> String {
+fn in_template(error: &Error) -> Found {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let hint = hint(&words).unwrap_or_default();
     let line = error.line().map_or(String::new(), |line| format!(" (line {line} of the text)"));
-    format!("{words}{line}{hint}")
+    Found::of_engine(format!("{words}{line}{hint}"), error)
 }
 
 /// Names and filters that do not exist, whatever the event holds.
-fn check(names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<String>> {
-    let mut mistakes: Vec<String> = names.iter().filter_map(|name| unknown_name(name)).collect();
+fn check(names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<Found>> {
+    let unknown = |name: &String| Some(Found::at_code(unknown_name(name)?, name));
+    let mut mistakes: Vec<Found> = names.iter().filter_map(unknown).collect();
     for found in uses {
         let name = found.name;
-        match found.kind {
-            Kind::Filter => mistakes.extend(
-                environment::no_filter(name)
-                    .or_else(|| environment::objection(name, &found.arguments)),
-            ),
-            Kind::Test => mistakes.extend(environment::no_test(name)),
-        }
+        let (message, code) = match found.kind {
+            Kind::Filter => {
+                let objection = || environment::objection(name, &found.arguments);
+                (environment::no_filter(name).or_else(objection), format!("|{name}"))
+            }
+            Kind::Test => (environment::no_test(name), name.to_owned()),
+        };
+        mistakes.extend(message.map(|message| Found::at_code(message, &code)));
     }
-    mistakes.sort();
-    mistakes.dedup();
+    mistakes.sort_by(|one, other| one.message.cmp(&other.message));
+    mistakes.dedup_by(|one, other| one.message == other.message);
     if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 

@@ -88,6 +88,27 @@ pub(super) fn uses<'s>(code: &[Code<'s>]) -> Vec<Use<'s>> {
     found
 }
 
+/// Every place where this piece of code stands: the first name of each. A name that is a step of
+/// another one is something else.
+pub(super) fn find<'s>(code: &[Code<'s>], wanted: &str) -> Vec<&'s str> {
+    let (wanted, _) = tokens(wanted, None);
+    let mut found = Vec::new();
+    for code in code {
+        let mut before = None;
+        for window in code.tokens.windows(wanted.len().max(1)) {
+            let name = window.iter().find_map(|token| match token {
+                Token::Name(name) => Some(*name),
+                Token::Text(_) | Token::Mark(_) => None,
+            });
+            if window == wanted.as_slice() && before != Some(Token::Mark('.')) {
+                found.extend(name);
+            }
+            before = window.first().copied();
+        }
+    }
+    found
+}
+
 /// The next opening and what follows it.
 fn next_code(text: &str) -> Option<(&str, &str)> {
     let at = ["{{", "{%", "{#"].iter().filter_map(|opening| text.find(opening)).min()?;
