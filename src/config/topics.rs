@@ -124,6 +124,7 @@ fn read_topic(
     paused: &mut Paused,
 ) -> Topic {
     let keys = ["schema", "rules", "event_time", "unmatched", "examples", "paused"];
+    let before = reader.found_so_far();
     let fields = reader.fields(item, &keys);
     if is_paused(reader, &fields) {
         paused.topics.insert(Arc::clone(&name));
@@ -143,6 +144,7 @@ fn read_topic(
         .unwrap_or_default();
     let (positions, rules): (Vec<usize>, Vec<RuleSource>) = rules.into_iter().unzip();
     let names: Vec<&str> = rules.iter().map(|rule| &*rule.name).collect();
+    let is_sound = reader.found_so_far() == before;
     let examples = fields
         .get("examples")
         .map(|item| examples::read(reader, &item, &names, channels))
@@ -164,7 +166,8 @@ fn read_topic(
             rules,
         },
         positions,
-        examples,
+        // With a mistake in the rules, they would come out otherwise for no other reason.
+        examples: if is_sound { examples } else { Vec::new() },
     }
 }
 

@@ -130,6 +130,23 @@ fn an_example_that_comes_out_otherwise_tells_both(#[case] examples: &str, #[case
     );
 }
 
+#[rstest]
+#[case::no_rules(
+    "orders:\n    rules: []",
+    "7:12: topics.orders.rules: expected a list of at least one rule, found an empty list"
+)]
+#[case::no_recipient(
+    "orders:\n    rules: [{name: a, channel: support, message: x}]",
+    "7:13: topics.orders.rules[0].to: is missing; expected {contact: EXPRESSION} or {user: EXPRESSION}"
+)]
+fn rules_with_a_mistake_are_not_asked_about_examples(#[case] rules: &str, #[case] expected: &str) {
+    let before = CONFIG.split("orders:").next().unwrap();
+    let examples = "schema: orders.json\n    examples: [{event: shipped.json, expect: x}]";
+    let config = format!("{before}{rules}\n    {examples}\n");
+    let told = said(SCHEMA, &config, Strictness::Check);
+    assert_eq!(told, format!("line-bridge.yaml:{expected}"));
+}
+
 #[test]
 fn run_passes_over_an_example_whose_file_is_not_where_it_runs() {
     let examples = "- {event: elsewhere.json, expect: skip}";
