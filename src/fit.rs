@@ -44,7 +44,7 @@ pub fn check(outline: &Outline, rules: &TopicRules) -> Vec<Misfit> {
     let start = [World::default()];
     if let Some(event_time) = &reads.event_time {
         check.at(None, "event_time");
-        check.expression(event_time, &start, Need::Text);
+        check.expression(event_time, &start, Need::Time);
     }
     let mut remaining = order::Remaining::new(rules);
     for (index, rule) in reads.rules.iter().enumerate() {
@@ -73,9 +73,12 @@ impl Check<'_> {
         (self.rule, self.key) = (rule, key);
     }
 
-    /// The same is told once, however many worlds it is met in.
     fn add(&mut self, message: String, path: Option<&Path>, is_warning: bool) {
-        let spot = path.map(|path| Spot::Code(shown(path)));
+        self.add_at(message, path.map(|path| Spot::Code(shown(path))), is_warning);
+    }
+
+    /// The same is told once, however many worlds it is met in.
+    fn add_at(&mut self, message: String, spot: Option<Spot>, is_warning: bool) {
         let misfit = Misfit { rule: self.rule, key: self.key, message, spot, is_warning };
         if !self.found.contains(&misfit) {
             self.found.push(misfit);
@@ -113,6 +116,9 @@ impl Check<'_> {
     fn statement(&mut self, statement: &Statement, worlds: &[World]) {
         match statement {
             Statement::Emit(reading) => self.expression(reading, worlds, Need::Text),
+            Statement::Braces { inside, line } => {
+                self.add_at(words::braces(inside), Some(Spot::Line(*line)), true);
+            }
             Statement::Evaluate(reading) => self.expression(reading, worlds, Need::Nothing),
             Statement::If { condition, then, otherwise } => {
                 self.expression(condition, worlds, Need::Defined);
@@ -170,7 +176,12 @@ impl Check<'_> {
             Reading::Default { value, other, or_empty } => {
                 self.default(value, other, *or_empty, (worlds, need));
             }
-            Reading::Other { parts, .. } => {
+            Reading::Other { name, parts } => {
+                if let ("+", [(_, one), (_, other)]) = (name.as_str(), parts.as_slice())
+                    && let Some(message) = compare::unlike(&self.root, one, other)
+                {
+                    self.add(message, None, false);
+                }
                 for (need, part) in parts {
                     self.expression(part, worlds, *need);
                 }
@@ -212,7 +223,12 @@ impl Check<'_> {
             Described::Leads { at, to } => {
                 return self.add(words::leads(path, at, to), Some(path), false);
             }
-            Described::As { kinds, .. } => kinds,
+            Described::As { kinds, any_text, .. } => {
+                if any_text && need == Need::Time {
+                    self.add(words::any_text(path), Some(path), true);
+                }
+                kinds
+            }
         };
         for world in worlds {
             if let Some(message) = self.met(path, world, need, described) {
@@ -237,7 +253,13 @@ impl Check<'_> {
             Need::Text if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
                 Some(words::no_text(path, described))
             }
-            Need::Condition | Need::Text | Need::Value => may_be_null.then(|| words::null(path)),
+            Need::Number if never_fits(Kinds::NUMBER) => Some(words::no_number(path, described)),
+            Need::Time if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
+                Some(words::no_time(path, described))
+            }
+            Need::Condition | Need::Text | Need::Value | Need::Number | Need::Time => {
+                may_be_null.then(|| words::null(path))
+            }
         }
     }
 }

@@ -47,6 +47,19 @@ pub(super) fn objections(
     }
 }
 
+/// Why `+` can't add two values: it takes two numbers, two texts or two lists.
+pub(super) fn unlike(root: &Place<'_>, one: &Reading, other: &Reading) -> Option<String> {
+    let described = |reading: &Reading| match (side(root, reading), reading.as_constant()) {
+        (Some(side), _) => Some((super::shown(side.path), side.kinds)),
+        (None, Some(value)) => Some((words::written(value), Kinds::of(value))),
+        (None, None) => None,
+    };
+    let (one, of_one) = described(one)?;
+    let (other, of_other) = described(other)?;
+    (!comparable(of_one).meets(comparable(of_other)))
+        .then(|| words::no_sum((&one, of_one), (&other, of_other)))
+}
+
 fn side<'s, 'r>(root: &Place<'s>, reading: &'r Reading) -> Option<Side<'s, 'r>> {
     let (path, by_default) = if let Reading::Default { value, other, .. } = reading {
         (value.as_path()?, Some(other.as_constant()?))
@@ -54,7 +67,7 @@ fn side<'s, 'r>(root: &Place<'s>, reading: &'r Reading) -> Option<Side<'s, 'r>> 
         (reading.as_path()?, None)
     };
     match sight::describe(root, path) {
-        Described::As { kinds, values } => Some(Side { path, kinds, values, by_default }),
+        Described::As { kinds, values, .. } => Some(Side { path, kinds, values, by_default }),
         Described::NoSuch { .. } | Described::Leads { .. } => None,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::known::Known;
 use super::possible::{Answer, WAYS_LIMIT, allowed_kinds, child, container, possible, presence};
 use crate::domain::rules::reads::Step;
-use crate::schema::outline::{Condition, Kinds, Naming, Place, Way};
+use crate::schema::outline::{Condition, Kinds, Naming, Place, Texts, Way};
 
 /// What the schema says of a path, whatever is known of the event.
 #[derive(Debug)]
@@ -15,17 +15,13 @@ pub(super) enum Described<'s> {
     As {
         kinds: Kinds,
         values: Option<Vec<&'s Json>>,
+        /// It may be any text whatever.
+        any_text: bool,
     },
     /// The object that the first so many steps lead to has no property of the next one's name.
-    NoSuch {
-        at: usize,
-        names: BTreeSet<&'s str>,
-    },
+    NoSuch { at: usize, names: BTreeSet<&'s str> },
     /// What the first so many steps lead to is never an object, or a list.
-    Leads {
-        at: usize,
-        to: Kinds,
-    },
+    Leads { at: usize, to: Kinds },
 }
 
 /// What is to be met at a path under what is known of the event.
@@ -47,7 +43,7 @@ pub(super) fn describe<'s>(root: &Place<'s>, path: &[Step]) -> Described<'s> {
         let wanted = container(step);
         // A loop goes through the letters of a text and the names of an object as well.
         if *step == Step::Each && kinds != Kinds::ARRAY {
-            return Described::As { kinds: Kinds::ALL, values: None };
+            return Described::As { kinds: Kinds::ALL, values: None, any_text: false };
         }
         if !kinds.meets(wanted) && kinds != Kinds::NONE {
             return Described::Leads { at, to: kinds };
@@ -71,7 +67,7 @@ pub(super) fn describe<'s>(root: &Place<'s>, path: &[Step]) -> Described<'s> {
             .collect();
         ways = places.iter().flat_map(every_way).take(WAYS_LIMIT + 1).collect();
         if ways.len() > WAYS_LIMIT {
-            return Described::As { kinds: Kinds::ALL, values: None };
+            return Described::As { kinds: Kinds::ALL, values: None, any_text: false };
         }
     }
     let mut values = Some(Vec::new());
@@ -81,7 +77,16 @@ pub(super) fn describe<'s>(root: &Place<'s>, path: &[Step]) -> Described<'s> {
             _ => values = None,
         }
     }
-    Described::As { kinds: kinds_of(&ways), values: values.filter(|values| !values.is_empty()) }
+    let is_any_text = |way: &Way<'_>| {
+        let kinds = way.likely_kinds();
+        let is_any = way.texts == Texts::Any && way.values.is_none();
+        is_any && kinds != Kinds::ALL && kinds.meets(Kinds::STRING)
+    };
+    Described::As {
+        kinds: kinds_of(&ways),
+        values: values.filter(|values| !values.is_empty()),
+        any_text: ways.iter().any(is_any_text),
+    }
 }
 
 /// The ways of a place with every condition taken both ways.

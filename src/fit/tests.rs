@@ -8,6 +8,7 @@ use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource, U
 use crate::schema::Schema;
 
 mod keywords;
+mod needs;
 mod world;
 
 /// An order, as a schema with a bit of everything.
@@ -201,7 +202,7 @@ fn what_the_schema_does_not_have_is_a_mistake(#[case] message: &str, #[case] exp
     "`event.customer.name` may be null; use the filter `default(…, true)`, or ask `event.customer.name is not none` before"
 )]
 #[case::null_in_a_filter(
-    "{% if event.note is defined %}{{ event.note | date('UTC') }}{% endif %}",
+    "{% if event.note is defined %}{{ event.note | plural('a', 'b') }}{% endif %}",
     "`event.note` may be null; use the filter `default(…, true)`, or ask `event.note is not none` before"
 )]
 #[case::object_in_a_text(
@@ -396,7 +397,7 @@ fn every_key_of_a_rule_is_looked_at() {
     let mut all = rule("r", Some("event.a == 1"), "{{ event.b }}");
     all.channel = ChannelSource::From("event.c".to_owned());
     all.to = RecipientSource::LineUser("event.customer".to_owned());
-    all.expires = Expiry::At("event.note".to_owned());
+    all.expires = Expiry::At("event.flag".to_owned());
     let mut topic = topic(vec![all]);
     topic.event_time = Some("event.flag".to_owned());
     let found = check(schema(ORDER).outline(), &topic);

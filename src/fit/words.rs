@@ -13,6 +13,7 @@ use crate::schema::outline::Kinds;
 const TOLD_LIMIT: usize = 10;
 /// The longest value that is told, in characters.
 const VALUE_LIMIT: usize = 60;
+const TIME: &str = "a text in RFC 3339, or whole milliseconds since 1970";
 
 /// The beginning of the path, of so many steps.
 fn beginning(path: &[Step], steps: usize) -> String {
@@ -78,6 +79,41 @@ pub(super) fn no_condition(path: &[Step], kinds: Kinds) -> String {
     )
 }
 
+pub(super) fn no_number(path: &[Step], kinds: Kinds) -> String {
+    format!(
+        "`{}`: the schema says that it is {kinds}; a number is needed here, which the filter \
+         `float` makes of a text",
+        shown(path)
+    )
+}
+
+pub(super) fn no_sum((one, of_one): (&str, Kinds), (other, of_other): (&str, Kinds)) -> String {
+    format!(
+        "`{one} + {other}` adds {of_one} and {of_other}; to write one after the other, use `~` \
+         instead of `+`"
+    )
+}
+
+pub(super) fn no_time(path: &[Step], kinds: Kinds) -> String {
+    format!("`{}`: the schema says that it is {kinds}; a time is needed here: {TIME}", shown(path))
+}
+
+pub(super) fn any_text(path: &[Step]) -> String {
+    format!(
+        "`{}`: a time is needed here, and the schema allows any text; give it \
+         `\"format\": \"date-time\"`, or a text that is no time makes the event a dead letter",
+        shown(path)
+    )
+}
+
+pub(super) fn braces(inside: &str) -> String {
+    let name = inside.trim();
+    format!(
+        "`{{{inside}}}` stands in the text as it is; the value is written by `{{{{ {name} }}}}`, \
+         and the braces themselves by `{{{{ \"{{{name}}}\" }}}}`"
+    )
+}
+
 pub(super) fn type_of(path: &[Step], kinds: Kinds, value: &Json) -> String {
     format!(
         "`{}` is compared with {}, which is {}; the schema says that it is {kinds}",
@@ -109,7 +145,7 @@ fn distinct(values: &[&Json]) -> BTreeSet<String> {
     values.iter().map(|value| written(value)).collect()
 }
 
-fn written(value: &Json) -> String {
+pub(super) fn written(value: &Json) -> String {
     let text = value.to_string();
     let short: String = text.chars().take(VALUE_LIMIT).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }

@@ -41,6 +41,7 @@ pub struct Way<'s> {
     pub values: Option<Vec<&'s Value>>,
     pub required: BTreeSet<&'s str>,
     pub min_items: u64,
+    pub texts: Texts,
     /// Those that wait for an answer before they narrow the way down.
     pub conditions: Vec<Condition<'s>>,
     /// Something else may have a say in which properties there are.
@@ -72,6 +73,15 @@ pub struct Condition<'s> {
 pub enum When<'s> {
     Holds(Place<'s>),
     Has(&'s str),
+}
+
+/// What a way says of its texts, beside their `enum` and `const`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Texts {
+    Any,
+    /// A point in time, by `format: date-time`; or whatever a pattern allows, which is not looked
+    /// into.
+    Bounded,
 }
 
 /// What a way says of a property's name.
@@ -122,6 +132,7 @@ impl<'s> Way<'s> {
             values: None,
             required: BTreeSet::new(),
             min_items: 0,
+            texts: Texts::Any,
             conditions: Vec::new(),
             vague: false,
             partial: false,
@@ -210,6 +221,7 @@ impl<'s> Way<'s> {
         let mut merged = self.clone();
         (merged.kinds, merged.values) = (kinds, values);
         merged.required.extend(&other.required);
+        merged.texts = self.texts.max(other.texts);
         merged.min_items = self.min_items.max(other.min_items);
         merged.conditions.extend(other.conditions.iter().cloned());
         for (name, schemas) in &other.properties {
@@ -286,6 +298,10 @@ fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
         (None, None) => None,
     };
     way.required = list(keywords, "required").filter_map(Value::as_str).collect();
+    let is_time = keywords.get("format").and_then(Value::as_str) == Some("date-time");
+    if is_time || keywords.contains_key("pattern") {
+        way.texts = Texts::Bounded;
+    }
     way.min_items = keywords.get("minItems").and_then(Value::as_u64).unwrap_or(0);
     if let Some(properties) = keywords.get("properties").and_then(Value::as_object) {
         way.properties =

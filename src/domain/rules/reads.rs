@@ -67,6 +67,10 @@ pub enum Need {
     Text,
     /// It is true or false.
     Condition,
+    /// It is a number.
+    Number,
+    /// It is a point in time: a string or a number that says one.
+    Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +101,12 @@ pub enum Comparison {
 pub enum Statement {
     /// Written into the text.
     Emit(Reading),
+    /// Something in single braces, such as `{ event.id }`, which the text has as it stands.
+    Braces {
+        inside: String,
+        /// The line of the template, counted from 1.
+        line: usize,
+    },
     /// Evaluated, and nothing more.
     Evaluate(Reading),
     If {

@@ -14,8 +14,15 @@ use super::{Comparison, Need, Reading, RuleReads, Step, Test, template};
 /// What the names of a template stand for.
 pub(super) type Names = BTreeMap<String, Reading>;
 
-/// The filters that fail on null as well: the language's own.
-const NO_NULL: [&str; 6] = ["date", "datetime", "money", "number", "plural", "time"];
+/// The language's own filters, which fail on null as well, with what they need of their value.
+const OWN: [(&str, Need); 6] = [
+    ("date", Need::Time),
+    ("datetime", Need::Time),
+    ("money", Need::Value),
+    ("number", Need::Value),
+    ("plural", Need::Value),
+    ("time", Need::Time),
+];
 
 /// `None` where it does not parse, or is too long to be parsed safely.
 pub(super) fn expression(source: &str) -> Option<Reading> {
@@ -40,7 +47,7 @@ pub(super) fn rule(source: &RuleSource) -> RuleReads {
     let (RecipientSource::Contact(to) | RecipientSource::LineUser(to)) = &source.to;
     add("to", Need::Text, to);
     if let Expiry::At(source) = &source.expires {
-        add("expires_at", Need::Text, source);
+        add("expires_at", Need::Time, source);
     }
     RuleReads { when, expressions, message: template::statements(&source.message) }
 }
@@ -59,7 +66,7 @@ pub(super) fn reading(expression: &Expr<'_>, names: &Names) -> Reading {
         Expr::Const(value) => constant(&value.value),
         Expr::UnaryOp(operation) => match operation.op {
             UnaryOpKind::Not => Reading::Not(boxed(&operation.expr)),
-            UnaryOpKind::Neg => other("-", [(Need::Defined, reading(&operation.expr, names))]),
+            UnaryOpKind::Neg => other("-", [(Need::Number, reading(&operation.expr, names))]),
         },
         Expr::BinOp(operation) => binary(operation, names),
         Expr::Compare(comparison) => compared(comparison, names),
@@ -162,7 +169,13 @@ fn ordered_or_other(sign: &str, left: Reading, right: Reading) -> Reading {
         let compared = Reading::Compare(Comparison::Ordered, Box::new(left), Box::new(right));
         return other(sign, [(Need::Nothing, compared)]);
     }
-    other(sign, [(Need::Defined, left), (Need::Defined, right)])
+    let need = match sign {
+        "~" => Need::Defined,
+        // Two texts as well.
+        "+" => Need::Value,
+        _ => Need::Number,
+    };
+    other(sign, [(need, left), (need, right)])
 }
 
 /// `a == b`, and a chain such as `a < b < c`, which holds where each of its pairs does.
@@ -214,8 +227,9 @@ fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
             return Reading::Default { value, other, or_empty };
         }
     }
-    let (of_value, of_arguments) = if NO_NULL.contains(&filter.name) {
-        (Need::Value, Need::Value)
+    let own = OWN.iter().find(|(name, _)| *name == filter.name);
+    let (of_value, of_arguments) = if let Some((_, need)) = own {
+        (*need, Need::Value)
     } else if takes_undefined(filter.name) {
         (Need::Nothing, Need::Nothing)
     } else {

@@ -10,6 +10,8 @@ use super::{Need, Reading, Statement, Step};
 /// The largest value that a name stands for as it is. A name that is set by means of others could
 /// otherwise double at each step.
 const NAME_LIMIT: usize = 30;
+/// The longest that is taken for a name in single braces, in bytes.
+const SHOWN_LIMIT: usize = 100;
 
 /// None where the template does not parse, or is too long to be parsed safely.
 pub(super) fn statements(source: &str) -> Vec<Statement> {
@@ -23,6 +25,23 @@ pub(super) fn statements(source: &str) -> Vec<Statement> {
         }
         Ok(_) | Err(_) => Vec::new(),
     }
+}
+
+/// What stands in single braces as a name would, such as `{ event.id }` or `${NAME}`.
+fn braces(text: &str, mut line: usize) -> impl Iterator<Item = Statement> {
+    let is_step = |step: &str| {
+        step.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    let mut pieces = text.split('{');
+    line += pieces.next().map_or(0, |before| before.matches('\n').count());
+    pieces.filter_map(move |opened| {
+        let at = line;
+        line += opened.matches('\n').count();
+        let (inside, _) = opened.split_once('}')?;
+        let is_name = inside.len() <= SHOWN_LIMIT && inside.trim().split('.').all(is_step);
+        is_name.then(|| Statement::Braces { inside: inside.to_owned(), line: at })
+    })
 }
 
 #[derive(Default)]
@@ -49,7 +68,7 @@ impl Lowering {
         match statement {
             Stmt::Template(template) => out.extend(self.block(&template.children)),
             Stmt::EmitExpr(emit) => out.push(Statement::Emit(self.reading(&emit.expr))),
-            Stmt::EmitRaw(_) => {}
+            Stmt::EmitRaw(raw) => out.extend(braces(raw.raw, raw.span().start_line.into())),
             Stmt::ForLoop(each) => out.push(self.each(each)),
             Stmt::IfCond(condition) => out.push(self.condition(condition)),
             Stmt::WithBlock(with) => {

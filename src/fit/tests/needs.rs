@@ -1,0 +1,122 @@
+//! What a number, a sum, a time and a pair of braces need.
+
+use super::*;
+
+#[rstest]
+#[case::difference(
+    "{{ event.id - 1 }}",
+    "`event.id`: the schema says that it is a string; a number is needed here, which the filter `float` makes of a text"
+)]
+#[case::product_by_default(
+    "{{ event.tracking | default(1) * 2 }}",
+    "`event.tracking`: the schema says that it is a string; a number is needed here, which the filter `float` makes of a text"
+)]
+#[case::negative(
+    "{{ -event.id }}",
+    "`event.id`: the schema says that it is a string; a number is needed here, which the filter `float` makes of a text"
+)]
+#[case::sum_with_a_number(
+    "{{ event.id + 1 }}",
+    "`event.id + 1` adds a string and a number; to write one after the other, use `~` instead of `+`"
+)]
+#[case::sum_of_a_number(
+    "{{ 'no. ' + event.count }}",
+    "`\"no. \" + event.count` adds a string and a number; to write one after the other, use `~` instead of `+`"
+)]
+#[case::sum_of_two(
+    "{{ event.id + event.count }}",
+    "`event.id + event.count` adds a string and a number; to write one after the other, use `~` instead of `+`"
+)]
+fn arithmetic_with_a_text_is_a_mistake(#[case] message: &str, #[case] expected: &str) {
+    assert_eq!(said_of_message(message), format!("0.message: {expected}"));
+}
+
+#[rstest]
+#[case("{{ event.count + 1 }} {{ event.count * 2 / 3 }} {{ -event.count }}")]
+#[case("{{ event.id + '!' }} {{ event.id ~ event.count }}")]
+#[case("{{ event.id | int + 1 }}")]
+#[case("{{ '*' * event.count }}")]
+#[case("{{ event.extra.a + 1 if event.extra is defined }}")]
+#[case("{{ event.level + 1 if event.level is defined }}")]
+fn arithmetic_that_may_come_out_passes(#[case] message: &str) {
+    assert_eq!(said_of_message(message), "");
+}
+
+/// An event of whose `at` the schema says this.
+fn said_of_time(at: &str, message: &str) -> String {
+    let text = format!(r#"{{"type": "object", "required": ["at"], "properties": {{"at": {at}}}}}"#);
+    let mut topic = topic(vec![rule("r", None, message)]);
+    topic.rules[0].expires = Expiry::At("event.at".to_owned());
+    topic.event_time = Some("event.at".to_owned());
+    let found = check(schema(&text).outline(), &topic);
+    let line = |found: &Misfit| {
+        format!("{}{}{}", if found.is_warning { "warning: " } else { "" }, found.key, found.message)
+    };
+    found.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[rstest]
+#[case::any_text(
+    r#"{"type": "string"}"#,
+    "warning: K`event.at`: a time is needed here, and the schema allows any text; give it `\"format\": \"date-time\"`, or a text that is no time makes the event a dead letter"
+)]
+#[case::a_date(
+    r#"{"type": "string", "format": "date"}"#,
+    "warning: K`event.at`: a time is needed here, and the schema allows any text; give it `\"format\": \"date-time\"`, or a text that is no time makes the event a dead letter"
+)]
+#[case::no_text(
+    r#"{"type": "boolean"}"#,
+    "K`event.at`: the schema says that it is a boolean; a time is needed here: a text in RFC 3339, or whole milliseconds since 1970"
+)]
+#[case::perhaps_null(
+    r#"{"type": ["string", "null"], "format": "date-time"}"#,
+    "K`event.at` may be null; use the filter `default(…, true)`, or ask `event.at is not none` before"
+)]
+fn what_may_be_no_time_is_told(#[case] at: &str, #[case] expected: &str) {
+    let said = said_of_time(at, "{{ event.at | date('Asia/Bangkok') }}");
+    let expected = ["event_time", "expires_at", "message"].map(|key| expected.replace('K', key));
+    assert_eq!(said, expected.join("\n"));
+}
+
+#[rstest]
+#[case::by_its_format(r#"{"type": "string", "format": "date-time"}"#)]
+#[case::by_a_pattern(r#"{"type": "string", "pattern": "^2[0-9]{3}-.*Z$"}"#)]
+#[case::in_milliseconds(r#"{"type": "integer"}"#)]
+#[case::either(r#"{"anyOf": [{"type": "integer"}, {"type": "string", "format": "date-time"}]}"#)]
+#[case::in_another_schema(r#"{"type": "string", "allOf": [{"format": "date-time"}]}"#)]
+#[case::nothing_is_said("true")]
+fn a_time_passes(#[case] at: &str) {
+    assert_eq!(said_of_time(at, "{{ event.at | datetime('Asia/Bangkok') }}"), "");
+}
+
+#[rstest]
+#[case::spaces(
+    "Order { event.id }.",
+    "`{ event.id }` stands in the text as it is; the value is written by `{{ event.id }}`, and the braces themselves by `{{ \"{event.id}\" }}`"
+)]
+#[case::a_variable(
+    "See ${SHOP_URL}",
+    "`{SHOP_URL}` stands in the text as it is; the value is written by `{{ SHOP_URL }}`, and the braces themselves by `{{ \"{SHOP_URL}\" }}`"
+)]
+#[case::in_a_branch(
+    "{% if event.flag %}{id}{% endif %}",
+    "`{id}` stands in the text as it is; the value is written by `{{ id }}`, and the braces themselves by `{{ \"{id}\" }}`"
+)]
+fn a_name_in_single_braces_is_a_warning(#[case] message: &str, #[case] expected: &str) {
+    assert_eq!(said_of_message(message), format!("0.message: warning: {expected}"));
+}
+
+#[test]
+fn single_braces_are_told_at_their_line() {
+    let rules = vec![rule("r", None, "{{ event.id }}\n{ \n\n{event.id}")];
+    let found = check(schema(ORDER).outline(), &topic(rules));
+    assert_eq!(found.iter().map(|found| &found.spot).collect::<Vec<_>>(), [&Some(Spot::Line(4))]);
+}
+
+#[rstest]
+#[case("Sizes {1, 2}, {} and { , a smile :-}")]
+#[case("{{ '{id}' }} {# {id} #} ${{ event.count }}")]
+#[case("{ \"json\": 1 } }{")]
+fn other_braces_are_just_a_text(#[case] message: &str) {
+    assert_eq!(said_of_message(message), "");
+}
