@@ -37,6 +37,7 @@ fn env(name: &str) -> Option<String> {
         "SCHEMAS" => Some("schemas".to_owned()),
         "PASSWORD" => Some("hunter2: [".to_owned()),
         "EMPTY" => Some(String::new()),
+        "LONG" => Some("x".repeat(8 * 1024 + 1)),
         _ => None,
     }
 }

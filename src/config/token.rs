@@ -15,8 +15,8 @@ use crate::domain::words::file_reason;
 
 pub(super) const EXPECTED: &str = "{file: PATH} or {env: NAME}";
 
-/// No token is longer; a file that is was named by mistake.
-const SIZE_LIMIT: u64 = 8 * 1024;
+/// In bytes, white space around it left out: no token is longer, nor would a web server take it.
+const SIZE_LIMIT: usize = 8 * 1024;
 
 /// The access token of the LINE API.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ impl fmt::Debug for TokenSource {
 pub enum NoToken {
     #[error("the token's file can't be read: {}", file_reason(.0))]
     Unreadable(#[from] io::Error),
-    #[error("the token's file is larger than 8 KiB: is it the right one?")]
+    #[error("the token is longer than 8 KiB: is it the right one?")]
     TooLarge,
     #[error("the token is empty")]
     Empty,
@@ -65,9 +65,11 @@ pub enum NoToken {
 
 /// Reads a token from its file, white space around it left out.
 pub fn read_token_file(path: &Path) -> Result<SecretString, NoToken> {
+    // Two bytes are left for a line end, and one tells that there are more.
+    let most = SIZE_LIMIT as u64 + 3;
     let mut content = Vec::new();
-    File::open(path)?.take(SIZE_LIMIT + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > SIZE_LIMIT {
+    File::open(path)?.take(most).read_to_end(&mut content)?;
+    if content.len() as u64 == most {
         return Err(NoToken::TooLarge);
     }
     let content =
@@ -79,6 +81,8 @@ fn token(text: &str) -> Result<SecretString, NoToken> {
     let text = text.trim();
     if text.is_empty() {
         Err(NoToken::Empty)
+    } else if text.len() > SIZE_LIMIT {
+        Err(NoToken::TooLarge)
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Err(NoToken::BadCharacter)
     } else {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::Offset;
 
-use super::preflight::{Reasons, Refused, dead_letter_topic, reach};
+use super::preflight::{self, Looking, Reasons, Refused, dead_letter_topic, reach};
 use super::settings::Settings;
 
 mod writing;
@@ -39,6 +39,7 @@ pub enum About {
     Group,
     Topic(String),
     DeadLetters,
+    Redrive,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,27 +59,27 @@ pub struct Answers {
     pub partitions: Vec<(String, usize)>,
 }
 
-type Client = BaseConsumer<Reasons>;
-
 /// What a name that is not there was meant to be, out of those that are.
 pub type Nearest = fn(&str, &[String]) -> Option<String>;
 
+/// Where dead letters go, and where they come back on.
+#[derive(Clone, Copy, Debug)]
+pub struct Aside<'a> {
+    pub dead_letters: &'a str,
+    pub redrive: &'a str,
+}
+
 /// Asks all there is to ask. Blocks, at most half a minute while no broker can be reached and some
 /// seconds a topic after that; when Kafka falls silent, the rest is not asked.
-pub fn ask(
-    settings: &Settings,
-    topics: &[String],
-    dead_letters: &str,
-    nearest: Nearest,
-) -> Answers {
+pub fn ask(settings: &Settings, topics: &[String], aside: Aside<'_>, nearest: Nearest) -> Answers {
     let mut answers = Answers::default();
-    if let Err(finding) = ask_into(&mut answers, settings, topics, dead_letters, nearest) {
+    if let Err(finding) = ask_into(&mut answers, settings, topics, aside, nearest) {
         answers.findings.push(finding);
     }
     answers
 }
 
-fn client(settings: &Settings) -> Result<Client, Finding> {
+fn client(settings: &Settings) -> Result<Looking, Finding> {
     let mut config = settings.consumer();
     config.set("statistics.interval.ms", "0").set("enable.partition.eof", "true");
     // An empty answer at the end of a topic is what is waited for.
@@ -92,7 +93,7 @@ fn ask_into(
     answers: &mut Answers,
     settings: &Settings,
     topics: &[String],
-    dead_letters: &str,
+    Aside { dead_letters, redrive }: Aside<'_>,
     nearest: Nearest,
 ) -> Result<(), Finding> {
     let client = client(settings)?;
@@ -115,6 +116,7 @@ fn ask_into(
     if let Some(partitions) = there {
         answers.partitions.push((dead_letters.to_owned(), partitions.number));
         answers.findings.extend(keeping(settings, dead_letters));
+        answers.findings.extend(redriving(settings, dead_letters, redrive));
         answers.findings.extend(writing::look(settings));
     }
     answers.findings.extend(group(settings, topics)?);
@@ -131,7 +133,7 @@ struct Partitions {
 impl Answers {
     fn look_at_topic(
         &mut self,
-        client: &Client,
+        client: &Looking,
         name: &str,
         about: &About,
         missing: &dyn Fn(&str) -> String,
@@ -189,7 +191,7 @@ fn names(metadata: &Metadata) -> Vec<String> {
 
 /// Whether the topic may be read, found out at its end, where nothing comes.
 fn reading(
-    client: &Client,
+    client: &Looking,
     topic: &str,
     partitions: &Partitions,
 ) -> Result<Option<Finding>, Finding> {
@@ -259,6 +261,17 @@ fn keeping(settings: &Settings, topic: &str) -> Vec<Finding> {
         }
         Err(refused) => vec![finding(Weight::Wrong, refused.to_string())],
     }
+}
+
+/// All that is wrong with the redrive topic, without which the bridge runs well enough.
+fn redriving(settings: &Settings, dead_letters: &str, redrive: &str) -> Vec<Finding> {
+    let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
+    let warnings = match admin {
+        Ok(admin) => preflight::redrive::look(settings, &admin, dead_letters, redrive),
+        Err(error) => vec![Refused::Configuration(error).to_string()],
+    };
+    let warning = |message| Finding { about: About::Redrive, weight: Weight::Warning, message };
+    warnings.into_iter().map(warning).collect()
 }
 
 fn not_reached(refused: &Refused) -> Finding {

@@ -1,6 +1,6 @@
 //! What is looked at before the bridge joins its group.
 
-mod redrive;
+pub(super) mod redrive;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -27,7 +27,16 @@ fn check(stage: &Stage<'_>, config: &str) -> (Option<i32>, Vec<(String, String)>
 }
 
 fn stage() -> Stage<'static> {
-    Stage::of(KafkaCluster::shared(), &["orders", "logins"], 2)
+    with_redrive(Stage::of(KafkaCluster::shared(), &["orders", "logins"], 2))
+}
+
+fn with_redrive(stage: Stage<'static>) -> Stage<'static> {
+    stage.kafka.create_topic(&redrive(&stage), 1, &[]);
+    stage
+}
+
+fn redrive(stage: &Stage<'_>) -> String {
+    format!("{}.redrive", stage.dead_letters)
 }
 
 #[test]
@@ -65,6 +74,7 @@ fn all_that_is_wrong_is_told_at_once_each_with_its_place() {
     assert_eq!(code, Some(64));
     let expected = [
         ("dead_letters.topic".to_owned(), "cleanup.policy=compact".to_owned()),
+        ("dead_letters.redrive_topic".to_owned(), ".redrive` does not exist".to_owned()),
         ("channels.orders".to_owned(), "has been deleted".to_owned()),
         ("channels.payments".to_owned(), "(channel-of-payments)".to_owned()),
         ("channels.logins".to_owned(), "of the type \"sms\"".to_owned()),
@@ -130,7 +140,9 @@ pub(crate) fn stage_of(user: &str, password: &str) -> Stage<'static> {
 
 #[test]
 fn each_right_that_is_missing_is_named_until_none_is() {
-    let stage = stage_of(GUEST, GUEST_PASSWORD);
+    let stage = with_redrive(stage_of(GUEST, GUEST_PASSWORD));
+    let redrive = redrive(&stage);
+    let redriving = Resource::Topic(&redrive);
     let topic = Resource::Topic(&stage.topics["orders"]);
     let (group, letters) = (Resource::Group(&stage.group), Resource::Topic(&stage.dead_letters));
     let orders = format!("topics.{}", stage.topics["orders"]);
@@ -151,10 +163,14 @@ fn each_right_that_is_missing_is_named_until_none_is() {
     grant(stage.kafka, topic, Operation::Describe);
     grant(stage.kafka, letters, Operation::Describe);
     let untold = (letters_key, "Kafka does not tell how");
-    awaits(64, &[no_group, untold, (letters_key, "grant it Write"), (&orders, "read the topic")]);
+    let unseen = ("dead_letters.redrive_topic", "Kafka does not let the bridge see the topic");
+    let no_write = (letters_key, "grant it Write");
+    awaits(64, &[no_group, unseen, untold, no_write, (&orders, "read the topic")]);
     grant(stage.kafka, topic, Operation::Read);
     grant(stage.kafka, group, Operation::Read);
     grant(stage.kafka, letters, Operation::Write);
+    awaits(0, &[unseen, untold]);
+    grant(stage.kafka, redriving, Operation::Read);
     awaits(0, &[untold]);
     grant(stage.kafka, letters, Operation::DescribeConfigs);
     awaits(0, &[]);

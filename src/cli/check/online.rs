@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::super::{ConfigFile, counted, read, tell};
 use super::Looked;
 use crate::bridge;
-use crate::config::{Config, Mistake, Mistakes, Severity, Strictness};
+use crate::config::{Config, DeadLetters, Mistake, Mistakes, Severity, Strictness};
 use crate::domain::message::Channel;
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
-use crate::kafka::inquiry::{self, About, Answers, Weight};
+use crate::kafka::inquiry::{self, About, Answers, Aside, Weight};
 use crate::line::listing::{ListedChannel, ListingError};
 
 mod near;
@@ -73,8 +73,11 @@ async fn ask_kafka(config: &Config, lacking: bool) -> Looked {
     }
     let settings = bridge::kafka_settings(config);
     let topics: Vec<String> = config.topics.keys().map(ToString::to_string).collect();
-    let dead_letters = config.dead_letters.topic.clone();
-    let asked = move || inquiry::ask(&settings, &topics, &dead_letters, near::topic);
+    let DeadLetters { topic: dead_letters, redrive_topic: redrive } = config.dead_letters.clone();
+    let asked = move || {
+        let aside = Aside { dead_letters: &dead_letters, redrive: &redrive };
+        inquiry::ask(&settings, &topics, aside, near::topic)
+    };
     match tokio::task::spawn_blocking(asked).await {
         Ok(answers) => looked.hear_kafka(config, answers),
         Err(error) => looked.not_answered(config, &["kafka", "brokers"], &error.to_string()),
@@ -91,6 +94,7 @@ impl Looked {
                 About::Group => &["kafka", "group"],
                 About::Topic(name) => &["topics", name],
                 About::DeadLetters => &["dead_letters", "topic"],
+                About::Redrive => &["dead_letters", "redrive_topic"],
             };
             match finding.weight {
                 Weight::Wrong => self.wrong(config, keys, finding.message),

@@ -19,7 +19,7 @@ static VALIDATOR: LazyLock<Validator> =
 
 /// What mistakes say that no schema can find: what is outside the file, what two places say
 /// together, and how long a duration is.
-const BEYOND_A_SCHEMA: [&str; 21] = [
+const BEYOND_A_SCHEMA: [&str; 22] = [
     "there is no rule",
     "key of the event stands here",
     "no such file",
@@ -28,6 +28,7 @@ const BEYOND_A_SCHEMA: [&str; 21] = [
     "in the environment",
     "the token is empty",
     "a header can't carry",
+    "longer than 8 KiB",
     "stands here again",
     "has this id already",
     "another rule of this topic",

@@ -117,6 +117,7 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::token_file_empty(&with("line: {token: {file: empty}}"), "line-bridge.yaml:1:22: line.token.file: the token is empty")]
 #[case::token_file_binary(&with("line: {token: {file: binary}}"), "line-bridge.yaml:1:22: line.token.file: the token has a character that a header can't carry; only visible ASCII can be in it")]
 #[case::token_variable_missing(&with("line: {token: {env: NOT_SET}}"), "line-bridge.yaml:1:21: line.token.env: the environment variable `NOT_SET` is not set")]
+#[case::token_variable_long(&with("line: {token: {env: LONG}}"), "line-bridge.yaml:1:21: line.token.env: the token is longer than 8 KiB: is it the right one?")]
 #[case::token_variable_empty(&with("line: {token: {env: EMPTY}}"), "line-bridge.yaml:1:21: line.token.env: the token is empty")]
 #[case::variable_missing(&with("dead_letters: {topic: \"${A}-${B}\"}"), "line-bridge.yaml:1:23: dead_letters.topic: the environment variables `A`, `B` are not set")]
 #[case::variable_malformed(&with("dead_letters: {topic: \"${A\"}"), "line-bridge.yaml:1:23: dead_letters.topic: `${` has no variable's name and `}` after it; write `$${` for a plain `${`")]

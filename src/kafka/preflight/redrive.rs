@@ -10,7 +10,7 @@ use super::super::settings::Settings;
 use super::{Looking, Reasons, Refused, compaction, described, exists, retention};
 
 /// What is wrong with the redrive topic.
-pub(super) fn look(
+pub(in crate::kafka) fn look(
     settings: &Settings,
     admin: &AdminClient<DefaultClientContext>,
     dead_letters: &str,
