@@ -132,7 +132,7 @@ pub async fn run(
 pub enum Brokers {
     Real,
     /// It has no controller, the only one that could tell how a topic keeps its records: the
-    /// question would wait in vain. Nobody redrives there.
+    /// question would wait in vain.
     Embedded,
 }
 
@@ -167,7 +167,7 @@ pub async fn run_on(
     let machine = Machine::new(machine_settings(&config, &topics), fastrand::u64(..));
     let (pulse, pulse_clock) = (Arc::clone(&metrics), Arc::clone(&clock));
     let turned = Box::new(move |excused| pulse.health.polled(pulse_clock.now(), excused));
-    let redrive = (brokers == Brokers::Real).then(|| topics.redrive().to_owned());
+    let redrive = topics.redrive().to_owned();
     let (log, events) =
         Consumer::join(&kafka, topics.names(), redrive, Arc::clone(&clock), turned)?;
     let (orders, to_obey) = mpsc::channel(4);

@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::domain::ports::Clock as _;
 
 use events::Events;
-use play::{Play, publish_command};
+use play::{Play, publish_command, redrive_command};
 use screen::Screen;
 use stage::Stage;
 use watch::Watch;
@@ -119,13 +119,15 @@ async fn show<W: Write>(
     Play::new(stage, watch, screen).perform().await?;
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("line-bridge"));
     let event = Events::at(SystemClock::start().now().wall).by_hand();
-    let command = publish_command(&program, &stage.folder.config(), &event);
+    let config = stage.folder.config();
     screen.heading(&format!("{}.", screen.count()))?;
     screen.line(&format!("Inbox of the stand-in:  {}/", stage.sandbox.base_url()))?;
     screen.line(&format!("Metrics of the bridge:  {admin}/metrics"))?;
-    screen.line(&format!("Configuration:          {}", stage.folder.config().display()))?;
+    screen.line(&format!("Configuration:          {}", config.display()))?;
     screen.line("\nPublish an event of your own, from another terminal:\n")?;
-    screen.line(&command)?;
+    screen.line(&publish_command(&program, &config, &event))?;
+    screen.line("\nOr have the message that came too late sent all the same:\n")?;
+    screen.line(&redrive_command(&program, &config))?;
     screen.line("\nWhat becomes of it shows here. Ctrl-C ends the demonstration.\n")?;
     loop {
         let sight = watch.next().await;

@@ -87,7 +87,7 @@ struct Member {
     topics: Vec<String>,
     /// One of the topics, which is read from its beginning whatever `start` says: what an operator
     /// redrives is not to be missed because no member had it yet.
-    redrive: Option<String>,
+    redrive: String,
     start: Start,
     clock: Arc<dyn Clock>,
     commands: Receiver<Command>,
@@ -130,7 +130,7 @@ impl Consumer {
     pub fn join(
         settings: &Settings,
         mut topics: Vec<String>,
-        redrive: Option<String>,
+        redrive: String,
         clock: Arc<dyn Clock>,
         turned: Turned,
     ) -> Result<(Self, channel::Receiver<LogEvent>), KafkaError> {
@@ -139,7 +139,7 @@ impl Consumer {
         let bell = Arc::new(Bell::default());
         let ringer = Arc::clone(&bell);
         consumer.set_nonempty_callback(move || ringer.ring());
-        topics.extend(redrive.clone());
+        topics.push(redrive.clone());
         consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (commands, to_obey) = mpsc::channel();
         let (events, to_hear) = channel::channel(EVENTS);

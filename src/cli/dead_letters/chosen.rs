@@ -18,8 +18,9 @@ pub(super) struct Chosen {
     /// Only those whose event came from this topic; may be given again.
     #[arg(long, value_name = "TOPIC")]
     topic: Vec<String>,
-    /// Only those that were set aside for this reason; may be given again.
-    #[arg(long, value_name = "REASON", value_parser = reasons())]
+    /// Only those that were set aside for one of these reasons, with commas between them; may be
+    /// given again.
+    #[arg(long, value_name = "REASON", value_delimiter = ',', value_parser = reasons())]
     reason: Vec<Reason>,
     /// Only those that are a message of this rule; may be given again.
     #[arg(long, value_name = "RULE")]

@@ -147,6 +147,15 @@ pub(super) fn publish_command(program: &Path, config: &Path, event: &Event) -> S
     )
 }
 
+/// How the expired dead letter is tried again.
+pub(super) fn redrive_command(program: &Path, config: &Path) -> String {
+    format!(
+        "{} dead-letters redrive --config {} \\\n  --reason expired --ignore-expiry",
+        quoted(&program.display().to_string()),
+        quoted(&config.display().to_string()),
+    )
+}
+
 /// As one word of a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);

@@ -29,9 +29,12 @@ const PARTITIONS: i32 = 2;
 /// Any free port, for this machine alone.
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// The names of the topics that the configuration has.
+/// The topics that show what becomes of the events: the configuration's own, and that of dead
+/// letters.
 const TOPICS: [&str; 6] =
     ["orders", "payments", "appointments", "logins", "deliveries", "line-bridge.dead-letters"];
+
+const REDRIVE: &str = "line-bridge.dead-letters.redrive";
 
 /// A broker, the sandbox and the files, ready for the bridge.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ impl Stage {
         let options = Options { faults: faults(), ..Options::default() };
         let token = options.token.clone();
         let sandbox = Sandbox::start(LOOPBACK, options).await.map_err(|error| failed(&error))?;
-        let topics = TOPICS.map(str::to_owned).to_vec();
+        let topics = TOPICS.into_iter().chain([REDRIVE]).map(str::to_owned).collect();
         let broker = tokio::task::spawn_blocking(|| EmbeddedBroker::start(topics, PARTITIONS));
         let broker = broker.await.map_err(|error| failed(&error))?;
         let broker = broker

@@ -170,7 +170,7 @@ impl Member {
         let mut positions = Positions::new();
         let mut list = TopicPartitionList::with_capacity(sources.len());
         for source in sources {
-            let redrive = self.redrive.as_deref() == Some(&*source.topic);
+            let redrive = *self.redrive == *source.topic;
             let start = if redrive { Start::Earliest } else { self.start };
             let position = self.watermark(source, start)?;
             let raw = Offset::Offset(i64::try_from(position.offset.0).unwrap_or(i64::MAX));
