@@ -231,6 +231,7 @@ async fn look_at_kafka(
             preflight::look_for_topics(&settings, &names, &dead_letters).map(|()| Vec::new())
         }
     };
+    tracing::info!(brokers = kafka.brokers, "asking Kafka for the topics");
     for warning in tokio::task::spawn_blocking(look).await?? {
         tracing::warn!("{warning}");
     }

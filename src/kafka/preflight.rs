@@ -23,6 +23,9 @@ const SLICE: Duration = Duration::from_secs(1);
 /// How many looks it takes to believe that the bridge is not let in: another broker may do so.
 const NOT_LET_IN_AFTER: u64 = 5;
 
+/// After how many looks somebody who watches is told what is waited for.
+const TOLD_AFTER: u64 = 3;
+
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Dead letters that are kept for less than this may be gone before anybody has looked at them.
@@ -159,6 +162,10 @@ pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
         }
         if looked >= REACHABLE_WITHIN.as_secs() / SLICE.as_secs() {
             return Err(Refused::Unreachable { brokers, cause });
+        }
+        if looked == TOLD_AFTER {
+            let limit_s = REACHABLE_WITHIN.as_secs();
+            tracing::warn!(brokers, cause, limit_s, "no broker can be reached so far; trying on");
         }
     }
 }
