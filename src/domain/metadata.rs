@@ -75,6 +75,10 @@ pub fn encode(frontier: CommitOffset, fingerprint: u64, beyond: &Beyond, limit: 
     bytes.extend_from_slice(&fingerprint.to_le_bytes());
     let mut covers_below = u64::MAX;
     for entry in entries(beyond) {
+        // Behind what is written already, it could only be told wrong.
+        if entry.start() < at {
+            continue;
+        }
         let before = bytes.len();
         at = entry.write(&mut bytes, at);
         if bytes.len() > room {

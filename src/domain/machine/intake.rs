@@ -36,6 +36,10 @@ impl Machine {
             later: None,
         };
         let bytes = held.bytes();
+        // Those before it are gone, by compaction: they would have come first.
+        while tenure.restored.first_entry().is_some_and(|gone| *gone.key() < offset) {
+            tenure.restored.pop_first();
+        }
         match tenure.offsets.track(offset, held) {
             Tracked::Repeated => return,
             Tracked::SettledBefore => {

@@ -6,6 +6,7 @@ mod promises;
 mod redriving;
 mod reloading;
 mod reloads_at_random;
+mod restored;
 mod rig;
 mod simulation;
 mod stopping;
