@@ -223,6 +223,10 @@ impl Machine {
 
     pub(super) fn pause(&mut self, epoch: Epoch, reason: PauseReason) {
         let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
+        // That one can't be resumed: whatever else would pause it comes to an end, and it does not.
+        if tenure.paused == Some(PauseReason::OffsetOutOfRange) {
+            return;
+        }
         let was_paused = tenure.is_paused();
         if tenure.paused.replace(reason) == Some(reason) {
             return;

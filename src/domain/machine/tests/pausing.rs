@@ -6,10 +6,11 @@ use rstest::rstest;
 
 use super::rig::{Rig, channel, deliver, message, reject, settings, source};
 use crate::domain::dead_letter::Reason;
-use crate::domain::machine::{Effect, Input, PauseReason, Settings, Waits};
+use crate::domain::machine::{Assignment, Effect, Input, PauseReason, Settings, Waits};
 use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
 use crate::domain::paused::{Pause, Paused};
+use crate::domain::record::{CommitOffset, Epoch};
 
 const NO_ANSWER: Class = Class::Ambiguous(Ambiguity::NoAnswer);
 
@@ -195,4 +196,31 @@ fn a_pause_of_one_channel_leaves_the_others_alone() {
     let alert = Message { channel: channel("alerts"), ..message("ann") };
     rig.read(1, deliver(vec![Ok(alert)]));
     assert_eq!(rig.sent_offsets(), [1]);
+}
+
+#[test]
+fn the_brake_does_not_take_the_place_of_an_offset_out_of_range() {
+    let assigned = |partition, epoch| Assignment {
+        source: source(partition),
+        epoch: Epoch(epoch),
+        position: CommitOffset(0),
+        metadata: String::new(),
+    };
+    let mut settings = Settings { brake: 2, ..settings() };
+    let mut rig = Rig::new(settings.clone());
+    let assignments = vec![assigned(0, 0), assigned(1, 1)];
+    rig.input(Input::Assigned { assignments, partitions_in_all: 2 });
+    rig.input(Input::OutOfRange(source(1)));
+    for offset in 0..2 {
+        rig.read(offset, reject(Reason::Schema));
+    }
+    let paused = |rig: &Rig| {
+        let partitions = rig.machine.status(rig.now).partitions;
+        partitions.iter().map(|partition| partition.paused).collect::<Vec<_>>()
+    };
+    let out_of_range = Some(PauseReason::OffsetOutOfRange);
+    assert_eq!(paused(&rig), [Some(PauseReason::Brake), out_of_range]);
+    settings.schemas = [("orders".into(), 2)].into();
+    rig.reconfigure(settings);
+    assert_eq!(paused(&rig), [None, out_of_range]);
 }
