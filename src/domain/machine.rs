@@ -136,9 +136,9 @@ pub enum Input {
     Lost(Vec<TopicPartition>),
     /// The position of a partition is not in its log (any more).
     OutOfRange(TopicPartition),
-    /// The group's coordinator was last heard of so long ago.
+    /// When the group's coordinator was last heard of, on the monotonic clock.
     CoordinatorHeard {
-        ago: Duration,
+        at: Duration,
     },
     TokenChanged,
     /// Another configuration is in force from now on. The timeouts of attempts and of the session
@@ -317,9 +317,8 @@ impl Machine {
             Input::Revoked(sources) => self.revoked(sources, now),
             Input::Lost(sources) => self.lost(&sources),
             Input::OutOfRange(source) => self.out_of_range(&source),
-            Input::CoordinatorHeard { ago } => {
-                let heard = now.elapsed.saturating_sub(ago);
-                self.coordinator_heard = self.coordinator_heard.max(heard);
+            Input::CoordinatorHeard { at } => {
+                self.coordinator_heard = self.coordinator_heard.max(at.min(now.elapsed));
             }
             Input::TokenChanged => self.token_changed(now),
             Input::Reconfigured { settings, decisions } => {

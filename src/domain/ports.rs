@@ -62,7 +62,8 @@ pub enum LogEvent {
     OutOfRange(TopicPartition),
     /// What the client library says of itself every few seconds.
     Seen {
-        /// How long ago the group's coordinator was heard of; none while there is none.
+        /// When the group's coordinator was last heard of, on the monotonic clock; none while there
+        /// is none.
         coordinator: Option<Duration>,
         /// The end of each assigned partition's log: the offset of the next record to come.
         ends: Vec<(TopicPartition, u64)>,

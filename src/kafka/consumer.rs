@@ -6,6 +6,8 @@
 mod assignment;
 mod commit;
 mod poll;
+#[cfg(test)]
+mod tests;
 
 pub(super) use poll::own;
 
@@ -90,6 +92,8 @@ struct Member {
     redrive: String,
     start: Start,
     clock: Arc<dyn Clock>,
+    /// When the client was made, or a little before.
+    made: Duration,
     commands: Receiver<Command>,
     bell: Arc<Bell>,
     events: channel::Sender<LogEvent>,
@@ -109,8 +113,8 @@ struct Member {
     assign_not_before: Option<Duration>,
     /// Taken by the group, and not yet let go: what is in flight settles first.
     to_release: Vec<TopicPartition>,
-    /// When to look for the partition whose position is out of range.
-    look_for_range: Option<Duration>,
+    /// Some position is out of range, and it is not known yet whose.
+    out_of_range: bool,
     last_epoch: u64,
     partitions_in_all: usize,
 }
@@ -122,6 +126,8 @@ struct Assigned {
     epoch: Epoch,
     /// The offset of the next record.
     next: CommitOffset,
+    /// How often in a row it was seen that it is not read.
+    seen_stopped: u32,
 }
 
 impl Consumer {
@@ -134,6 +140,7 @@ impl Consumer {
         clock: Arc<dyn Clock>,
         turned: Turned,
     ) -> Result<(Self, channel::Receiver<LogEvent>), KafkaError> {
+        let made = clock.now().elapsed;
         let mut consumer: BaseConsumer<Callbacks> =
             settings.consumer().create_with_context(Callbacks::default())?;
         let bell = Arc::new(Bell::default());
@@ -149,6 +156,7 @@ impl Consumer {
             redrive,
             start: settings.start,
             clock,
+            made,
             commands: to_obey,
             bell: Arc::clone(&bell),
             events,
@@ -162,7 +170,7 @@ impl Consumer {
             to_assign_since: Duration::ZERO,
             assign_not_before: None,
             to_release: Vec::new(),
-            look_for_range: None,
+            out_of_range: false,
             last_epoch: 0,
             partitions_in_all: 0,
         };
@@ -232,6 +240,8 @@ impl Member {
                 self.tell(LogEvent::Committed(results));
                 return;
             }
+            // It was lost meanwhile: the pause would outlive that, and nobody would take it back.
+            Command::Pause(source) if !self.assigned.contains_key(&source) => Ok(()),
             Command::Pause(source) => self.consumer.pause(&list(&[source])),
             Command::Resume(source) => self.resume(&source),
             Command::Release(sources) => {

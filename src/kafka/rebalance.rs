@@ -21,8 +21,18 @@ use crate::domain::record::TopicPartition;
 #[derive(Debug)]
 pub(super) enum Callback {
     Assign(Vec<TopicPartition>),
-    Revoke { sources: Vec<TopicPartition>, lost: bool },
-    Seen { coordinator: Option<Duration>, ends: Vec<(TopicPartition, u64)> },
+    Revoke {
+        sources: Vec<TopicPartition>,
+        lost: bool,
+    },
+    Seen {
+        /// When the coordinator was last heard of, since the client was made: this may wait here
+        /// for long, and is not to look any fresher for it.
+        coordinator: Option<Duration>,
+        ends: Vec<(TopicPartition, u64)>,
+        /// Those that are not read, be it because they are not assigned.
+        stopped: Vec<TopicPartition>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -82,23 +92,28 @@ impl ClientContext for Callbacks {
 
     fn stats(&self, statistics: Statistics) {
         let coordinator = statistics.brokers.get("GroupCoordinator");
-        let heard = coordinator.filter(|broker| broker.state == "UP").map(|broker| broker.rxidle);
+        let coordinator = coordinator.filter(|broker| broker.state == "UP");
+        let heard = coordinator.map(|broker| statistics.age.saturating_sub(broker.rxidle));
         let partitions = statistics.topics.iter().flat_map(|(topic, statistics)| {
             statistics
                 .partitions
                 .iter()
                 .map(move |(partition, statistics)| (topic, *partition, statistics))
         });
-        let ends = partitions.filter_map(|(topic, partition, statistics)| {
+        let (mut ends, mut stopped) = (Vec::new(), Vec::new());
+        for (topic, partition, statistics) in partitions {
             let source = TopicPartition { topic: topic.as_str().into(), partition };
-            Some((source, u64::try_from(statistics.ls_offset).ok()?))
-        });
-        let ends = ends.collect();
+            if statistics.fetch_state == "none" {
+                stopped.push(source.clone());
+            }
+            ends.extend(u64::try_from(statistics.ls_offset).ok().map(|end| (source, end)));
+        }
         self.push(Callback::Seen {
             coordinator: heard
                 .and_then(|micros| u64::try_from(micros).ok())
                 .map(Duration::from_micros),
             ends,
+            stopped,
         });
     }
 
@@ -130,4 +145,25 @@ fn sources(list: &TopicPartitionList) -> Vec<TopicPartition> {
         TopicPartition { topic: element.topic().into(), partition: element.partition() }
     };
     elements.iter().map(source).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::statistics::Broker;
+
+    use super::*;
+
+    /// They wait while a synchronous commit does, and are looked at long after.
+    #[test]
+    fn what_waits_to_be_heard_of_the_coordinator_looks_no_fresher_for_it() {
+        let callbacks = Callbacks::default();
+        let broker = Broker { state: "UP".to_owned(), rxidle: 3_000_000, ..Broker::default() };
+        let brokers = [("GroupCoordinator".to_owned(), broker)].into();
+        callbacks.stats(Statistics { age: 10_000_000, brokers, ..Statistics::default() });
+        let heard = callbacks.take().into_iter().find_map(|callback| match callback {
+            Callback::Seen { coordinator, .. } => coordinator,
+            Callback::Assign(_) | Callback::Revoke { .. } => None,
+        });
+        assert_eq!(heard, Some(Duration::from_secs(7)));
+    }
 }

@@ -196,7 +196,7 @@ fn machine() -> Machine {
     };
     let assigned = Input::Assigned { assignments: vec![assignment], partitions_in_all: 1 };
     machine.input(assigned, at(1));
-    machine.input(Input::CoordinatorHeard { ago: Duration::ZERO }, at(1));
+    machine.input(Input::CoordinatorHeard { at: at(1).elapsed }, at(1));
     machine
 }
 

@@ -104,7 +104,8 @@ impl Member {
         self.consumer.incremental_assign(&list)?;
         for Assignment { source, epoch, position, .. } in &assignments {
             let topic = Arc::clone(&source.topic);
-            let assigned = Assigned { topic, epoch: *epoch, next: *position };
+            let (epoch, next) = (*epoch, *position);
+            let assigned = Assigned { topic, epoch, next, seen_stopped: 0 };
             self.assigned.insert(source.clone(), assigned);
         }
         let partitions_in_all = self.partitions_in_all;

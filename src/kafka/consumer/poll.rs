@@ -22,12 +22,6 @@ const BATCH: usize = 32;
 /// After so many bytes of them it tells of them before.
 const BATCH_BYTES: usize = 256 << 10;
 
-/// How long a broker may take to say where a partition begins and ends.
-const WATERMARKS: Duration = Duration::from_secs(5);
-
-/// Between two tries to find out which position is out of range.
-const AGAIN: Duration = Duration::from_secs(1);
-
 impl Member {
     /// Takes what is there. Returns whether there may be more.
     pub(super) fn poll(&mut self) -> bool {
@@ -50,7 +44,6 @@ impl Member {
         }
         self.tell_records();
         self.assign_what_waits();
-        self.find_out_of_range();
         more
     }
 
@@ -67,10 +60,12 @@ impl Member {
                     self.assign_what_waits();
                 }
                 Callback::Revoke { sources, lost } => self.revoke(sources, lost),
-                Callback::Seen { coordinator, ends } => {
+                Callback::Seen { coordinator, ends, stopped } => {
+                    self.look_for_out_of_range(&stopped);
                     let ours =
                         |(source, _): &(TopicPartition, u64)| self.assigned.contains_key(source);
                     let ends = ends.into_iter().filter(ours).collect();
+                    let coordinator = coordinator.map(|heard| self.made + heard);
                     self.tell(LogEvent::Seen { coordinator, ends });
                 }
             }
@@ -108,7 +103,7 @@ impl Member {
 
     fn failed(&mut self, error: &KafkaError) {
         if matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) {
-            self.look_for_range = Some(self.now().0);
+            self.out_of_range = true;
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.tell(LogEvent::Fatal(error.to_string()));
         } else {
@@ -116,30 +111,25 @@ impl Member {
         }
     }
 
-    /// librdkafka says once that some position is out of range, and not which. It reads that
-    /// partition no further, so this is asked until there is an answer.
-    fn find_out_of_range(&mut self) {
-        let (now, _) = self.now();
-        if self.look_for_range.is_none_or(|due| now < due) {
+    /// librdkafka says once that some position is out of range, and not whose, and reads that
+    /// partition no further. To compare the positions with the logs would not find one whose log was
+    /// cut off and has grown past it since; but what is assigned and not read shows.
+    fn look_for_out_of_range(&mut self, stopped: &[TopicPartition]) {
+        if !self.out_of_range {
             return;
         }
-        self.look_for_range = None;
-        let positions: Vec<_> =
-            self.assigned.iter().map(|(source, held)| (source.clone(), held.next)).collect();
-        for (source, next) in positions {
-            match self.consumer.fetch_watermarks(&source.topic, source.partition, WATERMARKS) {
-                Ok((low, high)) => {
-                    let range = u64::try_from(low).unwrap_or(0)..=u64::try_from(high).unwrap_or(0);
-                    if !range.contains(&next.0) {
-                        self.tell(LogEvent::OutOfRange(source));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%source, %error, "where the log begins is not known");
-                    self.look_for_range = Some(now + AGAIN);
-                    return;
-                }
+        let mut found = Vec::new();
+        for (source, assigned) in &mut self.assigned {
+            let is_stopped = stopped.contains(source);
+            assigned.seen_stopped = if is_stopped { assigned.seen_stopped + 1 } else { 0 };
+            // The first time, it may not have begun.
+            if assigned.seen_stopped == 2 {
+                found.push(source.clone());
             }
+        }
+        self.out_of_range = found.is_empty();
+        for source in found {
+            self.tell(LogEvent::OutOfRange(source));
         }
     }
 }

@@ -99,10 +99,12 @@ fn what_holds_the_frontier_up_is_tried_although_no_commit_can_cover_the_rest() {
 fn nothing_is_started_while_the_coordinator_is_silent() {
     let mut rig = Rig::owning(settings());
     // 31 s without a heartbeat: an attempt of 15 s could outlive the session of 45 s.
-    rig.now.elapsed += Duration::from_secs(31);
+    rig.now.elapsed += Duration::from_secs(30);
+    let at = rig.now.elapsed;
+    rig.now.elapsed += Duration::from_secs(1);
     rig.read_for(0, "ann");
     assert!(rig.sent().is_empty());
-    rig.input(Input::CoordinatorHeard { ago: Duration::from_secs(1) });
+    rig.input(Input::CoordinatorHeard { at });
     assert_eq!(rig.sent_offsets(), [0]);
 }
 

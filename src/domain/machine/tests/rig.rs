@@ -140,7 +140,7 @@ impl Rig {
         }
         self.set_clock(end);
         // As the driver does between two heartbeats of the group.
-        self.input(Input::CoordinatorHeard { ago: Duration::ZERO });
+        self.input(Input::CoordinatorHeard { at: self.now.elapsed });
     }
 
     fn set_clock(&mut self, elapsed: Duration) {

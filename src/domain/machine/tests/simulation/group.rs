@@ -292,6 +292,6 @@ impl World {
         } else if !told {
             return;
         }
-        self.tell(member, Input::CoordinatorHeard { ago: Duration::ZERO });
+        self.tell(member, Input::CoordinatorHeard { at: self.now });
     }
 }

@@ -1,0 +1,108 @@
+//! What a broker does only now and then, made to happen by librdkafka's own mock of one.
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use secrecy::SecretString;
+use tokio::time::timeout;
+
+use super::*;
+use crate::clock::SystemClock;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// The only member of its group, which has read five records of the one partition of `orders`.
+struct Joined {
+    consumer: Consumer,
+    events: channel::Receiver<LogEvent>,
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    source: TopicPartition,
+}
+
+impl Joined {
+    async fn with(properties: &[(&str, &str)]) -> Self {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("orders", 1, 1).unwrap();
+        cluster.create_topic("redrive", 1, 1).unwrap();
+        let property = |(name, value): &(&str, &str)| {
+            ((*name).to_owned(), SecretString::from((*value).to_owned()))
+        };
+        let settings = Settings {
+            brokers: cluster.bootstrap_servers(),
+            group: "group".to_owned(),
+            start: Start::Earliest,
+            properties: properties.iter().map(property).collect(),
+            session_timeout: Duration::from_secs(45),
+        };
+        let topics = vec!["orders".to_owned()];
+        let (consumer, events) = Consumer::join(
+            &settings,
+            topics,
+            "redrive".to_owned(),
+            Arc::new(SystemClock::start()),
+            Box::new(|_| {}),
+        )
+        .unwrap();
+        let source = TopicPartition { topic: "orders".into(), partition: 0 };
+        let mut joined = Self { consumer, events, cluster, source };
+        joined.produce_five();
+        joined.read_five().await;
+        joined
+    }
+
+    fn produce_five(&self) {
+        let brokers = self.cluster.bootstrap_servers();
+        let mut config = rdkafka::ClientConfig::new();
+        let producer: BaseProducer = config.set("bootstrap.servers", brokers).create().unwrap();
+        for _ in 0..5 {
+            producer.send(BaseRecord::to("orders").partition(0).key("k").payload("{}")).unwrap();
+        }
+        producer.flush(LIMIT).unwrap();
+    }
+
+    /// Waits for what is wanted, and passes over everything else.
+    async fn wait<T>(&mut self, wanted: impl Fn(&LogEvent) -> Option<T>) -> T {
+        let waited = async {
+            loop {
+                let event = self.events.recv().await.expect("the thread is there");
+                if let Some(found) = wanted(&event) {
+                    return found;
+                }
+            }
+        };
+        timeout(LIMIT, waited).await.expect("in time")
+    }
+
+    async fn read_five(&mut self) {
+        let mut read = 0;
+        while read < 5 {
+            let records = |event: &LogEvent| {
+                if let LogEvent::Records(all) = event { Some(all.len()) } else { None }
+            };
+            read += self.wait(records).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_crosses_a_loss_does_not_outlive_it() {
+    let mut joined =
+        Joined::with(&[("heartbeat.interval.ms", "500"), ("session.timeout.ms", "6000")]).await;
+    let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID;
+    joined.cluster.request_errors(RDKafkaApiKey::Heartbeat, &[unknown]);
+    joined.wait(|event| matches!(event, LogEvent::Lost(_)).then_some(())).await;
+    // The driver has said so before it heard of the loss.
+    joined.consumer.pause(joined.source.clone());
+    joined.read_five().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_was_out_of_range_is_told_though_it_is_in_range_again() {
+    let mut joined = Joined::with(&[]).await;
+    let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    joined.cluster.request_errors(RDKafkaApiKey::Fetch, &[error]);
+    let told = |event: &LogEvent| {
+        if let LogEvent::OutOfRange(source) = event { Some(source.clone()) } else { None }
+    };
+    assert_eq!(joined.wait(told).await, joined.source);
+}
