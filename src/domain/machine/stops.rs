@@ -35,15 +35,18 @@ impl Machine {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let deadline = on_monotonic_clock(delivery.message.deadline, now);
         let epoch = delivery.lane.epoch;
-        if delivery.second_chance {
+        // A probe that sent it once more was a second chance as well: its rule would rather set it
+        // aside than repeat it, and an outage has many probes.
+        let repeated = verdict == Verdict::Ambiguous && delivery.ambiguous > 1;
+        if delivery.second_chance || repeated {
             return self.spend(id, verdict);
         }
         self.failed_alike(gate, id, alike, now);
+        if self.tenures.get(&epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
+            return self.leave_suspect(id, verdict);
+        }
         let Some(at) = self.gates.get_mut(gate) else { return };
         let stopped = at.is_stopped();
-        if self.tenures.get(&epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
-            return if stopped { self.drop_delivery(id) } else { self.spend(id, verdict) };
-        }
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         if !stopped && at.is_judged(&delivery.message.recipient) {
             return self.spend(id, verdict);

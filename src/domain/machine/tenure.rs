@@ -231,13 +231,15 @@ impl Machine {
         }
     }
 
-    /// A verdict that waits for a different answer can wait no longer. Where the channel has
-    /// stopped it is left to the next owner, for then it is not the event's own; and so is a
-    /// refusal of what is paused, for its rule may yet be mended.
-    fn leave_suspect(&mut self, id: DeliveryId, verdict: Verdict) {
+    /// A verdict that waits for a different answer can wait no longer. A refusal is left to the next
+    /// owner where the channel has stopped, for then it is not the event's own, and where it is
+    /// paused, for its rule may yet be mended. What may have reached the customer is not, for the
+    /// next owner would know nothing of that, and its rule would rather set it aside than repeat it.
+    pub(super) fn leave_suspect(&mut self, id: DeliveryId, verdict: Verdict) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let paused = self.pause_of(id).is_some() && delivery.is_replaceable();
-        if paused || self.is_stopped(&delivery.lane.channel) {
+        let stopped = self.is_stopped(&delivery.lane.channel);
+        if verdict == Verdict::Rejected && (paused || stopped) {
             self.drop_delivery(id);
         } else {
             self.spend(id, verdict);

@@ -27,9 +27,8 @@ fn stops(rig: &mut Rig) -> Vec<StopReason> {
 
 #[rstest]
 #[case::refused(Class::Permanent, OnAmbiguous::Retry, StopReason::Rejected)]
-#[case::an_outage(ANSWER_502, OnAmbiguous::DeadLetter, StopReason::Outage)]
-#[case::an_outage_with_retries(ANSWER_502, OnAmbiguous::Retry, StopReason::Outage)]
-#[case::html(Class::Ambiguous(Ambiguity::NotJson), OnAmbiguous::DeadLetter, StopReason::NotJson)]
+#[case::an_outage(ANSWER_502, OnAmbiguous::Retry, StopReason::Outage)]
+#[case::html(Class::Ambiguous(Ambiguity::NotJson), OnAmbiguous::Retry, StopReason::NotJson)]
 #[case::unreachable(
     Class::NotApplied(NotApplied::Unreachable),
     OnAmbiguous::DeadLetter,
@@ -73,6 +72,54 @@ fn five_failures_alike_on_distinct_recipients_stop_the_channel_and_spend_none(
         assert!(waited < 10, "{} are still held", rig.held());
     }
     assert!(rig.letters().is_empty());
+}
+
+/// Each probe may reach the customer, and an outage has many.
+#[rstest]
+#[case::an_outage(ANSWER_502, StopReason::Outage)]
+#[case::html(Class::Ambiguous(Ambiguity::NotJson), StopReason::NotJson)]
+fn an_outage_repeats_a_message_of_a_dead_letter_rule_once_at_most(
+    #[case] class: Class,
+    #[case] reason: StopReason,
+) {
+    let mut rig = Rig::owning(settings());
+    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    let mut sent = [0; 5];
+    let mut letters = 0;
+    for minute in 0..20 {
+        for attempt in rig.sent() {
+            sent[usize::try_from(attempt.offset.0).unwrap()] += 1;
+            rig.answer(&attempt, class);
+        }
+        if minute == 0 {
+            assert_eq!(stops(&mut rig), [reason]);
+            assert!(rig.letters().is_empty(), "the outage itself spends none");
+        }
+        for (letter, why) in rig.letters() {
+            assert_eq!(why, Reason::Ambiguous);
+            rig.acknowledge(letter, true);
+            letters += 1;
+        }
+        rig.pass(Duration::from_mins(1));
+        if rig.asked_to(&Effect::List) {
+            rig.list(&["support"]);
+        }
+    }
+    assert_eq!((sent, letters), ([2; 5], 5));
+}
+
+#[test]
+fn what_may_have_reached_the_customer_is_not_left_to_the_next_owner_to_repeat() {
+    let mut rig = Rig::owning(settings());
+    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    for attempt in rig.sent() {
+        rig.answer(&attempt, ANSWER_502);
+    }
+    assert_eq!(stops(&mut rig), [StopReason::Outage]);
+    rig.input(Input::Drain);
+    let letters = rig.letters();
+    assert_eq!(letters.len(), 5);
+    assert!(letters.iter().all(|(_, reason)| *reason == Reason::Ambiguous), "{letters:?}");
 }
 
 #[test]
