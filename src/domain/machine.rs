@@ -24,6 +24,7 @@ mod intake;
 mod probes;
 mod reconfigure;
 mod redecide;
+mod regained;
 mod report;
 mod settle;
 mod status;
@@ -245,6 +246,7 @@ pub struct Machine {
     coordinator_heard: Duration,
     gate_wakeup: Option<Duration>,
     revokes: Vec<Vec<TopicPartition>>,
+    pasts: regained::Pasts,
     draining: Option<Draining>,
     conservation: Conservation,
     effects: Vec<Effect>,
@@ -293,6 +295,7 @@ impl Machine {
             coordinator_heard: Duration::ZERO,
             gate_wakeup: None,
             revokes: Vec::new(),
+            pasts: BTreeMap::new(),
             draining: None,
             conservation: Conservation::default(),
             effects: Vec::new(),

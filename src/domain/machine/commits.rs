@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::super::clock::Moment;
-use super::super::metadata::{self, Beyond, Encoded, Partial};
-use super::super::record::{Epoch, RecordOffset};
+use super::super::metadata::{self, Beyond, Encoded, METADATA_LIMIT, Partial};
+use super::super::record::{CommitOffset, Epoch, RecordOffset};
 use super::super::retry;
 use super::tenure::{Part, Tenure};
 use super::{CommitFailure, CommitRequest, Effect, Machine, Report};
@@ -33,9 +33,20 @@ pub(super) struct Schedule {
     pub(super) wakeup: Option<Duration>,
 }
 
+/// A commit as the broker has it, or may have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) offset: CommitOffset,
+    pub(super) metadata: String,
+}
+
 /// What of one partition has changed since its last commit.
 #[derive(Debug)]
 pub(super) struct Uncommitted {
+    /// What is committed.
+    stands: Written,
+    /// A commit that failed, as far as is known.
+    in_doubt: Option<Written>,
     /// Grows with every change of what would be committed.
     changes: u64,
     confirmed: u64,
@@ -50,12 +61,39 @@ struct UnderWay {
     changes: u64,
     accepted: Vec<RecordOffset>,
     covers_below: u64,
-    metadata: usize,
+    written: Written,
 }
 
 impl Uncommitted {
-    pub(super) fn new(metadata_limit: usize) -> Self {
-        Self { changes: 0, confirmed: 0, accepted: Vec::new(), under_way: None, metadata_limit }
+    /// Nothing has changed since this was committed.
+    pub(super) fn since(stands: Written) -> Self {
+        Self {
+            stands,
+            in_doubt: None,
+            changes: 0,
+            confirmed: 0,
+            accepted: Vec::new(),
+            under_way: None,
+            metadata_limit: METADATA_LIMIT,
+        }
+    }
+
+    /// These have been accepted since this was committed.
+    pub(super) fn going_on(stands: Written, accepted: Vec<RecordOffset>) -> Self {
+        Self { changes: 1, accepted, ..Self::since(stands) }
+    }
+
+    /// What the broker may have.
+    pub(super) fn written(&self) -> Vec<Written> {
+        let under_way = self.under_way.as_ref().map(|commit| &commit.written);
+        let all = [Some(&self.stands), self.in_doubt.as_ref(), under_way];
+        all.into_iter().flatten().cloned().collect()
+    }
+
+    /// The messages accepted and not yet covered by a commit.
+    pub(super) fn all_accepted(&self) -> Vec<RecordOffset> {
+        let under_way = self.under_way.iter().flat_map(|commit| &commit.accepted);
+        self.accepted.iter().chain(under_way).copied().collect()
     }
 
     pub(super) fn changed(&mut self) {
@@ -77,12 +115,12 @@ impl Uncommitted {
     }
 
     /// Notes that a commit of the state as it is now is under way.
-    fn start(&mut self, encoded: &Encoded) {
+    fn start(&mut self, offset: CommitOffset, encoded: &Encoded) {
         self.under_way = Some(UnderWay {
             changes: self.changes,
             accepted: std::mem::take(&mut self.accepted),
             covers_below: encoded.covers_below,
-            metadata: encoded.metadata.len(),
+            written: Written { offset, metadata: encoded.metadata.clone() },
         });
     }
 
@@ -92,6 +130,8 @@ impl Uncommitted {
         match result {
             Ok(()) => {
                 self.confirmed = commit.changes;
+                self.stands = commit.written;
+                self.in_doubt = None;
                 let before = commit.accepted.len();
                 commit.accepted.retain(|offset| offset.0 >= commit.covers_below);
                 let covered = before - commit.accepted.len();
@@ -100,8 +140,9 @@ impl Uncommitted {
             }
             Err(failure) => {
                 if failure == CommitFailure::MetadataTooLarge {
-                    self.metadata_limit = commit.metadata / 2;
+                    self.metadata_limit = commit.written.metadata.len() / 2;
                 }
+                self.in_doubt = Some(commit.written);
                 self.accepted.append(&mut commit.accepted);
                 0
             }
@@ -110,7 +151,7 @@ impl Uncommitted {
 }
 
 impl Tenure {
-    fn beyond(&self) -> Beyond {
+    pub(super) fn beyond(&self) -> Beyond {
         let settled = |parts: &[Part]| parts.iter().map(|part| part.settled).collect();
         let partials = self.partly_settled.iter().filter_map(|offset| {
             let held = self.offsets.get(*offset).filter(|held| !held.outdated)?;
@@ -155,7 +196,7 @@ impl Machine {
             let limit = tenure.uncommitted.metadata_limit;
             let beyond = tenure.beyond();
             let encoded = metadata::encode(offset, tenure.fingerprint, &beyond, limit);
-            tenure.uncommitted.start(&encoded);
+            tenure.uncommitted.start(offset, &encoded);
             requests.push(CommitRequest {
                 epoch: *epoch,
                 source: tenure.source.clone(),

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::super::clock::{Moment, Timestamp};
 use super::super::delivery::{DeliveryId, State, Verdict};
 use super::super::message::{Decision, OnAmbiguous, Redrive};
-use super::super::metadata::{self, METADATA_LIMIT, Partial};
+use super::super::metadata::{self, Partial};
 use super::super::offsets::Offsets;
 use super::super::record::{Epoch, Record, RecordOffset, TopicPartition};
-use super::commits::Uncommitted;
+use super::commits::{Uncommitted, Written};
 use super::{Assignment, Draining, Effect, Machine, PauseReason, Report, SettledAs};
 
 /// How much longer than an attempt a revoke may take: for the dead letters that come of it.
@@ -121,9 +121,15 @@ impl Machine {
     fn begin(&mut self, assignment: Assignment, now: Moment) {
         let Assignment { source, epoch, position, metadata } = assignment;
         let fingerprint = self.fingerprint(&source.topic);
-        let beyond = metadata::decode(&metadata, position, fingerprint).unwrap_or_else(|why| {
-            self.report(Report::MetadataIgnored { source: source.clone(), why });
-            metadata::Beyond::default()
+        let stands = Written { offset: position, metadata };
+        let regained = self.regained(&source, &stands, fingerprint);
+        let (beyond, uncommitted) = regained.unwrap_or_else(|| {
+            let decoded = metadata::decode(&stands.metadata, position, fingerprint);
+            let beyond = decoded.unwrap_or_else(|why| {
+                self.report(Report::MetadataIgnored { source: source.clone(), why });
+                metadata::Beyond::default()
+            });
+            (beyond, Uncommitted::since(stands))
         });
         let partials = beyond.partials.into_iter();
         let braked = self.braked(&source.topic);
@@ -139,7 +145,7 @@ impl Machine {
             full: false,
             paused: braked.then_some(PauseReason::Brake),
             leaving,
-            uncommitted: Uncommitted::new(METADATA_LIMIT),
+            uncommitted,
             in_flight: 0,
             letters: 0,
             source,
@@ -339,6 +345,7 @@ impl Machine {
     /// Forgets a partition and all that is held of it. Its attempts on the wire go on, but their
     /// answers find nothing to settle.
     fn drop_tenure(&mut self, epoch: Epoch) {
+        self.remember(epoch);
         for id in self.deliveries_of(epoch) {
             self.drop_delivery(id);
         }

@@ -4,6 +4,7 @@ mod invariants;
 mod pausing;
 mod promises;
 mod redriving;
+mod regaining;
 mod reloading;
 mod reloads_at_random;
 mod restored;

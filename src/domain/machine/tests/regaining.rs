@@ -1,0 +1,103 @@
+//! Partitions that are lost and come back.
+
+use std::time::Duration;
+
+use rstest::rstest;
+
+use super::rig::*;
+use crate::domain::machine::*;
+use crate::domain::outcome::Class;
+
+/// Owned since 10 was committed, and lost: 10, 11 and 13 are accepted, and the commit that was under
+/// way has failed; 12 is on the wire.
+fn lost() -> Rig {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    for offset in 10..14 {
+        rig.read_for(offset, &format!("r{offset}"));
+    }
+    for attempt in rig.sent().iter().filter(|attempt| attempt.offset.0 != 12) {
+        rig.answer(attempt, Class::Accepted);
+    }
+    rig.pass(Duration::from_secs(1));
+    let commits = rig.commits();
+    assert_eq!(commits.len(), 1, "one commit is under way");
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.commit_ended(&commits[0], Err(CommitFailure::Other));
+    assert_eq!(rig.machine.status(rig.now).uncommitted, 0);
+    rig
+}
+
+fn sent_anew(rig: &mut Rig, epoch: u64, first: u64) -> Vec<u64> {
+    for offset in first..14 {
+        rig.read_in(epoch, offset, deliver(vec![Ok(message(&format!("r{offset}")))]));
+    }
+    rig.sent_offsets()
+}
+
+#[test]
+fn what_was_accepted_is_not_sent_again_where_the_partition_comes_back() {
+    let mut rig = lost();
+    rig.assign(1, 10, "");
+    assert_eq!(rig.machine.status(rig.now).uncommitted, 3, "a crash would repeat them still");
+    assert_eq!(sent_anew(&mut rig, 1, 10), [12]);
+    let (frontier, metadata) = rig.commit_all().unwrap();
+    assert_eq!((frontier, rig.machine.status(rig.now).uncommitted), (12, 0));
+    // Nor by the next owner.
+    let mut next = Rig::new(settings());
+    next.assign(0, frontier, &metadata);
+    assert_eq!(sent_anew(&mut next, 0, 12), [12]);
+}
+
+#[test]
+fn what_was_accepted_is_committed_before_it_is_read_again() {
+    let mut rig = lost();
+    rig.assign(1, 10, "");
+    let (frontier, metadata) = rig.commit_all().unwrap();
+    let mut next = Rig::new(settings());
+    next.assign(0, frontier, &metadata);
+    assert_eq!(sent_anew(&mut next, 0, 10), [12]);
+}
+
+/// The broker has taken the commit that it did not answer to.
+#[test]
+fn a_commit_in_doubt_is_known_again() {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    for offset in 10..14 {
+        rig.read_for(offset, &format!("r{offset}"));
+    }
+    let sent = rig.sent();
+    rig.answer(&sent[0], Class::Accepted);
+    rig.pass(Duration::from_secs(1));
+    let commit = rig.commits().remove(0).remove(0);
+    rig.answer(&sent[3], Class::Accepted);
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, commit.offset.0, &commit.metadata);
+    assert_eq!(sent_anew(&mut rig, 1, 11), [11, 12]);
+}
+
+/// Somebody else has committed since, or it is another log of the same name.
+#[rstest]
+#[case::further_on(12, "")]
+#[case::back_at_the_start(0, "")]
+#[case::with_other_metadata(10, "somebody else's")]
+fn what_stands_elsewhere_is_read_as_it_stands(#[case] position: u64, #[case] metadata: &str) {
+    let mut rig = lost();
+    rig.assign(1, position, metadata);
+    let expected: Vec<_> = (position..14).collect();
+    assert_eq!(sent_anew(&mut rig, 1, position), expected);
+}
+
+#[test]
+fn what_was_committed_before_it_was_lost_leaves_nothing_to_remember() {
+    let mut rig = Rig::owning(settings());
+    rig.read_for(0, "ann");
+    let sent = rig.sent_one();
+    rig.answer(&sent, Class::Accepted);
+    rig.commit_all();
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, 0, "");
+    rig.read_in(1, 0, deliver(vec![Ok(message("ann"))]));
+    assert_eq!(rig.sent_offsets(), [0], "the group's offsets were set back on purpose");
+}
