@@ -65,6 +65,28 @@ fn a_broker_that_goes_away_loses_nothing_and_repeats_within_the_bound(#[case] ki
     assert!(bridge.drain(LIMIT).success());
 }
 
+/// The member loses its partitions, and with them the commits that failed meanwhile.
+#[test]
+fn an_outage_longer_than_the_session_repeats_nothing() {
+    let kafka = KafkaCluster::private();
+    let mut stage = stage(&kafka);
+    stage.timeout = "2s";
+    stage.properties.push(("session.timeout.ms", "10000".to_owned()));
+    let events = orders(0..3_000);
+    stage.produce(&events);
+    let mut bridge = stage.start();
+    stage.wait_accepted(1_000, LIMIT);
+    kafka.kill_broker();
+    stays_alive(&mut bridge, Duration::from_secs(15));
+    kafka.start_broker();
+    stage.wait_committed(LIMIT * 2);
+    assert_eq!(stage.accepted().len(), events.len(), "nothing is lost");
+    assert!(stage.repeated() < 0.5, "{} repeated", stage.repeated());
+    in_order(&stage, &events);
+    assert!(bridge.stderr().contains("partitions lost"), "the session was over");
+    assert!(bridge.drain(LIMIT).success());
+}
+
 #[test]
 fn sigterm_ends_the_bridge_while_the_broker_is_away() {
     let kafka = KafkaCluster::private();
