@@ -33,6 +33,9 @@ const HELD_BYTES: usize = 64 << 20;
 /// The least that a group's coordinator is told to wait for a sign of life.
 const LEAST_SESSION: Duration = Duration::from_secs(45);
 
+/// Between two words on joining the group, which takes some seconds.
+const JOINING: Duration = Duration::from_secs(10);
+
 /// How long the consumer may take to leave its group.
 const LEAVE: Duration = Duration::from_secs(5);
 
@@ -186,6 +189,8 @@ pub async fn run_on(
     let driver = Driver::new(machine, ports, timeout);
     let mut driver = tokio::spawn(driver.run());
     tracing::info!(group = kafka.group, topics = running.config.topics.len(), "line-bridge runs");
+    let joining = tell_while_joining(Arc::clone(&metrics), kafka.session_timeout());
+    let _joining = AbortOnDropHandle::new(tokio::spawn(joining));
     let _following = source.map(|source| {
         let views = Views { settings: machine_settings, labels };
         let told = Arc::clone(&metrics);
@@ -213,6 +218,22 @@ pub async fn run_on(
     match uncommitted {
         0 => Ok(()),
         partitions => Err(Failure::Uncommitted { partitions }),
+    }
+}
+
+/// Says why nothing is sent yet, where joining takes longer than it usually does.
+async fn tell_while_joining(metrics: Arc<Metrics>, session_timeout: Duration) {
+    let mut looks = tokio::time::interval(JOINING);
+    looks.tick().await;
+    loop {
+        looks.tick().await;
+        if metrics.health.is_ready() {
+            return;
+        }
+        tracing::info!(
+            session_timeout_s = session_timeout.as_secs(),
+            "still joining the group: a member that did not leave it, as after kill -9, counts for as long as its session"
+        );
     }
 }
 

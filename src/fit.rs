@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
 use crate::domain::rules::{Spot, TopicRules};
+use crate::domain::words::quoted;
 use crate::schema::outline::{Kinds, Outline, Place};
 
 mod compare;
@@ -274,7 +275,7 @@ fn shown(path: &[Step]) -> String {
                 shown.push_str(name);
             }
             Step::Name(name) => {
-                let _ = write!(shown, "[{name:?}]");
+                let _ = write!(shown, "[{}]", quoted(name));
             }
             Step::Index(index) => {
                 let _ = write!(shown, "[{index}]");

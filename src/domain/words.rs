@@ -14,6 +14,12 @@ pub fn file_reason(error: &io::Error) -> String {
     words.map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
 }
 
+/// In quotes, and on one line whatever it holds. Unlike `Debug`, it leaves letters together with their
+/// marks, without which Thai can't be read.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.escape_debug().to_string().replace("\\'", "'"))
+}
+
 /// The candidate that `name` is most likely a slip of; `None` where none is near.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = normal(name);
@@ -98,6 +104,16 @@ mod tests {
         #[case] expected: &str,
     ) {
         assert_eq!(file_reason(&error), expected);
+    }
+
+    #[rstest]
+    #[case::thai("คุณสมชาย ค้างส่ง", "\"คุณสมชาย ค้างส่ง\"")]
+    #[case::quotes("it's \"so\"", r#""it's \"so\"""#)]
+    #[case::a_backslash_before_a_quote(r"\'", r#""\\'""#)]
+    #[case::lines("a\nb\t\u{1b}", r#""a\nb\t\u{1b}""#)]
+    #[case::turned_around("a\u{202e}b", r#""a\u{202e}b""#)]
+    fn a_text_in_quotes_can_be_read(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(quoted(text), expected);
     }
 
     #[test]

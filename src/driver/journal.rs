@@ -54,9 +54,14 @@ pub(super) fn report(report: &Report) {
             partition = source.partition,
             "a commit failed and is tried again"
         ),
-        Report::Ambiguous { topic, rule } => {
-            tracing::warn!(topic = &**topic, rule = &**rule, "ambiguous attempt");
-        }
+        Report::Ambiguous { source, offset, rule, status } => tracing::warn!(
+            topic = &*source.topic,
+            partition = source.partition,
+            offset = offset.0,
+            rule = &**rule,
+            status,
+            "ambiguous attempt: the customer may have the message"
+        ),
         // The producer says why.
         Report::DeadLetterFailed
         | Report::Tracked { .. }

@@ -26,8 +26,8 @@ impl Observe for Observer {
             Report::Accepted { topic, age } => {
                 records.event_age.with_label_values(&[topic]).observe(age.as_secs_f64());
             }
-            Report::Ambiguous { topic, rule } => {
-                attempts.ambiguous.with_label_values(&[topic, rule]).inc();
+            Report::Ambiguous { source, rule, .. } => {
+                attempts.ambiguous.with_label_values(&[&source.topic, rule]).inc();
             }
             Report::PossibleDuplicate { topic } => {
                 attempts.possible_duplicates.with_label_values(&[topic]).inc();

@@ -133,11 +133,13 @@ async fn show_inbox(
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(bad_request("`limit` must be 1 to 10000"));
     }
-    let messages = server.inbox.after(after, limit);
+    let mut messages = server.inbox.after(after, limit.saturating_add(1));
+    let more = messages.len() > limit;
+    messages.truncate(limit);
     let messages: Vec<_> = messages.iter().map(AsRef::as_ref).collect();
     let stats = server.inbox.stats();
     let shown = json!({
-        "messages": messages, "last_seq": stats.last_seq, "dropped": stats.dropped,
+        "messages": messages, "more": more, "last_seq": stats.last_seq, "dropped": stats.dropped,
     });
     Ok(Json(shown).into_response())
 }

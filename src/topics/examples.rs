@@ -11,7 +11,7 @@ use crate::config::{Example, ExampleEvent, ExpectedPart, Locations, Mistake, Str
 use crate::domain::dead_letter::Rejection;
 use crate::domain::message::{Message, Recipient, Verdict};
 use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
-use crate::domain::words::file_reason;
+use crate::domain::words::{file_reason, quoted};
 use crate::schema::VALUE_LIMIT;
 
 /// What became of an event: a part for each message or dead letter, none where it was skipped.
@@ -128,7 +128,7 @@ fn is_met(expected: &ExpectedPart, part: &Result<Message, Rejection>) -> bool {
 fn wanted(part: &ExpectedPart) -> String {
     let ExpectedPart { reason, message, rule, channel, contact, user } = part;
     let quoted =
-        |name: &str, text: &Option<String>| text.as_ref().map(|text| format!("{name}{text:?}"));
+        |name: &str, text: &Option<String>| text.as_ref().map(|text| format!("{name}{}", quoted(text)));
     let all = [
         reason.map(|reason| format!("the dead letter `{}`", reason.label())),
         quoted("the text ", message),
@@ -145,19 +145,19 @@ fn given(part: &Result<Message, Rejection>, by: Option<&ExpectedPart>) -> String
     match part {
         Err(rejection) => {
             let of_rule = rejection.rule.as_ref();
-            let of_rule = of_rule.map_or(String::new(), |rule| format!(" of the rule {rule:?}"));
+            let of_rule = of_rule.map_or(String::new(), |rule| format!(" of the rule {}", quoted(rule)));
             format!("the dead letter `{}`{of_rule}: {}", rejection.reason.label(), rejection.detail)
         }
         Ok(message) => {
             let mut shown =
-                format!("the text {:?} of the rule {:?}", message.text.as_str(), &*message.rule);
+                format!("the text {} of the rule {}", quoted(message.text.as_str()), quoted(&message.rule));
             if by.is_some_and(|by| by.channel.is_some()) {
-                let _ = write!(shown, " with the channel {:?}", &*message.channel.name);
+                let _ = write!(shown, " with the channel {}", quoted(&message.channel.name));
             }
             if by.is_some_and(|by| by.contact.is_some() || by.user.is_some()) {
                 let _ = match &message.recipient {
-                    Recipient::Contact(id) => write!(shown, " with the contact {id:?}"),
-                    Recipient::LineUser(id) => write!(shown, " with the user {id:?}"),
+                    Recipient::Contact(id) => write!(shown, " with the contact {}", quoted(id)),
+                    Recipient::LineUser(id) => write!(shown, " with the user {}", quoted(id)),
                 };
             }
             shown

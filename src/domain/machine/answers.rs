@@ -120,9 +120,10 @@ impl Machine {
         delivery.uncounted = true;
         let rule = delivery.message.rule.clone();
         let policy = delivery.message.on_ambiguous;
+        let (offset, status) = (delivery.offset, delivery.tries.http_status);
         if let Some(tenure) = self.tenures.get(&delivery.lane.epoch) {
-            let topic = tenure.source.topic.clone();
-            self.report(Report::Ambiguous { topic, rule });
+            let source = tenure.source.clone();
+            self.report(Report::Ambiguous { source, offset, rule, status });
         }
         let alike = match kind {
             Ambiguity::NotJson => Alike::NotJson,

@@ -70,8 +70,10 @@ pub enum Report {
         age: Duration,
     },
     Ambiguous {
-        topic: Arc<str>,
+        source: TopicPartition,
+        offset: RecordOffset,
         rule: Arc<str>,
+        status: Option<u16>,
     },
     PossibleDuplicate {
         topic: Arc<str>,
