@@ -9,6 +9,7 @@ mod poll;
 #[cfg(test)]
 mod tests;
 
+pub(super) use assignment::metadata;
 pub(super) use poll::own;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Reading topics without being a member of a group: nobody loses a partition, nothing is
 //! committed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,14 +10,17 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::consumer;
 use super::preflight::{Looking, Reasons, Refused, exists, reach};
 use super::settings::{Settings, Start};
 use crate::domain::clock::Timestamp;
-use crate::domain::record::Record;
+use crate::domain::metadata;
+use crate::domain::offsets::Runs;
+use crate::domain::record::{CommitOffset, Record, TopicPartition};
 
 const ANSWER: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
@@ -66,17 +70,17 @@ impl Tail {
     ) -> Result<Self, TailError> {
         let settings = settings.clone();
         let begin = move || begin(&settings, &topics, from);
-        let (consumer, begun) = tokio::task::spawn_blocking(begin).await??;
+        let (reading, begun, settled) = tokio::task::spawn_blocking(begin).await??;
         let (tell, records) = mpsc::channel(64);
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopped);
         let reader = tokio::task::spawn_blocking(move || {
             while !stop.load(Ordering::Relaxed) {
-                match consumer.poll(POLL) {
+                match reading.poll(POLL) {
                     None => {}
                     Some(Ok(message)) => {
-                        let record = super::consumer::own(&message, || Timestamp(0));
-                        if tell.blocking_send(record).is_err() {
+                        let record = consumer::own(&message, || Timestamp(0));
+                        if !has_settled(&settled, &record) && tell.blocking_send(record).is_err() {
                             return;
                         }
                     }
@@ -117,20 +121,21 @@ fn begin(
     settings: &Settings,
     topics: &[String],
     from: From,
-) -> Result<(Looking, Begun), TailError> {
+) -> Result<(Looking, Begun, Settled), TailError> {
     let mut config = settings.consumer();
     // Nobody looks at them here, and librdkafka's client would log each.
     config.set("statistics.interval.ms", "0");
-    let consumer: Looking =
+    let client: Looking =
         config.create_with_context(Reasons::default()).map_err(Refused::Configuration)?;
-    reach(&consumer, &settings.brokers)?;
+    reach(&client, &settings.brokers)?;
     for topic in topics {
-        exists(&consumer, settings, topic, Refused::NoTopic { topic: topic.clone() })?;
+        exists(&client, settings, topic, Refused::NoTopic { topic: topic.clone() })?;
     }
-    let mut list = partitions(&consumer, topics)?;
+    let mut list = partitions(&client, topics)?;
     let mut begun = Begun { partitions: list.count(), committed: 0 };
+    let mut settled = Settled::new();
     if from == From::Committed {
-        list = consumer.committed_offsets(list, ANSWER)?;
+        list = client.committed_offsets(list, ANSWER)?;
         let uncommitted: Vec<_> = list
             .elements()
             .iter()
@@ -138,6 +143,7 @@ fn begin(
             .map(|element| (element.topic().to_owned(), element.partition()))
             .collect();
         begun.committed = begun.partitions - uncommitted.len();
+        settled = list.elements().iter().filter_map(settled_beyond).collect();
         let start = match settings.start {
             Start::Latest => Offset::End,
             Start::Earliest => Offset::Beginning,
@@ -146,8 +152,24 @@ fn begin(
             list.set_partition_offset(&topic, partition, start)?;
         }
     }
-    consumer.assign(&list)?;
-    Ok((consumer, begun))
+    client.assign(&list)?;
+    Ok((client, begun, settled))
+}
+
+/// What the group's commits tell to have settled beyond them.
+type Settled = BTreeMap<TopicPartition, Runs>;
+
+fn settled_beyond(element: &TopicPartitionListElem<'_>) -> Option<(TopicPartition, Runs)> {
+    let frontier = CommitOffset(u64::try_from(element.offset().to_raw()?).ok()?);
+    // Which rules it was written for matters to partly settled records alone.
+    let beyond = metadata::decode(&consumer::metadata(element), frontier, 0).ok()?;
+    let source = TopicPartition { topic: element.topic().into(), partition: element.partition() };
+    Some((source, beyond.runs))
+}
+
+fn has_settled(settled: &Settled, record: &Record) -> bool {
+    let runs = settled.get(&record.source).map(Vec::as_slice).unwrap_or_default();
+    runs.iter().any(|run| run.contains(&record.offset.0))
 }
 
 fn partitions(consumer: &Looking, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {

@@ -127,8 +127,9 @@ fn is_met(expected: &ExpectedPart, part: &Result<Message, Rejection>) -> bool {
 
 fn wanted(part: &ExpectedPart) -> String {
     let ExpectedPart { reason, message, rule, channel, contact, user } = part;
-    let quoted =
-        |name: &str, text: &Option<String>| text.as_ref().map(|text| format!("{name}{}", quoted(text)));
+    let quoted = |name: &str, text: &Option<String>| {
+        text.as_ref().map(|text| format!("{name}{}", quoted(text)))
+    };
     let all = [
         reason.map(|reason| format!("the dead letter `{}`", reason.label())),
         quoted("the text ", message),
@@ -145,12 +146,16 @@ fn given(part: &Result<Message, Rejection>, by: Option<&ExpectedPart>) -> String
     match part {
         Err(rejection) => {
             let of_rule = rejection.rule.as_ref();
-            let of_rule = of_rule.map_or(String::new(), |rule| format!(" of the rule {}", quoted(rule)));
+            let of_rule =
+                of_rule.map_or(String::new(), |rule| format!(" of the rule {}", quoted(rule)));
             format!("the dead letter `{}`{of_rule}: {}", rejection.reason.label(), rejection.detail)
         }
         Ok(message) => {
-            let mut shown =
-                format!("the text {} of the rule {}", quoted(message.text.as_str()), quoted(&message.rule));
+            let mut shown = format!(
+                "the text {} of the rule {}",
+                quoted(message.text.as_str()),
+                quoted(&message.rule)
+            );
             if by.is_some_and(|by| by.channel.is_some()) {
                 let _ = write!(shown, " with the channel {}", quoted(&message.channel.name));
             }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use line_bridge::sandbox::{Fault, Faults, Rule};
+use line_bridge::domain::metadata::decode;
+use line_bridge::domain::record::CommitOffset;
+use line_bridge::sandbox::{Fault, Faults, Recipient, Rule};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -197,6 +199,39 @@ fn a_dry_run_sends_and_commits_nothing_and_disturbs_nobody() {
     assert!((bridge.metrics().sum("line_bridge_rebalances_total") - 1.0).abs() < 0.5);
     assert!(dry.drain(LIMIT).success());
     assert!(!dry.stderr().contains("contact-"));
+    assert!(bridge.drain(LIMIT).success());
+}
+
+#[test]
+fn a_dry_run_does_not_tell_what_has_been_sent_behind_a_record_that_waits() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    let failing =
+        Rule::always(Fault::Status { status: 503, body: None, content_type: None, accept: false });
+    let waiting = failing.for_recipient(Recipient::Contact("contact-0".to_owned()));
+    stage.sandbox.set_faults(Faults::rules([waiting])).expect("faults");
+    let mut bridge = stage.start();
+    stage.produce(&good(0..5));
+    stage.wait_accepted(4, LIMIT);
+    wait_until(LIMIT, "what was sent is in the commit's metadata", || {
+        let committed = stage.kafka.committed(&stage.group, &stage.topics["orders"]);
+        let beyond = committed.get(&0).map(|at| decode(&at.metadata, CommitOffset(0), 0));
+        let all = beyond.as_ref().is_some_and(|beyond| {
+            beyond.as_ref().is_ok_and(|beyond| beyond.runs.iter().eq([&(1..5)]))
+        });
+        if all { Ok(()) } else { Err(format!("{beyond:?}")) }
+    });
+    let mut dry = stage.workspace.start(&["run", "--dry-run", "--config", "bridge.yaml"]);
+    wait_until(LIMIT, "the dry run has begun", || {
+        let said = dry.stderr();
+        if said.contains("dry run: nothing is sent") { Ok(()) } else { Err(said) }
+    });
+    stage.produce(&good(5..6));
+    wait_until(LIMIT, "the dry run tells of the last event", || {
+        let told = dry.stderr();
+        if told.contains("\"offset\":5") { Ok(()) } else { Err(told) }
+    });
+    assert_eq!(dry.stderr().matches("would send").count(), 2, "{}", dry.stderr());
+    assert!(dry.drain(LIMIT).success());
     assert!(bridge.drain(LIMIT).success());
 }
 

@@ -240,6 +240,6 @@ fn is_fenced(error: &KafkaError) -> bool {
 }
 
 /// The metadata of a commit, which any program that has the right to commit may have written.
-fn metadata(element: &TopicPartitionListElem<'_>) -> String {
+pub(in crate::kafka) fn metadata(element: &TopicPartitionListElem<'_>) -> String {
     foreign::read(|| element.metadata().to_owned()).unwrap_or_else(|| "not UTF-8".to_owned())
 }
