@@ -62,7 +62,12 @@ impl Publish {
         let published = publish(input, &publisher, key.as_ref(), &place).await;
         let sent = publisher.finish().await;
         let sent = sent.map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
-        tell(format_args!("{} published to {}", counted(sent, "event"), self.topic));
+        let published_so_far = format!("{} published to {}", counted(sent, "event"), self.topic);
+        if published.is_err() && sent > 0 {
+            tell(format_args!("{published_so_far}; mend the next line, and go on from there"));
+        } else {
+            tell(published_so_far);
+        }
         published
     }
 }
