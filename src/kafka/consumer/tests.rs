@@ -1,5 +1,7 @@
 //! What a broker does only now and then, made to happen by librdkafka's own mock of one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -7,7 +9,18 @@ use secrecy::SecretString;
 use tokio::time::timeout;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::domain::clock::Moment;
+
+/// Goes on by a hundredth of a second whenever it is looked at.
+#[derive(Default)]
+struct Ticking(AtomicU64);
+
+impl Clock for Ticking {
+    fn now(&self) -> Moment {
+        let millis = self.0.fetch_add(10, Ordering::Relaxed);
+        Moment { elapsed: Duration::from_millis(millis), wall: Timestamp(0) }
+    }
+}
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -39,7 +52,7 @@ impl Joined {
             &settings,
             topics,
             "redrive".to_owned(),
-            Arc::new(SystemClock::start()),
+            Arc::new(Ticking::default()),
             Box::new(|_| {}),
         )
         .unwrap();
