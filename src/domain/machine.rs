@@ -20,6 +20,7 @@
 mod answers;
 mod commits;
 mod dispatch;
+mod holding;
 mod intake;
 mod probes;
 mod reconfigure;
@@ -243,6 +244,8 @@ pub struct Machine {
     commits: commits::Schedule,
     /// Messages accepted and not yet covered by a commit.
     uncommitted: usize,
+    /// Those of them that are of partitions held back because of them.
+    excused: usize,
     coordinator_heard: Duration,
     gate_wakeup: Option<Duration>,
     revokes: Vec<Vec<TopicPartition>>,
@@ -292,6 +295,7 @@ impl Machine {
             partitions_in_all: 0,
             commits: commits::Schedule::default(),
             uncommitted: 0,
+            excused: 0,
             coordinator_heard: Duration::ZERO,
             gate_wakeup: None,
             revokes: Vec::new(),

@@ -27,6 +27,7 @@ impl Metrics {
                 "held": partition.held,
                 "held_bytes": partition.held_bytes,
                 "full": partition.full,
+                "held_back": partition.held_back,
                 "paused": partition.paused.map(PauseReason::label),
                 "leaving": partition.leaving,
                 "oldest_unsettled": partition.oldest.as_ref().map(|held| oldest(held, now)),

@@ -86,6 +86,7 @@ impl Machine {
             let age = now.wall.since(held.event_time);
             tenure.uncommitted.accepted(offset);
             self.uncommitted += 1;
+            self.excused += usize::from(tenure.held_back);
             let topic = tenure.source.topic.clone();
             self.report(Report::Accepted { topic, age });
         }

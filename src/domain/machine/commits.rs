@@ -28,8 +28,6 @@ const CROWDED: Duration = Duration::from_millis(2);
 pub(super) struct Schedule {
     under_way: bool,
     last: Duration,
-    not_before: Duration,
-    failures: u32,
     pub(super) wakeup: Option<Duration>,
 }
 
@@ -53,6 +51,11 @@ pub(super) struct Uncommitted {
     /// The offsets of messages accepted since the last commit that covers them.
     accepted: Vec<RecordOffset>,
     under_way: Option<UnderWay>,
+    /// How many of the accepted ones the last commit did not cover: it has failed, or its metadata
+    /// was full.
+    stranded: usize,
+    not_before: Duration,
+    failures: u32,
     metadata_limit: usize,
 }
 
@@ -74,6 +77,9 @@ impl Uncommitted {
             confirmed: 0,
             accepted: Vec::new(),
             under_way: None,
+            stranded: 0,
+            not_before: Duration::ZERO,
+            failures: 0,
             metadata_limit: METADATA_LIMIT,
         }
     }
@@ -103,6 +109,16 @@ impl Uncommitted {
     /// A message of this record has been accepted.
     pub(super) fn accepted(&mut self, offset: RecordOffset) {
         self.accepted.push(offset);
+    }
+
+    /// How many accepted messages the last commit has not covered.
+    pub(super) fn stranded(&self) -> usize {
+        self.stranded
+    }
+
+    /// Whether there is something to commit, and when that may be tried.
+    fn due(&self) -> Option<Duration> {
+        (!self.is_clean()).then_some(self.not_before)
     }
 
     pub(super) fn is_clean(&self) -> bool {
@@ -135,6 +151,7 @@ impl Uncommitted {
                 let before = commit.accepted.len();
                 commit.accepted.retain(|offset| offset.0 >= commit.covers_below);
                 let covered = before - commit.accepted.len();
+                self.stranded = commit.accepted.len();
                 self.accepted.append(&mut commit.accepted);
                 covered
             }
@@ -143,9 +160,23 @@ impl Uncommitted {
                     self.metadata_limit = commit.written.metadata.len() / 2;
                 }
                 self.in_doubt = Some(commit.written);
+                self.stranded = commit.accepted.len();
                 self.accepted.append(&mut commit.accepted);
                 0
             }
+        }
+    }
+}
+
+impl Uncommitted {
+    /// When the next commit may be tried, after this one. A shorter string is not a fault to wait
+    /// for.
+    fn wait_after(&mut self, result: Result<(), CommitFailure>, jitter: f64, now: Moment) {
+        if result == Err(CommitFailure::Other) {
+            self.failures = self.failures.saturating_add(1);
+            self.not_before = now.elapsed + retry::BROKER.delay(self.failures, jitter);
+        } else {
+            (self.failures, self.not_before) = (0, Duration::ZERO);
         }
     }
 }
@@ -168,16 +199,14 @@ impl Machine {
     /// Commits what has changed, if it is time.
     pub(super) fn commit(&mut self, now: Moment) {
         self.commits.wakeup = None;
-        let dirty = |tenure: &Tenure| !tenure.uncommitted.is_clean();
-        if self.commits.under_way || !self.tenures.values().any(dirty) {
-            return;
-        }
+        let due = self.tenures.values().filter_map(|tenure| tenure.uncommitted.due()).min();
+        let Some(due) = due.filter(|_| !self.commits.under_way) else { return };
         let urgent = |tenure: &Tenure| {
             tenure.leaving.is_some() && tenure.in_flight == 0 && tenure.letters == 0
         };
         let idle = self.on_wire.is_empty() || self.tenures.values().any(urgent);
         // Half the messages that may be uncommitted: the rest of them is for the round trip.
-        let crowded = self.uncommitted * 2 >= self.settings.max_in_flight;
+        let crowded = self.counted() * 2 >= self.settings.max_in_flight;
         let interval = if crowded {
             CROWDED
         } else if idle {
@@ -185,13 +214,15 @@ impl Machine {
         } else {
             BUSY
         };
-        let earliest = (self.commits.last + interval).max(self.commits.not_before);
+        let earliest = (self.commits.last + interval).max(due);
         if now.elapsed < earliest && self.commits.last > Duration::ZERO {
             self.commits.wakeup = Some(earliest);
             return;
         }
         let mut requests = Vec::new();
-        for (epoch, tenure) in self.tenures.iter_mut().filter(|(_, tenure)| dirty(tenure)) {
+        let is_due =
+            |tenure: &Tenure| tenure.uncommitted.due().is_some_and(|due| due <= now.elapsed);
+        for (epoch, tenure) in self.tenures.iter_mut().filter(|(_, tenure)| is_due(tenure)) {
             let offset = tenure.offsets.frontier();
             let limit = tenure.uncommitted.metadata_limit;
             let beyond = tenure.beyond();
@@ -216,27 +247,21 @@ impl Machine {
     ) {
         self.commits.under_way = false;
         let mut partitions = 0;
-        let mut failed = false;
+        // One for all: what fails together is tried again together.
+        let jitter = self.jitter.f64();
         for (epoch, result) in results {
             let Some(tenure) = self.tenures.get_mut(&epoch) else { continue };
             self.uncommitted -= tenure.uncommitted.end(result);
+            tenure.uncommitted.wait_after(result, jitter, now);
             if result.is_ok() {
                 partitions += 1;
             } else {
                 let source = tenure.source.clone();
-                // A shorter string is not a fault to wait for.
-                failed |= result == Err(CommitFailure::Other);
                 self.report(Report::CommitFailed { source });
             }
+            self.mind_what_is_stranded(epoch);
         }
-        if failed {
-            self.commits.failures = self.commits.failures.saturating_add(1);
-            let wait = retry::BROKER.delay(self.commits.failures, self.jitter.f64());
-            self.commits.not_before = now.elapsed + wait;
-        } else {
-            self.commits.failures = 0;
-            self.commits.not_before = Duration::ZERO;
-        }
+        self.count_excused();
         if partitions > 0 {
             // The coordinator took the commit at some time since it was asked to, and counts the
             // session from there, however late the answer is.

@@ -32,6 +32,7 @@ impl Machine {
     /// others of the deliveries that may be in flight.
     pub(super) fn start(&mut self, now: Moment) {
         self.gate_wakeup = None;
+        self.bring_frontiers_back();
         if self.is_stuck() {
             self.start_frontiers(now);
         }
@@ -46,7 +47,7 @@ impl Machine {
     /// Whether anything new may be started at all.
     pub(super) fn may_start(&self, now: Moment) -> bool {
         self.on_wire.len() < self.settings.max_in_flight
-            && self.uncommitted < self.settings.max_in_flight
+            && self.counted() < self.settings.max_in_flight
             && self.is_heard(now)
     }
 
@@ -61,7 +62,7 @@ impl Machine {
     /// Whether as much is accepted and uncommitted as may be, and no commit will cover any of it:
     /// the metadata is too long. Only a frontier that moves helps then.
     fn is_stuck(&self) -> bool {
-        self.uncommitted >= self.settings.max_in_flight
+        self.counted() >= self.settings.max_in_flight
             && self.on_wire.is_empty()
             && self.tenures.values().all(|tenure| tenure.uncommitted.is_clean())
     }
@@ -111,18 +112,21 @@ impl Machine {
     }
 
     /// The delivery at the front of a gate's queue, which it does not leave yet. Those that have
-    /// moved on are passed over; those whose deadline has passed are set aside.
-    pub(super) fn next_ready(&mut self, gate: usize, now: Moment) -> Option<DeliveryId> {
+    /// moved on, or are held back, are passed over; those whose deadline has passed are set aside.
+    pub(super) fn next_ready(&mut self, at: usize, now: Moment) -> Option<DeliveryId> {
         loop {
-            let gate = self.gates.get_mut(gate)?;
+            let gate = self.gates.get_mut(at)?;
             let id = *gate.ready.front()?;
             match self.deliveries.get(&id) {
                 Some(delivery) if delivery.state == State::Ready => {
-                    if !delivery.message.expired(now.wall) {
+                    let expired = delivery.message.expired(now.wall);
+                    if !expired && !self.put_aside(id) {
                         return Some(id);
                     }
-                    gate.ready.pop_front();
-                    self.expire(id);
+                    self.gates.get_mut(at)?.ready.pop_front();
+                    if expired {
+                        self.expire(id);
+                    }
                 }
                 Some(_) | None => {
                     gate.ready.pop_front();

@@ -31,6 +31,8 @@ pub struct PartitionStatus {
     pub held_bytes: usize,
     /// The bound is reached.
     pub full: bool,
+    /// What it has sent can't be committed, so it goes on one record after the other.
+    pub held_back: bool,
     pub paused: Option<PauseReason>,
     /// It is being handed over or drained.
     pub leaving: bool,
@@ -135,6 +137,7 @@ impl Machine {
             held: tenure.offsets.held_count(),
             held_bytes: tenure.bytes,
             full: tenure.full,
+            held_back: tenure.held_back,
             paused: tenure.paused.or_else(|| {
                 let paused = self.settings.paused.topics.contains(&tenure.source.topic);
                 paused.then_some(PauseReason::Paused)

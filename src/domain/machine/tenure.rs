@@ -36,6 +36,10 @@ pub(super) struct Tenure {
     pub(super) paused: Option<PauseReason>,
     pub(super) leaving: Option<Leaving>,
     pub(super) uncommitted: Uncommitted,
+    /// What it has sent can't be committed: it goes on one record after the other.
+    pub(super) held_back: bool,
+    /// Its deliveries that would be ready otherwise.
+    pub(super) aside: BTreeMap<(RecordOffset, usize), DeliveryId>,
     /// Attempts of this tenure on the wire.
     pub(super) in_flight: usize,
     /// Dead letters of this tenure that are not acknowledged.
@@ -146,6 +150,8 @@ impl Machine {
             paused: braked.then_some(PauseReason::Brake),
             leaving,
             uncommitted,
+            held_back: false,
+            aside: BTreeMap::new(),
             in_flight: 0,
             letters: 0,
             source,
@@ -352,6 +358,7 @@ impl Machine {
         let Some(tenure) = self.tenures.remove(&epoch) else { return };
         self.conservation.dropped += tenure.offsets.held_count() as u64;
         self.uncommitted -= tenure.uncommitted.count();
+        self.count_excused();
         let stale: Vec<_> = self
             .letter_timers
             .iter()
