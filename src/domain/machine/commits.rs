@@ -166,9 +166,7 @@ impl Uncommitted {
             }
         }
     }
-}
 
-impl Uncommitted {
     /// When the next commit may be tried, after this one. A shorter string is not a fault to wait
     /// for.
     fn wait_after(&mut self, result: Result<(), CommitFailure>, jitter: f64, now: Moment) {
