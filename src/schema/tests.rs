@@ -174,6 +174,10 @@ fn the_wire_format_is_passed_over() {
     r#"{"a":"2026-11-09T10:00:00Z","c":"hush"}"#,
     "/c: breaks `pattern` (t.json#/properties/c/pattern)"
 )]
+#[case::thai_name(
+    r#"{"a":"2026-11-09T10:00:00Z","ราคา %":"hush"}"#,
+    "/ราคา %: is not of type number (t.json#/properties/ราคา %/type)"
+)]
 #[case::several(
     r#"{"a":1,"b":"hush","c":"hush","d":1}"#,
     "/a: is not of type string (t.json#/properties/a/type); /b: breaks `enum` (t.json#/properties/b/enum); /c: breaks `pattern` (t.json#/properties/c/pattern)"
@@ -181,7 +185,7 @@ fn the_wire_format_is_passed_over() {
 fn a_violation_names_the_place_and_the_rule_and_no_value(#[case] event: &str, #[case] says: &str) {
     let schema = schema(
         r#"{"required":["a"],"properties":{"a":{"type":"string","format":"date-time"},
-            "b":{"enum":["x"]},"c":{"pattern":"^[0-9]+$"}}}"#,
+            "b":{"enum":["x"]},"c":{"pattern":"^[0-9]+$"},"ราคา %":{"type":"number"}}}"#,
     );
     let rejection = schema.decode(event.as_bytes()).unwrap_err();
     assert_eq!(

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::files::index_of;
@@ -73,9 +74,11 @@ fn rule(error: &ValidationError<'_>) -> String {
 /// `file#pointer`, where the file is told apart only if the rule is not in the topic's own.
 fn schema_place(error: &ValidationError<'_>, names: &[String]) -> String {
     let location = error.absolute_keyword_location().map(jsonschema::Uri::as_str);
-    let (address, pointer) = location
-        .and_then(|location| location.split_once('#'))
-        .unwrap_or(("", error.schema_path().as_str()));
+    let (address, pointer) = match location.and_then(|location| location.split_once('#')) {
+        // A URI has names that are not ASCII in percent-encoding (RFC 3986, 2.1).
+        Some((address, fragment)) => (address, percent_decode_str(fragment).decode_utf8_lossy()),
+        None => ("", error.schema_path().as_str().into()),
+    };
     let file = index_of(address).and_then(|index| names.get(index)).map_or("", String::as_str);
     printable(&format!("{file}#{pointer}"), POINTER_LIMIT)
 }

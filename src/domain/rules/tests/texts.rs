@@ -57,6 +57,7 @@ fn a_filter_shows_values_as_customers_read_them(#[case] template: &str, #[case] 
 #[case::header("{{ record.headers['trace-id'] }}", json!({}), "t-1")]
 #[case::binary_header("{{ 'yes' if record.headers.raw is defined else 'no' }}", json!({}), "no")]
 #[case::large_number("{{ event.n }}", json!({"n": u64::MAX}), "18446744073709551615")]
+#[case::thai_name("{{ event.ลูกค้า.ชื่อ }}", json!({"ลูกค้า": {"ชื่อ": "นก"}}), "นก")]
 #[case::trailing_newline("{{ event.n }}\n", json!({"n": 7}), "7")]
 fn a_template_sees_the_event_and_the_record(
     #[case] template: &str,
