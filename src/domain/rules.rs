@@ -347,13 +347,13 @@ fn boolean(value: &Value) -> Result<bool, String> {
 
 fn point_in_time(expression: &Expression, scope: &Value) -> Result<Timestamp, String> {
     let value = expression.value(scope)?;
-    time::timestamp(&value).ok_or_else(|| time::NOT_A_TIME.to_owned())
+    time::timestamp(&value).map_err(str::to_owned)
 }
 
 /// A point in time as an event may have it: an RFC 3339 string with its offset, or a whole number
 /// of milliseconds since 1970.
 pub fn time_of(value: &serde_json::Value) -> Option<Timestamp> {
-    time::timestamp(&scope::value(value.clone(), 0))
+    time::timestamp(&scope::value(value.clone(), 0)).ok()
 }
 
 fn rejected(reason: Reason, key: &str, words: &str, rule: Option<&Arc<str>>) -> Rejection {

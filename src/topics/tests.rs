@@ -76,7 +76,7 @@ fn said_of_examples(examples: &str, strictness: Strictness) -> String {
     "- {event: shipped.json, record: {key: k, headers: {channel: support}}, expect: [{rule: shipped}, {channel: support}]}"
 )]
 #[case::in_milliseconds(
-    "- {event: shipped.json, record: {key: k, timestamp: 60000}, expect: [{rule: shipped}, Key k at 00:01]}"
+    "- {event: shipped.json, record: {key: k, timestamp: 1767225660000}, expect: [{rule: shipped}, Key k at 00:01]}"
 )]
 #[case::part_that_fails(
     "- {event: shipped.json, record: {key: k, headers: {channel: nope}}, expect: [{rule: shipped}, {reason: invalid_message, rule: keyed}]}"

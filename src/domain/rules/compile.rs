@@ -191,7 +191,7 @@ impl Compiler<'_> {
 
     fn constant_time(&mut self, key: &'static str, expression: &Expression) {
         self.check_constant(key, expression, |value| {
-            time::timestamp(value).is_none().then(|| time::NOT_A_TIME.to_owned())
+            time::timestamp(value).err().map(str::to_owned)
         });
     }
 }

@@ -193,7 +193,8 @@ fn an_event_that_no_rule_matches(#[case] unmatched: Unmatched, #[case] expected:
 
 #[rstest]
 #[case::rfc_3339(json!({"at": "1970-01-01T07:00:01.5+07:00"}), Ok(1_500))]
-#[case::millis(json!({"at": 1_500}), Ok(1_500))]
+#[case::millis(json!({"at": 1_800_000_000_500_i64}), Ok(1_800_000_000_500))]
+#[case::seconds(json!({"at": 1_800_000_000}), Err("event_time: not a time: the number looks like seconds"))]
 #[case::no_offset(json!({"at": "1970-01-01T00:00:01"}), Err("event_time: not a time"))]
 #[case::float(json!({"at": 1.5}), Err("event_time: not a time"))]
 #[case::far_away(json!({"at": i64::MAX}), Err("event_time: not a time"))]

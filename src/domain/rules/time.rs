@@ -60,13 +60,21 @@ fn shown(at: &Zoned, format: &str) -> Result<String, Error> {
 }
 
 /// What is said of a value that is no point in time.
-pub(super) const NOT_A_TIME: &str =
-    "not a time: RFC 3339 with an offset, or whole milliseconds since 1970";
+const NOT_A_TIME: &str = "not a time: RFC 3339 with an offset, or whole milliseconds since 1970";
 
-/// A point in time as an event has it: an RFC 3339 string with its offset, or a whole number of
-/// milliseconds since 1970.
-pub(super) fn timestamp(value: &Value) -> Option<Timestamp> {
-    instant(value).map(|at| Timestamp(at.as_millisecond()))
+/// What is said of a whole number that means 1970 in milliseconds, and today in seconds.
+const SECONDS: &str =
+    "not a time: the number looks like seconds since 1970; times 1000 it is milliseconds";
+
+/// Before March of 1973 in milliseconds, and up to the year 5138 in seconds.
+const SECONDS_ONLY: std::ops::Range<i64> = 1..100_000_000_000;
+
+/// When an event happened or ends: an RFC 3339 string with its offset, or a whole number of
+/// milliseconds since 1970. Seconds would make every message look expired long ago.
+pub(super) fn timestamp(value: &Value) -> Result<Timestamp, &'static str> {
+    let at = Timestamp(instant(value).ok_or(NOT_A_TIME)?.as_millisecond());
+    let seconds = value.is_integer() && SECONDS_ONLY.contains(&at.0);
+    if seconds { Err(SECONDS) } else { Ok(at) }
 }
 
 fn instant(value: &Value) -> Option<jiff::Timestamp> {
