@@ -25,8 +25,8 @@ pub struct Delivery {
     /// How many attempts ended ambiguously. Ambiguity is sticky: once this is not zero, the
     /// outcome is never reported as plainly failed.
     pub ambiguous: u32,
-    /// The last ambiguous attempt has not been retried yet, and so not counted as a possible
-    /// duplicate.
+    /// The next attempt may repeat what an attempt before it has sent, be it before a redrive; it
+    /// is not counted yet as a possible duplicate.
     pub uncounted: bool,
     /// Failures of its own, which the backoff grows with.
     pub failures: u32,

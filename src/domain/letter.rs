@@ -129,6 +129,11 @@ impl Letter {
         self.detail.starts_with("when:")
     }
 
+    /// Whether its customer may have the message: nobody knows how its last attempts ended.
+    pub fn may_repeat(&self) -> bool {
+        matches!(self.reason, Reason::Ambiguous | Reason::RetriesExhausted)
+    }
+
     /// Of a redriven one: the dead letter that it was.
     pub fn redriven_from(&self) -> Option<Place> {
         let (source, offset) = self.told(DEAD_LETTER)?.rsplit_once('@')?;

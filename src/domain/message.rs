@@ -159,6 +159,8 @@ pub struct Redrive {
     pub original: Arc<Record>,
     /// How often it has been redriven, this time included.
     pub redrives: u32,
+    /// Nobody knows whether its customer had the message before it was set aside.
+    pub may_repeat: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

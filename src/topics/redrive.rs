@@ -23,8 +23,8 @@ impl Topics {
             }
         };
         let verdict = self.verdict_again(&letter);
-        let redrives = letter.redrives;
-        let redrive = Some(Redrive { original: Arc::new(letter.original), redrives });
+        let (redrives, may_repeat) = (letter.redrives, letter.may_repeat());
+        let redrive = Some(Redrive { original: Arc::new(letter.original), redrives, may_repeat });
         Decision { event_time, verdict, redrive }
     }
 

@@ -82,7 +82,13 @@ struct Taken {
 }
 
 /// The dead letters that are with the broker.
-type UnderWay = JoinSet<(Place, Result<(), PublishError>)>;
+type UnderWay = JoinSet<(Sent, Result<(), PublishError>)>;
+
+#[derive(Debug)]
+struct Sent {
+    place: Place,
+    may_repeat: bool,
+}
 
 impl Redrive {
     pub(super) async fn run(self) -> Result<(), Failure> {
@@ -190,13 +196,13 @@ impl Run<'_> {
             value: letter.original.value.as_deref().unwrap_or_default(),
             headers: &headers,
         };
-        let place = letter.place;
+        let sent = Sent { may_repeat: letter.may_repeat(), place: letter.place };
         match self.publisher.send(outgoing).await {
             Ok(acknowledged) => {
-                self.under_way.spawn(async move { (place, acknowledged.await) });
+                self.under_way.spawn(async move { (sent, acknowledged.await) });
                 Ok(())
             }
-            Err(error) => self.answered(&place, Err(error)),
+            Err(error) => self.answered(&sent, Err(error)),
         }
     }
 
@@ -226,19 +232,20 @@ impl Run<'_> {
 
     fn acknowledged(
         &mut self,
-        done: Result<(Place, Result<(), PublishError>), tokio::task::JoinError>,
+        done: Result<(Sent, Result<(), PublishError>), tokio::task::JoinError>,
     ) -> Result<(), Failure> {
-        let (place, result) = done.map_err(failed)?;
-        self.answered(&place, result)
+        let (sent, result) = done.map_err(failed)?;
+        self.answered(&sent, result)
     }
 
     /// A record that is too large is its own fault; whatever else there is concerns all.
-    fn answered(&mut self, place: &Place, result: Result<(), PublishError>) -> Result<(), Failure> {
+    fn answered(&mut self, sent: &Sent, result: Result<(), PublishError>) -> Result<(), Failure> {
         match result {
-            Ok(()) => self.report.count(Fate::Redriven),
+            Ok(()) => self.report.redriven_one(sent.may_repeat),
             Err(PublishError::TooLarge) => {
                 complain(format_args!(
-                    "{place}: larger than the redrive topic takes (max.message.bytes)"
+                    "{}: larger than the redrive topic takes (max.message.bytes)",
+                    sent.place
                 ));
                 self.report.count(Fate::Lost(Lost::TooLarge));
             }

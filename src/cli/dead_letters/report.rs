@@ -76,6 +76,8 @@ pub(super) struct Report {
     dry_run: bool,
     output: Output,
     counts: BTreeMap<Fate, u64>,
+    /// How many of the redriven ones may give their customers a message for the second time.
+    may_repeat: u64,
     /// Of a dry run, each as JSON; otherwise none.
     letters: Vec<Value>,
     /// Records of the dead-letter topic that no bridge has written.
@@ -84,16 +86,26 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(dry_run: bool, output: Output) -> Self {
-        Self { dry_run, output, counts: BTreeMap::new(), letters: Vec::new(), foreign: 0 }
+        let counts = BTreeMap::new();
+        Self { dry_run, output, counts, may_repeat: 0, letters: Vec::new(), foreign: 0 }
     }
 
     pub(super) fn count(&mut self, fate: Fate) {
         *self.counts.entry(fate).or_default() += 1;
     }
 
+    pub(super) fn redriven_one(&mut self, may_repeat: bool) {
+        self.count(Fate::Redriven);
+        self.may_repeat += u64::from(may_repeat);
+    }
+
     /// Counts one and, in a dry run, tells of it.
     pub(super) fn add(&mut self, letter: &Letter, fate: Fate) {
-        self.count(fate);
+        let may_repeat = letter.may_repeat();
+        match fate {
+            Fate::Redriven => self.redriven_one(may_repeat),
+            Fate::Left(_) | Fate::Lost(_) => self.count(fate),
+        }
         if !self.dry_run {
             return;
         }
@@ -107,6 +119,7 @@ impl Report {
                 "original_partition": original.source.partition,
                 "original_offset": original.offset.0,
                 "fate": word,
+                "may_repeat": may_repeat,
             })),
             Output::Text => {
                 let event = Place { source: original.source.clone(), offset: original.offset };
@@ -137,6 +150,12 @@ impl Report {
         let would = if self.dry_run { "would be " } else { "" };
         let mut lines =
             vec![format!("{} {would}redriven", counted(self.redriven(), "dead letter"))];
+        if self.may_repeat > 0 {
+            let repeats = self.may_repeat;
+            lines.push(format!(
+                "  {repeats} of these may give their customers the message a second time (ambiguous, retries_exhausted)"
+            ));
+        }
         let others = self.counts.iter().filter(|(fate, _)| **fate != Fate::Redriven);
         lines.extend(others.map(|(fate, count)| format!("  {count} {}", fate.words().1)));
         if self.foreign > 0 {
@@ -154,6 +173,7 @@ impl Report {
         json!({
             "dry_run": self.dry_run,
             "redriven": self.redriven(),
+            "may_repeat": self.may_repeat,
             "left": of(|fate| matches!(fate, Fate::Left(_))),
             "failed": of(|fate| matches!(fate, Fate::Lost(_))),
             "foreign": self.foreign,
@@ -173,23 +193,26 @@ mod tests {
             Fate::Lost(Lost::Gone),
             Fate::Left(Left::Rejected(Reason::Schema)),
             Fate::Left(Left::RedrivenBefore),
-            Fate::Redriven,
             Fate::Left(Left::RedrivenBefore),
         ] {
             report.count(fate);
         }
+        report.redriven_one(false);
+        report.redriven_one(true);
         report.foreign = 2;
         insta::assert_snapshot!(report.told(), @r"
-        1 dead letter redriven
+        2 dead letters redriven
+          1 of these may give their customers the message a second time (ambiguous, retries_exhausted)
           2 redriven before (--again takes them as well)
           1 would be set aside again: schema
           1 without their event: too large to be set aside whole, and deleted since
           2 records of the topic not written by line-bridge
         ");
-        assert_eq!((report.redriven(), report.lost()), (1, 1));
+        assert_eq!((report.redriven(), report.lost()), (2, 1));
         report.output = Output::Json;
         let told: Value = serde_json::from_str(&report.told()).unwrap();
         assert_eq!(told["left"], json!({"redriven_before": 2, "rejected_schema": 1}));
+        assert_eq!(told["may_repeat"], 1);
         assert_eq!(told["failed"], json!({"gone": 1}));
     }
 }

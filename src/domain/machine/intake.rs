@@ -134,7 +134,10 @@ impl Machine {
             recipient: message.recipient.clone(),
         };
         let is_head = self.lanes.push(&lane, id);
-        let delivery = Delivery::new(lane, offset, part, Arc::new(message));
+        let mut delivery = Delivery::new(lane, offset, part, Arc::new(message));
+        let held = self.tenures.get(&epoch).and_then(|tenure| tenure.offsets.get(offset));
+        let redrive = held.and_then(|held| held.redrive.as_ref());
+        delivery.uncounted = redrive.is_some_and(|redrive| redrive.may_repeat);
         self.deliveries.insert(id, Box::new(delivery));
         if let Some(part) = self.part_mut(epoch, offset, part) {
             part.delivery = Some(id);

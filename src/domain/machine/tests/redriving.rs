@@ -1,12 +1,15 @@
 //! Dead letters on their second way through the machine.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use rstest::rstest;
 
 use super::rig::{Rig, deliver, message, record, reject, settings, source};
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{Effect, Report};
 use crate::domain::message::{Decision, Message, OnAmbiguous, Redrive};
-use crate::domain::outcome::{Ambiguity, Class};
+use crate::domain::outcome::{Ambiguity, Class, NotApplied};
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
 
 /// An event of `payments[4]@70`, redriven for the second time.
@@ -14,7 +17,8 @@ fn redriven(decision: Decision) -> Decision {
     let payments = TopicPartition { topic: "payments".into(), partition: 4 };
     let offset = RecordOffset(70);
     let original = Arc::new(Record { source: payments, offset, ..(*record(0, 0)).clone() });
-    Decision { redrive: Some(Redrive { original, redrives: 2 }), ..decision }
+    let redrive = Redrive { original, redrives: 2, may_repeat: false };
+    Decision { redrive: Some(redrive), ..decision }
 }
 
 #[test]
@@ -105,4 +109,24 @@ fn an_outage_stops_the_channel_and_spends_no_redrive() {
     }
     assert!(rig.letters().is_empty());
     assert!(rig.reports().iter().any(|report| matches!(report, Report::Stopped { .. })));
+}
+
+#[rstest]
+#[case::nobody_knows_whether_the_customer_has_it(true, 1)]
+#[case::it_was_plainly_refused(false, 0)]
+fn what_may_repeat_a_message_is_counted_once(#[case] may_repeat: bool, #[case] counted: usize) {
+    let mut rig = Rig::owning(settings());
+    let mut decision = redriven(deliver(vec![Ok(message("ann"))]));
+    if let Some(redrive) = &mut decision.redrive {
+        redrive.may_repeat = may_repeat;
+    }
+    rig.read(0, decision);
+    let attempt = rig.sent_one();
+    rig.answer(&attempt, Class::NotApplied(NotApplied::Unreachable));
+    rig.pass(Duration::from_mins(1));
+    let attempt = rig.sent_one();
+    rig.answer(&attempt, Class::Accepted);
+    let reports = rig.reports().into_iter();
+    let repeats = reports.filter(|report| matches!(report, Report::PossibleDuplicate { .. }));
+    assert_eq!(repeats.count(), counted);
 }
