@@ -7,6 +7,7 @@ pub mod embedded;
 mod foreign;
 pub mod inquiry;
 pub mod lookup;
+mod outage;
 pub mod preflight;
 pub mod publisher;
 mod rebalance;

@@ -11,6 +11,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
 use super::acknowledged::{Unwritten, written};
+use super::outage::is_of_connection;
 use super::settings::Settings;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::ports;
@@ -39,7 +40,12 @@ impl ClientContext for Logging {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(%error, reason, "Kafka");
+        // The consumer's connections go to the same brokers, and it tells when it is over.
+        if is_of_connection(&error) {
+            tracing::debug!(%error, reason, "Kafka");
+        } else {
+            tracing::warn!(%error, reason, "Kafka");
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! is in flight of it has settled and has been committed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -14,6 +14,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
+use super::outage::{Outage, is_of_connection};
 use super::rights::missing;
 use crate::domain::record::TopicPartition;
 
@@ -39,9 +40,19 @@ pub(super) enum Callback {
 pub(super) struct Callbacks {
     waiting: Mutex<Vec<Callback>>,
     closing: AtomicBool,
+    outage: Mutex<Outage>,
 }
 
 impl Callbacks {
+    /// Whether some broker can't be reached.
+    pub(super) fn misses_a_broker(&self) -> bool {
+        self.outage().is_on()
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn take(&self) -> Vec<Callback> {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -91,8 +102,15 @@ impl ClientContext for Callbacks {
     }
 
     fn stats(&self, statistics: Statistics) {
+        let brokers = statistics.brokers.iter();
+        let brokers: Vec<_> =
+            brokers.map(|(name, broker)| (name.as_str(), broker.state == UP)).collect();
+        let again = self.outage().seen(&brokers);
+        if !again.is_empty() {
+            tracing::info!(brokers = again.join(" "), "brokers are reached again");
+        }
         let coordinator = statistics.brokers.get("GroupCoordinator");
-        let coordinator = coordinator.filter(|broker| broker.state == "UP");
+        let coordinator = coordinator.filter(|broker| broker.state == UP);
         let heard = coordinator.map(|broker| statistics.age.saturating_sub(broker.rxidle));
         let partitions = statistics.topics.iter().flat_map(|(topic, statistics)| {
             statistics
@@ -119,15 +137,30 @@ impl ClientContext for Callbacks {
 
     fn error(&self, error: KafkaError, reason: &str) {
         // What is refused is told by polling, too.
-        if missing(&error, "").is_none() {
-            tracing::warn!(%error, reason, "Kafka");
+        if missing(&error, "").is_some() {
+            return;
+        }
+        if !is_of_connection(&error) {
+            return tracing::warn!(%error, reason, "Kafka");
+        }
+        if self.outage().failed(&error, reason) {
+            tracing::warn!(reason, "brokers can't be reached; it is tried again until they can");
+        } else {
+            tracing::debug!(%error, reason, "brokers can't be reached");
         }
     }
 }
 
+/// The state of a broker that is connected, and has told what it can.
+const UP: &str = "UP";
+
+/// Of a connection that has failed. An error of the same words comes with it.
+const FAILED: &str = "FAIL";
+
 /// librdkafka's own log lines; they name brokers and never a record's content.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        _ if facility == FAILED => tracing::debug!(target: "librdkafka", facility, "{message}"),
         RDKafkaLogLevel::Emerg
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical

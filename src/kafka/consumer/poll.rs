@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _};
 
 use super::super::foreign;
+use super::super::outage::is_of_connection;
 use super::super::rebalance::Callback;
 use super::super::rights::missing;
 use super::{Member, READ, list};
@@ -106,6 +107,8 @@ impl Member {
             self.out_of_range = true;
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.tell(LogEvent::Fatal(error.to_string()));
+        } else if is_of_connection(error) {
+            tracing::debug!(%error, "told by its callback as well");
         } else {
             tracing::warn!(%error, grant = missing(error, READ), "Kafka");
         }
