@@ -5,6 +5,7 @@
 
 mod assignment;
 mod commit;
+mod ends;
 mod poll;
 #[cfg(test)]
 mod tests;
@@ -116,6 +117,8 @@ struct Member {
     to_release: Vec<TopicPartition>,
     /// Some position is out of range, and it is not known yet whose.
     out_of_range: bool,
+    /// How many statistics are let pass before the ends of paused partitions are asked for again.
+    ends_not_before: u32,
     last_epoch: u64,
     partitions_in_all: usize,
 }
@@ -129,6 +132,7 @@ struct Assigned {
     next: CommitOffset,
     /// How often in a row it was seen that it is not read.
     seen_stopped: u32,
+    paused: bool,
 }
 
 impl Consumer {
@@ -172,6 +176,7 @@ impl Consumer {
             assign_not_before: None,
             to_release: Vec::new(),
             out_of_range: false,
+            ends_not_before: 0,
             last_epoch: 0,
             partitions_in_all: 0,
         };
@@ -241,9 +246,7 @@ impl Member {
                 self.tell(LogEvent::Committed(results));
                 return;
             }
-            // It was lost meanwhile: the pause would outlive that, and nobody would take it back.
-            Command::Pause(source) if !self.assigned.contains_key(&source) => Ok(()),
-            Command::Pause(source) => self.consumer.pause(&list(&[source])),
+            Command::Pause(source) => self.pause(&source),
             Command::Resume(source) => self.resume(&source),
             Command::Release(sources) => {
                 self.to_release.retain(|source| !sources.contains(source));
@@ -256,11 +259,19 @@ impl Member {
         }
     }
 
+    fn pause(&mut self, source: &TopicPartition) -> Result<(), KafkaError> {
+        // It was lost meanwhile: the pause would outlive that, and nobody would take it back.
+        let Some(assigned) = self.assigned.get_mut(source) else { return Ok(()) };
+        assigned.paused = true;
+        self.consumer.pause(&list(std::slice::from_ref(source)))
+    }
+
     /// Reads a partition on from where it paused. librdkafka would know that by itself, but nothing
     /// wakes its thread that fetches: where every partition was paused, that sleeps for up to a
     /// second more. A seek wakes it.
-    fn resume(&self, source: &TopicPartition) -> Result<(), KafkaError> {
-        let Some(assigned) = self.assigned.get(source) else { return Ok(()) };
+    fn resume(&mut self, source: &TopicPartition) -> Result<(), KafkaError> {
+        let Some(assigned) = self.assigned.get_mut(source) else { return Ok(()) };
+        assigned.paused = false;
         self.consumer.resume(&list(std::slice::from_ref(source)))?;
         let next = Offset::Offset(i64::try_from(assigned.next.0).unwrap_or(i64::MAX));
         self.consumer.seek(&source.topic, source.partition, next, Duration::ZERO)

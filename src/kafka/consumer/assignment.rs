@@ -105,7 +105,7 @@ impl Member {
         for Assignment { source, epoch, position, .. } in &assignments {
             let topic = Arc::clone(&source.topic);
             let (epoch, next) = (*epoch, *position);
-            let assigned = Assigned { topic, epoch, next, seen_stopped: 0 };
+            let assigned = Assigned { topic, epoch, next, seen_stopped: 0, paused: false };
             self.assigned.insert(source.clone(), assigned);
         }
         let partitions_in_all = self.partitions_in_all;

@@ -63,9 +63,7 @@ impl Member {
                 Callback::Revoke { sources, lost } => self.revoke(sources, lost),
                 Callback::Seen { coordinator, ends, stopped } => {
                     self.look_for_out_of_range(&stopped);
-                    let ours =
-                        |(source, _): &(TopicPartition, u64)| self.assigned.contains_key(source);
-                    let ends = ends.into_iter().filter(ours).collect();
+                    let ends = self.ends(ends);
                     let coordinator = coordinator.map(|heard| self.made + heard);
                     self.tell(LogEvent::Seen { coordinator, ends });
                 }

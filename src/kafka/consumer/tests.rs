@@ -119,3 +119,16 @@ async fn a_position_that_was_out_of_range_is_told_though_it_is_in_range_again() 
     };
     assert_eq!(joined.wait(told).await, joined.source);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_paused_partition_is_seen_to_move() {
+    let mut joined = Joined::with(&[]).await;
+    joined.consumer.pause(joined.source.clone());
+    joined.produce_five();
+    let (source, all) = (joined.source.clone(), 10);
+    let seen = |event: &LogEvent| {
+        let LogEvent::Seen { ends, .. } = event else { return None };
+        ends.contains(&(source.clone(), all)).then_some(())
+    };
+    joined.wait(seen).await;
+}
