@@ -34,6 +34,10 @@ struct Position {
 /// before another one does so.
 const FIRST_MEMBER: Duration = Duration::from_secs(10);
 
+/// How long a topic may be unknown to the brokers that are asked before it counts as deleted: those
+/// that have not heard yet of a new one say the same.
+const DELETED_AFTER: Duration = Duration::from_secs(5);
+
 /// Why it is not known where to begin.
 #[derive(Debug, thiserror::Error)]
 enum Unknown {
@@ -115,7 +119,7 @@ impl Member {
 
     /// Where to read each partition from: what is committed, or where the group is to start.
     fn positions(&mut self, sources: &[TopicPartition]) -> Result<Positions, Unknown> {
-        let partitions = self.partitions()?;
+        let partitions = self.partitions(sources)?;
         self.partitions_in_all = partitions.values().map(Vec::len).sum();
         let mut positions = self.committed(sources)?;
         let missing = sources.iter().filter(|source| !positions.contains_key(*source)).cloned();
@@ -125,7 +129,7 @@ impl Member {
             let of_topic = partitions.get(&topic).cloned().unwrap_or_default();
             let mut of_topic_missing = missing.iter().filter(|source| source.topic == topic);
             if let Some(new) = of_topic_missing.find(|source| !of_topic.contains(source))
-                && !of_topic.is_empty()
+                && (!of_topic.is_empty() || self.waited() < DELETED_AFTER)
             {
                 return Err(Unknown::NoPartition(new.clone()));
             }
@@ -158,11 +162,15 @@ impl Member {
     ) -> Result<(), Unknown> {
         let Some(first) = of_topic.iter().min() else { return Ok(()) };
         let ours = sources.contains(first) || self.assigned.contains_key(first);
-        let waited = self.now().0.saturating_sub(self.to_assign_since);
-        if ours || waited >= FIRST_MEMBER {
+        if ours || self.waited() >= FIRST_MEMBER {
             return Ok(());
         }
         Err(Unknown::NotBegun(Arc::clone(&first.topic)))
+    }
+
+    /// How long the assignment has waited for its answer.
+    fn waited(&self) -> Duration {
+        self.now().0.saturating_sub(self.to_assign_since)
     }
 
     /// Where a group without commits starts. That is committed at once and for the whole topic:
@@ -197,11 +205,22 @@ impl Member {
         Ok(Position { offset, metadata: String::new() })
     }
 
-    /// All partitions of the topics that the bridge reads.
-    fn partitions(&self) -> Result<BTreeMap<Arc<str>, Vec<TopicPartition>>, KafkaError> {
+    /// All partitions of the topics that the bridge reads; those of the sources' topics have to be
+    /// known.
+    fn partitions(
+        &self,
+        sources: &[TopicPartition],
+    ) -> Result<BTreeMap<Arc<str>, Vec<TopicPartition>>, KafkaError> {
         let mut all = BTreeMap::new();
         for topic in &self.topics {
             let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER)?;
+            let wanted = sources.iter().any(|source| *source.topic == **topic);
+            let errors = metadata.topics().iter().filter_map(MetadataTopic::error);
+            for code in errors.map(RDKafkaErrorCode::from).filter(|_| wanted) {
+                if code != RDKafkaErrorCode::UnknownTopicOrPartition {
+                    return Err(KafkaError::MetadataFetch(code));
+                }
+            }
             let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
             let topic: Arc<str> = topic.as_str().into();
             let source = |partition: i32| TopicPartition { topic: Arc::clone(&topic), partition };
