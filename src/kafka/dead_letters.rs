@@ -1,9 +1,8 @@
 //! The producer of dead letters.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
@@ -49,9 +48,13 @@ impl ClientContext for Logging {
     }
 }
 
+type Idempotent = FutureProducer<Logging>;
+
 /// Writes to the dead-letter topic; idempotent, and acknowledged by all replicas in sync.
 pub struct DeadLetters {
-    producer: ArcSwap<FutureProducer<Logging>>,
+    /// Made for the first dead letter: most bridges have none to write for days, and its connections
+    /// and threads would have to be kept all that time.
+    producer: Mutex<Option<Arc<Idempotent>>>,
     settings: Settings,
     topic: String,
 }
@@ -64,8 +67,22 @@ impl std::fmt::Debug for DeadLetters {
 
 impl DeadLetters {
     pub fn new(settings: Settings, topic: String) -> Result<Self, KafkaError> {
-        let producer = ArcSwap::from_pointee(settings.producer().create_with_context(Logging)?);
-        Ok(Self { producer, settings, topic })
+        settings.producer().create_native_config()?;
+        Ok(Self { producer: Mutex::new(None), settings, topic })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<Idempotent>>> {
+        self.producer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn producer(&self) -> Result<Arc<Idempotent>, KafkaError> {
+        let mut kept = self.kept();
+        if let Some(producer) = kept.as_ref() {
+            return Ok(Arc::clone(producer));
+        }
+        let made = Arc::new(self.settings.producer().create_with_context(Logging)?);
+        *kept = Some(Arc::clone(&made));
+        Ok(made)
     }
 
     async fn send(&self, letter: &DeadLetter, carried: Carried) -> Result<(), Unwritten> {
@@ -84,23 +101,14 @@ impl DeadLetters {
         if let Some(value) = record.value.as_ref().filter(|_| carried == Carried::All) {
             future = future.payload(value);
         }
-        let producer = self.producer.load_full();
+        let producer = self.producer()?;
         let sent = written(producer.send(future, QUEUE).await);
-        if sent.is_err() {
-            self.renew_if_fatal(&producer);
+        // A fatal error ends an idempotent producer for good: another one takes its place.
+        if sent.is_err() && producer.client().fatal_error().is_some() {
+            let mut kept = self.kept();
+            kept.take_if(|kept| Arc::ptr_eq(kept, &producer));
         }
         sent
-    }
-
-    /// A fatal error ends an idempotent producer for good: another one takes its place.
-    fn renew_if_fatal(&self, failed: &Arc<FutureProducer<Logging>>) {
-        if failed.client().fatal_error().is_none() {
-            return;
-        }
-        match self.settings.producer().create_with_context(Logging) {
-            Ok(producer) => drop(self.producer.compare_and_swap(failed, Arc::new(producer))),
-            Err(error) => tracing::warn!(%error, "no new producer for dead letters"),
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use secrecy::SecretString;
 
@@ -37,10 +38,14 @@ fn letter(offset: u64) -> DeadLetter {
     }
 }
 
-/// A topic that is made again while requests are on their way refuses the first and takes the
-/// second, as this cluster does.
-#[tokio::test]
-async fn what_is_only_inferred_from_a_later_batch_is_not_acknowledged() {
+struct Written {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+    settings: Settings,
+    letters: DeadLetters,
+}
+
+/// A topic with one dead letter.
+async fn written_one() -> Written {
     let cluster = MockCluster::new(1).expect("a cluster");
     cluster.create_topic(TOPIC, 1, 1).expect("a topic");
     let settings = Settings {
@@ -53,6 +58,23 @@ async fn what_is_only_inferred_from_a_later_batch_is_not_acknowledged() {
     };
     let letters = DeadLetters::new(settings.clone(), TOPIC.to_owned()).expect("a producer");
     assert!(letters.produce(&letter(0)).await, "it is connected");
+    Written { cluster, settings, letters }
+}
+
+#[tokio::test]
+async fn a_producer_that_has_failed_for_good_is_replaced() {
+    let Written { cluster, letters, .. } = written_one().await;
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[refused]);
+    assert!(!letters.produce(&letter(1)).await);
+    assert!(letters.produce(&letter(1)).await, "by another one");
+}
+
+/// A topic that is made again while requests are on their way refuses the first and takes the
+/// second, as this cluster does.
+#[tokio::test]
+async fn what_is_only_inferred_from_a_later_batch_is_not_acknowledged() {
+    let Written { cluster, settings, letters } = written_one().await;
     // So long that both requests are on their way before the first answer comes.
     cluster.broker_round_trip_time(1, Duration::from_millis(300)).expect("a slow broker");
     let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
