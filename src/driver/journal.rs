@@ -1,21 +1,15 @@
 //! What of all that happens is worth a line in the log. No line has a text, a token, a recipient
 //! or an event's value in it.
 
+use crate::domain::dead_letter::DeadLetter;
 use crate::domain::machine::{PauseReason, Report};
 use crate::domain::message::{Decision, Verdict};
 use crate::domain::ports::LogEvent;
-use crate::domain::record::TopicPartition;
+use crate::domain::record::{RecordOffset, TopicPartition};
 
 pub(super) fn report(report: &Report) {
     match report {
-        Report::DeadLettered { source, offset, reason, detail } => tracing::warn!(
-            topic = &*source.topic,
-            partition = source.partition,
-            offset = offset.0,
-            reason = reason.label(),
-            detail,
-            "dead letter"
-        ),
+        Report::DeadLettered { source, offset, content } => dead_letter(source, *offset, content),
         Report::Stopped { channel, reason } => tracing::error!(
             channel = channel.as_deref().unwrap_or("all"),
             reason = reason.label(),
@@ -72,6 +66,21 @@ pub(super) fn report(report: &Report) {
         | Report::PossibleDuplicate { .. }
         | Report::Committed { .. } => {}
     }
+}
+
+fn dead_letter(source: &TopicPartition, offset: RecordOffset, content: &DeadLetter) {
+    let DeadLetter { rejection, channel, tries, .. } = content;
+    tracing::warn!(
+        topic = &*source.topic,
+        partition = source.partition,
+        offset = offset.0,
+        reason = rejection.reason.label(),
+        detail = rejection.detail,
+        rule = rejection.rule.as_deref(),
+        channel = channel.as_deref(),
+        attempts = tries.attempts,
+        "dead letter"
+    );
 }
 
 /// An operator who has redriven an event wants to know why nothing came of it.

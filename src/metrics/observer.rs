@@ -32,7 +32,8 @@ impl Observe for Observer {
             Report::PossibleDuplicate { topic } => {
                 attempts.possible_duplicates.with_label_values(&[topic]).inc();
             }
-            Report::DeadLettered { source, reason, .. } => {
+            Report::DeadLettered { source, content, .. } => {
+                let reason = content.rejection.reason;
                 records.dead_letters.with_label_values(&[&*source.topic, reason.label()]).inc();
             }
             Report::DeadLetterFailed => records.dead_letter_failures.inc(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::dead_letter::Reason;
+use super::super::dead_letter::DeadLetter;
 use super::super::metadata;
 use super::super::outcome::StopReason;
 use super::super::record::{RecordOffset, TopicPartition};
@@ -81,8 +81,7 @@ pub enum Report {
     DeadLettered {
         source: TopicPartition,
         offset: RecordOffset,
-        reason: Reason,
-        detail: String,
+        content: Arc<DeadLetter>,
     },
     DeadLetterFailed,
     /// `channel` is none where every channel stops.

@@ -119,10 +119,9 @@ impl Machine {
         let Some(letter) = self.letters.remove(&id) else { return };
         if let Some(tenure) = self.tenures.get_mut(&letter.epoch) {
             tenure.letters = tenure.letters.saturating_sub(1);
-            let (source, rejection) = (tenure.source.clone(), &letter.content.rejection);
-            let (reason, detail) = (rejection.reason, rejection.detail.clone());
-            let offset = letter.offset;
-            self.report(Report::DeadLettered { source, offset, reason, detail });
+            let (source, offset) = (tenure.source.clone(), letter.offset);
+            let content = Arc::clone(&letter.content);
+            self.report(Report::DeadLettered { source, offset, content });
         }
         if let Some(delivery) = letter.delivery {
             self.finish(delivery, SettledAs::DeadLettered, now);

@@ -129,7 +129,8 @@ impl World {
                 let channel = channel.and_then(|name| at(&name));
                 self.step(&Step::Stopped { member, channel, stopped });
             }
-            Report::DeadLettered { source, offset, reason, .. } => {
+            Report::DeadLettered { source, offset, content } => {
+                let reason = content.rejection.reason;
                 let partition = self.plan.index_of(&source);
                 self.step(&Step::LetterReported { partition, offset: offset.0, reason });
             }
