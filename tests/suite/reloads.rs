@@ -211,11 +211,7 @@ fn a_dry_run_beside_the_bridge_says_what_a_pause_would_hold() {
     let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
     let mut bridge = stage.start();
     stage.workspace.file("new.yaml", &saying(&stage, "Right", true));
-    let mut dry = stage.workspace.start(&["run", "--dry-run", "--config", "new.yaml"]);
-    wait_until(LIMIT, "the dry run has begun", || {
-        let said = dry.stderr();
-        if said.contains("dry run: nothing is sent") { Ok(()) } else { Err(said) }
-    });
+    let mut dry = stage.dry_run("new.yaml");
     stage.produce(&[event(0)]);
     wait_until(LIMIT, "the dry run tells of the event", || {
         let said = dry.stderr();

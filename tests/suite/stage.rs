@@ -116,6 +116,16 @@ impl<'k> Stage<'k> {
         self.workspace.run(&self.config())
     }
 
+    /// A dry run that has begun, beside whatever else runs.
+    pub(crate) fn dry_run(&self, config: &str) -> Bridge {
+        let dry = self.workspace.start(&["run", "--dry-run", "--config", config]);
+        wait_until(Duration::from_mins(1), "the dry run has begun", || {
+            let said = dry.stderr();
+            if said.contains("dry run: nothing is sent") { Ok(()) } else { Err(said) }
+        });
+        dry
+    }
+
     /// Puts the events into their topics, each contact's in their order.
     pub(crate) fn produce(&self, events: &[Event]) {
         for (kind, topic) in &self.topics {
