@@ -11,7 +11,9 @@ mod show;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigFile, Failure, load_parts, logging};
+use chosen::Chosen;
+
+use super::{ConfigFile, Failure, complain, load_parts, logging};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -61,7 +63,14 @@ struct Desk {
 
 impl Desk {
     fn open(file: &ConfigFile) -> Result<Self, Failure> {
+        Self::open_for(file, &Chosen::default())
+    }
+
+    fn open_for(file: &ConfigFile, chosen: &Chosen) -> Result<Self, Failure> {
         let (config, topics) = load_parts(file, &["kafka", "dead_letters"])?;
+        for warning in chosen.strange(&config) {
+            complain(format_args!("warning: {warning}"));
+        }
         let kafka = bridge::kafka_settings(&config);
         Ok(Self { config, topics, kafka, now: SystemClock::start().now().wall })
     }

@@ -23,13 +23,17 @@ pub(super) async fn look(file: &ConfigFile) -> Result<Looked, Mistakes> {
         Err(strict) => (read(file, Strictness::Check)?.0.config, strict.0),
     };
     let mut looked = Looked { found, ..Looked::default() };
-    let (topics, line) = (counted(config.topics.len() as u64, "topic"), &config.line.base_url);
+    let topics = counted(config.topics.len() as u64, "topic");
     looked.told.push(format!("{}: ok, {topics}", file.config.display()));
-    tell(format_args!("asking Kafka at {} and the LINE API at {line}", config.kafka.brokers));
-    let (kafka, line) = tokio::join!(
-        ask_kafka(&config, looked.lacks(&["kafka", "dead_letters", "topics"])),
-        ask_line(&config, looked.lacks(&["line", "channels"])),
-    );
+    let no_kafka = looked.lacks(&["kafka", "dead_letters", "topics"]);
+    let no_line = looked.lacks(&["line", "channels"]);
+    if !no_kafka {
+        tell(format_args!("asking Kafka at {}", config.kafka.brokers));
+    }
+    if !no_line {
+        tell(format_args!("asking the LINE API at {}", config.line.base_url));
+    }
+    let (kafka, line) = tokio::join!(ask_kafka(&config, no_kafka), ask_line(&config, no_line));
     looked.add(kafka);
     looked.add(line);
     looked.found.sort_by_key(|mistake| mistake.place);

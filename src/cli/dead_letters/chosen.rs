@@ -6,10 +6,11 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use crate::cli::moments;
-use crate::config::parse_duration;
+use crate::config::{Config, parse_duration};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
 use crate::domain::letter::Letter;
+use crate::domain::words::{nearest, quoted};
 use crate::kafka::scan::Part;
 
 /// Those that fit all that is given. What may be given several times fits where one does.
@@ -73,6 +74,17 @@ impl Chosen {
         !(topic.is_empty() && reason.is_empty() && rule.is_empty()) || times || partition.is_some()
     }
 
+    /// Says which of the names the configuration does not know: a slip finds nothing. Dead letters of
+    /// a topic or a rule that is gone are none, so the search goes on.
+    pub(super) fn strange(&self, config: &Config) -> Vec<String> {
+        let topics: Vec<&str> = config.topics.keys().map(AsRef::as_ref).collect();
+        let rules = config.topics.values().flat_map(|topic| &topic.rules.rules);
+        let rules: Vec<&str> = rules.map(|rule| &*rule.name).collect();
+        let mut told = strange("topic", &self.topic, &topics);
+        told.extend(strange("rule", &self.rule, &rules));
+        told
+    }
+
     /// The part of the dead-letter topic that holds them all.
     pub(super) fn part(&self, now: Timestamp) -> Part {
         let start = self.offset.iter().map(|range| range.start).min();
@@ -95,6 +107,18 @@ impl Chosen {
             && self.partition.is_none_or(|partition| partition == letter.place.source.partition)
             && (self.offset.is_empty() || self.offset.iter().any(|range| range.contains(&offset)))
     }
+}
+
+fn strange(what: &str, given: &[String], known: &[&str]) -> Vec<String> {
+    let unknown = given.iter().filter(|name| !known.contains(&name.as_str()));
+    let told = unknown.map(|name| {
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        format!("--{what}: the configuration has no {what} {}; {hint}", quoted(name))
+    });
+    told.collect()
 }
 
 fn reasons() -> impl clap::builder::TypedValueParser<Value = Reason> {
@@ -159,6 +183,19 @@ mod tests {
             redrives: 0,
             added: Vec::new(),
         }
+    }
+
+    #[rstest]
+    #[case::known("orders", None)]
+    #[case::a_slip("ordres", Some("has no topic \"ordres\"; did you mean `orders`?"))]
+    #[case::another("x", Some("has no topic \"x\"; there are logins, orders"))]
+    fn a_name_that_the_configuration_does_not_know_is_told(
+        #[case] given: &str,
+        #[case] says: Option<&str>,
+    ) {
+        let told = strange("topic", &[given.to_owned()], &["logins", "orders"]);
+        let says = says.map(|says| format!("--topic: the configuration {says}"));
+        assert_eq!(told, Vec::from_iter(says));
     }
 
     #[rstest]

@@ -66,7 +66,7 @@ struct Found {
 
 impl List {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let desk = Desk::open(&self.file)?;
+        let desk = Desk::open_for(&self.file, &self.chosen)?;
         let topic = &desk.config.dead_letters.topic;
         let redriven = Redriven::read_if_any(&desk).await.map_err(failed)?;
         let part = self.chosen.part(desk.now);

@@ -96,7 +96,7 @@ impl Redrive {
             let which = "say which dead letters (--topic, --reason, --rule, --since, --until, --partition, --offset), or --all";
             return Err(Failure::Usage(which.to_owned()));
         }
-        let desk = Desk::open(&self.file)?;
+        let desk = Desk::open_for(&self.file, &self.chosen)?;
         let topic = desk.topics.redrive();
         let redriven = match Redriven::read(&desk).await {
             Err(ScanError::NoTopic(_)) => {
