@@ -6,18 +6,9 @@
 //! of all; so such a partition is held back before it has used that up, and the others go on.
 
 use super::super::delivery::DeliveryId;
-use super::super::record::{Epoch, RecordOffset};
+use super::super::record::Epoch;
 use super::Machine;
 use super::tenure::Tenure;
-
-impl Tenure {
-    /// Whether a delivery of this record may start. Of a partition that is held back, only what
-    /// holds the frontier up, once all the rest is committed as far as it can be.
-    fn lets_start(&self, offset: RecordOffset) -> bool {
-        let is_frontier = || self.offsets.oldest().is_some_and(|(oldest, _)| oldest == offset);
-        !self.held_back || (self.uncommitted.is_clean() && is_frontier())
-    }
-}
 
 impl Machine {
     /// The messages that count against the bound of those that may be uncommitted.
@@ -46,27 +37,39 @@ impl Machine {
     /// Puts a delivery aside whose partition is held back; false where it may start.
     pub(super) fn put_aside(&mut self, id: DeliveryId) -> bool {
         let Some(delivery) = self.deliveries.get(&id) else { return false };
-        let Some(tenure) = self.tenures.get_mut(&delivery.lane.epoch) else { return false };
-        if tenure.lets_start(delivery.offset) {
+        let (epoch, place) = (delivery.lane.epoch, (delivery.offset, delivery.part));
+        let Some(tenure) = self.tenures.get(&epoch) else { return false };
+        if !tenure.held_back || self.to_go_on_with(tenure).any(|first| first == id) {
             return false;
         }
-        tenure.aside.insert((delivery.offset, delivery.part), id);
+        if let Some(tenure) = self.tenures.get_mut(&epoch) {
+            tenure.aside.insert(place, id);
+        }
         true
     }
 
     /// Lets those start that hold the frontiers of such partitions up.
     pub(super) fn bring_frontiers_back(&mut self) {
-        let mut back = Vec::new();
-        for tenure in self.tenures.values_mut().filter(|tenure| tenure.held_back) {
-            while let Some((offset, part)) = tenure.aside.keys().next().copied()
-                && tenure.lets_start(offset)
-            {
-                back.extend(tenure.aside.remove(&(offset, part)));
+        let held_back = self.tenures.values().filter(|tenure| tenure.held_back);
+        let first: Vec<_> = held_back.flat_map(|tenure| self.to_go_on_with(tenure)).collect();
+        for id in first.into_iter().rev() {
+            let Some(delivery) = self.deliveries.get(&id) else { continue };
+            let (epoch, place) = (delivery.lane.epoch, (delivery.offset, delivery.part));
+            let tenure = self.tenures.get_mut(&epoch);
+            if tenure.is_some_and(|tenure| tenure.aside.remove(&place).is_some()) {
+                self.back_in_front(id);
             }
         }
-        for id in back.into_iter().rev() {
-            self.back_in_front(id);
-        }
+    }
+
+    /// What a partition that is held back goes on with, once all the rest is committed as far as it
+    /// can be: the messages of the record that holds the frontier up. One of them may wait in its
+    /// lane behind a message of a later record, which had been tried before a reload made this one.
+    fn to_go_on_with(&self, tenure: &Tenure) -> impl Iterator<Item = DeliveryId> {
+        let oldest = tenure.offsets.oldest().filter(|_| tenure.uncommitted.is_clean());
+        let parts = oldest.into_iter().flat_map(|(_, held)| &held.parts);
+        let deliveries = parts.filter_map(|part| self.deliveries.get(&part.delivery?));
+        deliveries.filter_map(|delivery| self.lanes.queue(&delivery.lane).next())
     }
 
     fn back_in_front(&mut self, id: DeliveryId) {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::rig::*;
 use crate::domain::machine::*;
-use crate::domain::outcome::{Class, Listing, Scope, StopReason};
+use crate::domain::message::{Decision, Message};
+use crate::domain::outcome::{Ambiguity, Class, Listing, Scope, StopReason};
 use crate::domain::record::*;
 
 const BAD: i32 = 1;
@@ -121,4 +122,50 @@ fn a_stopped_channel_of_one_partition_does_not_stop_the_other_partitions() {
         }
     }
     assert_eq!(rig.held(), 0, "nothing is left aside");
+}
+
+fn through(channel_name: &str, recipient: &str) -> Decision {
+    deliver(vec![Ok(Message { channel: channel(channel_name), ..message(recipient) })])
+}
+
+/// The oldest record becomes a message to somebody whose other message has been tried, so it waits
+/// behind that one.
+#[test]
+fn a_partition_held_back_goes_on_with_the_message_that_its_oldest_waits_for() {
+    let mut bounds = Settings { held_records: 10_000, held_bytes: 1 << 30, ..settings() };
+    bounds.paused.channels.insert("alerts".into());
+    let mut rig = Rig::owning(bounds.clone());
+    let tried = "tried before";
+    for offset in 0..4_000 {
+        let recipient = if offset == 1 { tried.to_owned() } else { format!("{offset}") };
+        let channel_name = if offset % 2 == 0 { "alerts" } else { "support" };
+        rig.read(offset, through(channel_name, &recipient));
+        for attempt in rig.sent() {
+            let ambiguous = Class::Ambiguous(Ambiguity::NoAnswer);
+            let again = attempt.offset == RecordOffset(1);
+            rig.answer(&attempt, if again { ambiguous } else { Class::Accepted });
+        }
+        rig.pass(Duration::from_millis(20));
+        for commit in rig.commits() {
+            rig.commit_ended(&commit, Ok(()));
+        }
+    }
+    assert!(rig.machine.status(rig.now).partitions[0].held_back);
+    bounds.fingerprints.insert("orders".into(), 8);
+    rig.reconfigure_as(bounds, |offset| match offset {
+        0 => through("support", tried),
+        _ => through("alerts", &format!("{offset}")),
+    });
+    let mut sent = Vec::new();
+    for _ in 0..2_000 {
+        for commit in rig.commits() {
+            rig.commit_ended(&commit, Ok(()));
+        }
+        for attempt in rig.sent() {
+            sent.push(attempt.offset.0);
+            rig.answer(&attempt, Class::Accepted);
+        }
+        rig.pass(Duration::from_millis(20));
+    }
+    assert_eq!(sent, [1, 0]);
 }
