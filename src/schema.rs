@@ -4,6 +4,7 @@
 //! meta-schema of draft 2020-12, with unknown keywords and formats refused, and with every `$ref`
 //! found among the files of this disk. Nothing is ever fetched.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ pub struct Schema {
     validator: Validator,
     /// The names of its files, the topic's own first.
     names: Vec<String>,
+    /// The properties that it names: no other name of an event is shown.
+    properties: BTreeSet<String>,
     outline: Outline,
     files: Vec<PathBuf>,
     digest: u64,
@@ -87,8 +90,10 @@ impl Schema {
         let names = documents.iter().map(name).collect();
         let files = documents.iter().map(|document| document.path.clone()).collect();
         let digest = digest(&documents);
-        let documents = documents.into_iter().map(|document| document.schema).collect();
-        Ok(Self { validator, names, outline: Outline::new(documents), files, digest })
+        let documents: Vec<Value> = documents.into_iter().map(|document| document.schema).collect();
+        let properties = violation::properties(&documents);
+        let outline = Outline::new(documents);
+        Ok(Self { validator, names, properties, outline, files, digest })
     }
 
     /// What it says of the places of an event.
@@ -128,7 +133,7 @@ impl Schema {
             return Ok(event);
         }
         let first_only = text.len() > EVERY_VIOLATION_LIMIT;
-        let detail = violation::describe(&self.validator, &event, &self.names, first_only);
+        let detail = violation::describe(self, &event, first_only);
         Err(Rejection { reason: Reason::Schema, detail, rule: None })
     }
 }

@@ -1,36 +1,52 @@
-//! What a schema refused, in words that hold nothing of the event but the names of its properties.
+//! What a schema refused, in words that hold nothing of the event but names that the schema has.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{ValidationError, Validator};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::Schema;
 use super::files::index_of;
 
 /// The longest detail, in bytes.
 const DETAIL_LIMIT: usize = 500;
-/// The longest instance pointer: its segments may be names that the producer chose.
+/// The longest pointer.
 const POINTER_LIMIT: usize = 120;
 /// The most violations that are told.
 const VIOLATIONS_LIMIT: usize = 3;
 
+/// The names of all properties of schema documents.
+pub(super) fn properties(documents: &[Value]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut left: Vec<&Value> = documents.iter().collect();
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(keywords) => {
+                if let Some(Value::Object(properties)) = keywords.get("properties") {
+                    names.extend(properties.keys().cloned());
+                }
+                left.extend(keywords.values());
+            }
+            Value::Array(items) => left.extend(items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    names
+}
+
 /// The detail of a rejection: the first few violations, each with the place in the event, the
-/// keyword and its place in the schema. `names` are those of the schema's files.
+/// keyword and its place in the schema.
 ///
 /// Listing every violation of a large event could take far more memory than the event itself, so
 /// `first_only` stops at one.
-pub(super) fn describe(
-    validator: &Validator,
-    event: &Value,
-    names: &[String],
-    first_only: bool,
-) -> String {
+pub(super) fn describe(schema: &Schema, event: &Value, first_only: bool) -> String {
     let mut errors = if first_only {
-        Vec::from_iter(validator.validate(event).err())
+        Vec::from_iter(schema.validator.validate(event).err())
     } else {
-        validator.iter_errors(event).collect()
+        schema.validator.iter_errors(event).collect()
     };
     let others = errors.len().saturating_sub(VIOLATIONS_LIMIT);
     errors.truncate(VIOLATIONS_LIMIT);
@@ -39,7 +55,10 @@ pub(super) fn describe(
         if !detail.is_empty() {
             detail.push_str("; ");
         }
-        one(&mut detail, error, names);
+        let place = event_place(error.instance_path().as_str(), event, &schema.properties);
+        let place = if place.is_empty() { "the event" } else { &place };
+        let schema_place = schema_place(error, &schema.names);
+        let _ = write!(detail, "{place}: {} ({schema_place})", rule(error));
     }
     if others > 0 {
         let _ = write!(detail, "; and {others} more");
@@ -47,10 +66,26 @@ pub(super) fn describe(
     bounded(&detail, DETAIL_LIMIT)
 }
 
-fn one(detail: &mut String, error: &ValidationError<'_>, names: &[String]) {
-    let pointer = printable(error.instance_path().as_str(), POINTER_LIMIT);
-    let place = if pointer.is_empty() { "the event" } else { &pointer };
-    let _ = write!(detail, "{place}: {} ({})", rule(error), schema_place(error, names));
+/// The pointer into the event. A name that the schema does not know stands as `*`: in a map by
+/// recipient it would be the recipient.
+fn event_place(pointer: &str, event: &Value, known: &BTreeSet<String>) -> String {
+    let mut shown = String::new();
+    let mut at = Some(event);
+    for segment in pointer.split('/').skip(1) {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        let (step, next) = match at {
+            Some(Value::Array(items)) => {
+                (segment, name.parse().ok().and_then(|index: usize| items.get(index)))
+            }
+            Some(value) if known.contains(&name) => (segment, value.get(&name)),
+            Some(value) => ("*", value.get(&name)),
+            None => ("*", None),
+        };
+        shown.push('/');
+        shown.push_str(step);
+        at = next;
+    }
+    printable(&shown, POINTER_LIMIT)
 }
 
 /// The rule that was broken, by values of the schema alone.
