@@ -59,14 +59,17 @@ pub struct Record {
     pub headers: Vec<Header>,
 }
 
+/// What an allocation costs besides what it holds, near enough: most headers are that small.
+const ALLOCATION: usize = 16;
+
 impl Record {
     /// The bytes that holding this record costs, near enough.
     pub fn held_bytes(&self) -> usize {
-        let headers: usize = self
-            .headers
-            .iter()
-            .map(|header| header.name.len() + header.value.as_ref().map_or(0, Vec::len))
-            .sum();
+        let header = |header: &Header| {
+            let value = header.value.as_ref().map_or(0, Vec::len);
+            header.name.len() + value + size_of::<Header>() + ALLOCATION
+        };
+        let headers: usize = self.headers.iter().map(header).sum();
         let key = self.key.as_ref().map_or(0, Vec::len);
         let value = self.value.as_ref().map_or(0, Vec::len);
         headers + key + value + size_of::<Self>()
