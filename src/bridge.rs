@@ -227,7 +227,7 @@ async fn tell_while_joining(metrics: Arc<Metrics>, session_timeout: Duration) {
     looks.tick().await;
     loop {
         looks.tick().await;
-        if metrics.health.is_ready() {
+        if metrics.health.has_joined() {
             return;
         }
         tracing::info!(

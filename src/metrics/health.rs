@@ -46,10 +46,14 @@ impl Health {
         turned(&self.driver) && turned(&self.poll)
     }
 
-    /// Whether the member has joined its group once, and does not drain. A stop or a pause does
-    /// not change that.
+    /// Whether the member has joined its group once.
+    pub fn has_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed)
+    }
+
+    /// The same, and that it does not drain. A stop or a pause does not change that.
     pub fn is_ready(&self) -> bool {
-        self.joined.load(Ordering::Relaxed) && !self.draining.load(Ordering::Relaxed)
+        self.has_joined() && !self.draining.load(Ordering::Relaxed)
     }
 }
 
