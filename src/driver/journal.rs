@@ -117,7 +117,9 @@ pub(super) fn log_event(event: &LogEvent) {
         LogEvent::OutOfRange(source) => tracing::error!(
             topic = &*source.topic,
             partition = source.partition,
-            "the committed offset is not in the log any more; set the group's offset by hand and restart"
+            "the committed offset is not in the log any more, or the topic was deleted and made again: \
+             set the group's offset by hand and restart. Where the group has none, a restart alone \
+             begins where `kafka.start` says"
         ),
         LogEvent::Fatal(why) => tracing::error!(why, "the Kafka client can't go on"),
         LogEvent::Records(_) | LogEvent::Committed(_) | LogEvent::Seen { .. } => {}

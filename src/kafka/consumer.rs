@@ -115,8 +115,13 @@ struct Member {
     assign_not_before: Option<Duration>,
     /// Taken by the group, and not yet let go: what is in flight settles first.
     to_release: Vec<TopicPartition>,
-    /// Some position is out of range, and it is not known yet whose.
-    out_of_range: bool,
+    /// Some position is out of range, and it is not known yet whose: how many more statistics are
+    /// searched for it.
+    looks_left: u32,
+    /// When that was heard.
+    out_of_range_at: Duration,
+    /// A topic did not exist, at some time.
+    some_topic_was_gone: bool,
     /// How many statistics are let pass before the ends of paused partitions are asked for again.
     ends_not_before: u32,
     last_epoch: u64,
@@ -130,8 +135,12 @@ struct Assigned {
     epoch: Epoch,
     /// The offset of the next record.
     next: CommitOffset,
+    /// Since when it is assigned.
+    since: Duration,
     /// How often in a row it was seen that it is not read.
     seen_stopped: u32,
+    /// How often in a row it was seen that its fetches are refused.
+    seen_refused: u32,
     paused: bool,
 }
 
@@ -175,7 +184,9 @@ impl Consumer {
             to_assign_since: Duration::ZERO,
             assign_not_before: None,
             to_release: Vec::new(),
-            out_of_range: false,
+            looks_left: 0,
+            out_of_range_at: Duration::ZERO,
+            some_topic_was_gone: false,
             ends_not_before: 0,
             last_epoch: 0,
             partitions_in_all: 0,

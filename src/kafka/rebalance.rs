@@ -3,6 +3,7 @@
 //! A rebalance is only noted here and answered later: a partition is not given away before what
 //! is in flight of it has settled and has been committed.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
@@ -27,12 +28,16 @@ pub(super) enum Callback {
         lost: bool,
     },
     Seen {
+        /// When it was noted, since the client was made.
+        age: Duration,
         /// When the coordinator was last heard of, since the client was made: this may wait here
         /// for long, and is not to look any fresher for it.
         coordinator: Option<Duration>,
         ends: Vec<(TopicPartition, u64)>,
         /// Those that are not read, be it because they are not assigned.
         stopped: Vec<TopicPartition>,
+        /// Those that exist, and whose last fetch was refused.
+        refused: Vec<TopicPartition>,
     },
 }
 
@@ -41,12 +46,18 @@ pub(super) struct Callbacks {
     waiting: Mutex<Vec<Callback>>,
     closing: AtomicBool,
     outage: Mutex<Outage>,
+    /// What has been told of topics that don't exist; librdkafka says it several times a second.
+    unknown: Mutex<BTreeSet<String>>,
 }
 
 impl Callbacks {
     /// Whether some broker can't be reached.
     pub(super) fn misses_a_broker(&self) -> bool {
         self.outage().is_on()
+    }
+
+    fn unknown(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outage(&self) -> MutexGuard<'_, Outage> {
@@ -118,26 +129,42 @@ impl ClientContext for Callbacks {
                 .iter()
                 .map(move |(partition, statistics)| (topic, *partition, statistics))
         });
-        let (mut ends, mut stopped) = (Vec::new(), Vec::new());
+        let (mut ends, mut stopped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unknown = false;
         for (topic, partition, statistics) in partitions {
             let source = TopicPartition { topic: topic.as_str().into(), partition };
             if statistics.fetch_state == "none" {
                 stopped.push(source.clone());
             }
+            // A refused fetch has the end -1; before the first one it is another number.
+            if statistics.hi_offset == -1 && !statistics.unknown {
+                refused.push(source.clone());
+            }
+            unknown |= statistics.unknown && statistics.desired;
             ends.extend(u64::try_from(statistics.ls_offset).ok().map(|end| (source, end)));
         }
+        let micros = |micros: i64| u64::try_from(micros).ok().map(Duration::from_micros);
         self.push(Callback::Seen {
-            coordinator: heard
-                .and_then(|micros| u64::try_from(micros).ok())
-                .map(Duration::from_micros),
+            age: micros(statistics.age).unwrap_or_default(),
+            coordinator: heard.and_then(micros),
             ends,
             stopped,
+            refused,
         });
+        if !unknown {
+            self.unknown().clear();
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         // What is refused is told by polling, too.
         if missing(&error, "").is_some() {
+            return;
+        }
+        if is_unknown_topic(&error) {
+            if self.unknown().insert(reason.to_owned()) {
+                tracing::warn!(reason, "Kafka");
+            }
             return;
         }
         if !is_of_connection(&error) {
@@ -149,6 +176,10 @@ impl ClientContext for Callbacks {
             tracing::debug!(%error, reason, "brokers can't be reached");
         }
     }
+}
+
+pub(super) fn is_unknown_topic(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition)
 }
 
 /// The state of a broker that is connected, and has told what it can.

@@ -106,10 +106,19 @@ impl Member {
             assignments.push(Assignment { source, epoch, position: offset, metadata });
         }
         self.consumer.incremental_assign(&list)?;
+        let (since, _) = self.now();
         for Assignment { source, epoch, position, .. } in &assignments {
             let topic = Arc::clone(&source.topic);
             let (epoch, next) = (*epoch, *position);
-            let assigned = Assigned { topic, epoch, next, seen_stopped: 0, paused: false };
+            let assigned = Assigned {
+                topic,
+                epoch,
+                next,
+                since,
+                seen_stopped: 0,
+                seen_refused: 0,
+                paused: false,
+            };
             self.assigned.insert(source.clone(), assigned);
         }
         let partitions_in_all = self.partitions_in_all;

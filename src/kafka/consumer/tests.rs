@@ -24,7 +24,7 @@ impl Clock for Ticking {
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// The only member of its group, which has read five records of the one partition of `orders`.
+/// The only member of its group, which has read five records of the first partition of `orders`.
 struct Joined {
     consumer: Consumer,
     events: channel::Receiver<LogEvent>,
@@ -34,8 +34,16 @@ struct Joined {
 
 impl Joined {
     async fn with(properties: &[(&str, &str)]) -> Self {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("orders", 1, 1).unwrap();
+        Self::of(1, properties).await
+    }
+
+    /// As many partitions as brokers, one of each.
+    async fn of(brokers: i32, properties: &[(&str, &str)]) -> Self {
+        let cluster = MockCluster::new(brokers).unwrap();
+        cluster.create_topic("orders", brokers, 1).unwrap();
+        for partition in 0..brokers {
+            cluster.partition_leader("orders", partition, Some(partition + 1)).unwrap();
+        }
         cluster.create_topic("redrive", 1, 1).unwrap();
         let property = |(name, value): &(&str, &str)| {
             ((*name).to_owned(), SecretString::from((*value).to_owned()))
@@ -116,6 +124,30 @@ async fn a_position_that_was_out_of_range_is_told_though_it_is_in_range_again() 
     joined.cluster.request_errors(RDKafkaApiKey::Fetch, &[error]);
     // Whichever of the two partitions the refused request was for, or both.
     joined.wait(|event| matches!(event, LogEvent::OutOfRange(_)).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_positions_that_are_out_of_range_one_after_the_other_are_both_told() {
+    let mut joined = Joined::of(2, &[]).await;
+    let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    let told_of = |event: &LogEvent| {
+        let seen = matches!(event, LogEvent::Seen { .. }).then_some(None);
+        let LogEvent::OutOfRange(source) = event else { return seen };
+        (&*source.topic == "orders").then_some(Some(source.partition))
+    };
+    let mut told = std::collections::BTreeSet::new();
+    joined.cluster.request_errors(RDKafkaApiKey::Fetch, &[error]);
+    let both = async {
+        while told.len() < 2 {
+            let partition = joined.wait(told_of).await;
+            told.extend(partition);
+            // The first one is seen once before the other one's error comes.
+            if partition.is_none() {
+                joined.cluster.request_errors(RDKafkaApiKey::Fetch, &[error]);
+            }
+        }
+    };
+    timeout(LIMIT, both).await.expect("both in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
