@@ -36,9 +36,10 @@ impl Machine {
             later: None,
         };
         let bytes = held.bytes();
-        // Those before it are gone, by compaction: they would have come first.
-        while tenure.restored.first_entry().is_some_and(|gone| *gone.key() < offset) {
-            tenure.restored.pop_first();
+        // Those before it that are not held are gone, by compaction: they would have come first.
+        if tenure.restored.first_key_value().is_some_and(|(first, _)| *first < offset) {
+            let offsets = &tenure.offsets;
+            tenure.restored.retain(|at, _| *at >= offset || offsets.get(*at).is_some());
         }
         match tenure.offsets.track(offset, held) {
             Tracked::Repeated => return,

@@ -1,8 +1,10 @@
 //! What a commit's metadata has restored, after the log has changed.
 
+use super::pausing::pausing;
 use super::rig::*;
 use crate::domain::metadata::{self, Beyond, Partial};
 use crate::domain::offsets::Runs;
+use crate::domain::paused::Pause;
 use crate::domain::record::*;
 
 fn settled_at_12() -> Runs {
@@ -45,4 +47,22 @@ fn a_record_after_a_partial_one_that_is_gone_is_not_lost() {
         next.read_in(1, offset, deliver(vec![Ok(message(&format!("r{offset}")))]));
     }
     assert_eq!(next.sent_offsets(), [11, 13]);
+}
+
+#[test]
+fn what_is_partly_settled_stays_so_while_its_topic_is_paused() {
+    let partial = Partial { offset: 10, settled: vec![true, false] };
+    let beyond = Beyond { runs: vec![], partials: vec![partial] };
+    let committed = metadata::encode(CommitOffset(10), 7, &beyond, 4096).metadata;
+    let mut rig = Rig::new(pausing(Pause::Topic));
+    rig.assign(0, 10, &committed);
+    let two = || deliver(vec![Ok(message("ann")), Ok(message("bob"))]);
+    rig.read(10, two());
+    rig.read_for(11, "cid");
+    rig.reconfigure_as(settings(), |offset| match offset {
+        10 => two(),
+        _ => deliver(vec![Ok(message("cid"))]),
+    });
+    let sent: Vec<_> = rig.sent().iter().map(|sent| (sent.offset.0, sent.part)).collect();
+    assert_eq!(sent, [(10, 1), (11, 0)], "ann has hers");
 }
