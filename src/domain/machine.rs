@@ -84,8 +84,9 @@ pub struct Assignment {
     pub epoch: Epoch,
     /// Where reading begins.
     pub position: CommitOffset,
-    /// The metadata of the commit that `position` comes from; empty where there is none.
-    pub metadata: String,
+    /// The metadata of the commit that `position` comes from; none where the group has not committed
+    /// yet. What is known of a topic of the same name then says nothing of this one.
+    pub metadata: Option<String>,
 }
 
 /// One dead letter on its way.
@@ -202,6 +203,7 @@ struct OnWire {
 /// A dead letter that the broker has not acknowledged.
 #[derive(Debug)]
 struct Letter {
+    source: TopicPartition,
     epoch: Epoch,
     offset: RecordOffset,
     part: usize,

@@ -10,6 +10,16 @@ use crate::domain::record::{RecordOffset, TopicPartition};
 pub(super) fn report(report: &Report) {
     match report {
         Report::DeadLettered { source, offset, content } => dead_letter(source, *offset, content),
+        Report::HeldBack { source, held_back: true } => tracing::warn!(
+            topic = &*source.topic,
+            partition = source.partition,
+            "the partition is held back: what it has sent can't be committed, so it goes on one record after the other"
+        ),
+        Report::HeldBack { source, held_back: false } => tracing::info!(
+            topic = &*source.topic,
+            partition = source.partition,
+            "the partition is held back no more"
+        ),
         Report::Stopped { channel, reason } => tracing::error!(
             channel = channel.as_deref().unwrap_or("all"),
             reason = reason.label(),

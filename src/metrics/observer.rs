@@ -46,6 +46,7 @@ impl Observe for Observer {
             }
             Report::CommitFailed { .. } => group.commits.with_label_values(&["failed"]).inc(),
             Report::Paused { .. }
+            | Report::HeldBack { .. }
             | Report::SettledBefore { .. }
             | Report::Resumed { .. }
             | Report::Reconfigured { .. }

@@ -192,7 +192,7 @@ fn machine() -> Machine {
         source: TopicPartition { topic: "orders".into(), partition: 0 },
         epoch: Epoch(0),
         position: CommitOffset(0),
-        metadata: String::new(),
+        metadata: Some(String::new()),
     };
     let assigned = Input::Assigned { assignments: vec![assignment], partitions_in_all: 1 };
     machine.input(assigned, at(1));

@@ -23,6 +23,9 @@ const IDLE: Duration = Duration::from_millis(10);
 /// and yet no busy loop where what is committed covers none of them.
 const CROWDED: Duration = Duration::from_millis(2);
 
+/// How many failed commits of a partition are remembered.
+const DOUBTS: usize = 8;
+
 /// When the next commit may be.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
@@ -43,8 +46,8 @@ pub(super) struct Written {
 pub(super) struct Uncommitted {
     /// What is committed.
     stands: Written,
-    /// A commit that failed, as far as is known.
-    in_doubt: Option<Written>,
+    /// Commits that failed, as far as is known: of any of them the answer alone may be lost.
+    in_doubt: Vec<Written>,
     /// Grows with every change of what would be committed.
     changes: u64,
     confirmed: u64,
@@ -54,6 +57,8 @@ pub(super) struct Uncommitted {
     /// How many of the accepted ones the last commit did not cover: it has failed, or its metadata
     /// was full.
     stranded: usize,
+    /// Some commit has failed since its own last success, be it another partition's.
+    unproven: bool,
     not_before: Duration,
     failures: u32,
     metadata_limit: usize,
@@ -72,12 +77,13 @@ impl Uncommitted {
     pub(super) fn since(stands: Written) -> Self {
         Self {
             stands,
-            in_doubt: None,
+            in_doubt: Vec::new(),
             changes: 0,
             confirmed: 0,
             accepted: Vec::new(),
             under_way: None,
             stranded: 0,
+            unproven: false,
             not_before: Duration::ZERO,
             failures: 0,
             metadata_limit: METADATA_LIMIT,
@@ -92,8 +98,8 @@ impl Uncommitted {
     /// What the broker may have.
     pub(super) fn written(&self) -> Vec<Written> {
         let under_way = self.under_way.as_ref().map(|commit| &commit.written);
-        let all = [Some(&self.stands), self.in_doubt.as_ref(), under_way];
-        all.into_iter().flatten().cloned().collect()
+        let all = std::iter::once(&self.stands).chain(&self.in_doubt).chain(under_way);
+        all.cloned().collect()
     }
 
     /// The messages accepted and not yet covered by a commit.
@@ -114,6 +120,11 @@ impl Uncommitted {
     /// How many accepted messages the last commit has not covered.
     pub(super) fn stranded(&self) -> usize {
         self.stranded
+    }
+
+    /// Whether its next commit may fail as another one has.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.unproven
     }
 
     /// Whether there is something to commit, and when that may be tried.
@@ -145,9 +156,10 @@ impl Uncommitted {
         let Some(mut commit) = self.under_way.take() else { return 0 };
         match result {
             Ok(()) => {
+                self.unproven = false;
                 self.confirmed = commit.changes;
                 self.stands = commit.written;
-                self.in_doubt = None;
+                self.in_doubt.clear();
                 let before = commit.accepted.len();
                 commit.accepted.retain(|offset| offset.0 >= commit.covers_below);
                 let covered = before - commit.accepted.len();
@@ -156,14 +168,28 @@ impl Uncommitted {
                 covered
             }
             Err(failure) => {
-                if failure == CommitFailure::MetadataTooLarge {
-                    self.metadata_limit = commit.written.metadata.len() / 2;
+                match failure {
+                    CommitFailure::MetadataTooLarge => {
+                        let too_long = commit.written.metadata.len();
+                        self.metadata_limit = shorter(self.stands.metadata.len(), too_long);
+                    }
+                    CommitFailure::Other => self.doubt(commit.written),
                 }
-                self.in_doubt = Some(commit.written);
                 self.stranded = commit.accepted.len();
                 self.accepted.append(&mut commit.accepted);
                 0
             }
+        }
+    }
+
+    /// The first and the last ones are kept: where the answers were lost, brokers had begun to go or
+    /// were about to come back.
+    fn doubt(&mut self, commit: Written) {
+        if !self.in_doubt.contains(&commit) {
+            if self.in_doubt.len() == DOUBTS {
+                self.in_doubt.remove(DOUBTS / 2);
+            }
+            self.in_doubt.push(commit);
         }
     }
 
@@ -177,6 +203,12 @@ impl Uncommitted {
             (self.failures, self.not_before) = (0, Duration::ZERO);
         }
     }
+}
+
+/// What to try after metadata that were too long, where the broker has taken `fits` bytes: any less
+/// would no longer tell what the commit that stands tells, unless the broker takes less than it did.
+fn shorter(fits: usize, too_long: usize) -> usize {
+    if fits < too_long { fits.midpoint(too_long).min(too_long - 1) } else { too_long / 2 }
 }
 
 impl Tenure {
@@ -247,6 +279,13 @@ impl Machine {
         let mut partitions = 0;
         // One for all: what fails together is tried again together.
         let jitter = self.jitter.f64();
+        let is_here = |epoch: &Epoch| self.tenures.contains_key(epoch);
+        let failed = Err(CommitFailure::Other);
+        if results.iter().any(|(epoch, result)| is_here(epoch) && *result == failed) {
+            for tenure in self.tenures.values_mut() {
+                tenure.uncommitted.unproven = true;
+            }
+        }
         for (epoch, result) in results {
             let Some(tenure) = self.tenures.get_mut(&epoch) else { continue };
             self.uncommitted -= tenure.uncommitted.end(result);
@@ -257,9 +296,8 @@ impl Machine {
                 let source = tenure.source.clone();
                 self.report(Report::CommitFailed { source });
             }
-            self.mind_what_is_stranded(epoch);
         }
-        self.count_excused();
+        self.mind_what_is_stranded();
         if partitions > 0 {
             // The coordinator took the commit at some time since it was asked to, and counts the
             // session from there, however late the answer is.

@@ -33,9 +33,6 @@ impl Machine {
     pub(super) fn start(&mut self, now: Moment) {
         self.gate_wakeup = None;
         self.bring_frontiers_back();
-        if self.is_stuck() {
-            self.start_frontiers(now);
-        }
         let mut idle = 0;
         while idle < self.gates.len() && self.may_start(now) {
             let gate = self.next_gate % self.gates.len();
@@ -57,36 +54,6 @@ impl Machine {
         let silent_for = now.elapsed.saturating_sub(self.coordinator_heard);
         let patience = self.settings.session_timeout.saturating_sub(self.settings.attempt_timeout);
         silent_for < patience
-    }
-
-    /// Whether as much is accepted and uncommitted as may be, and no commit will cover any of it:
-    /// the metadata is too long. Only a frontier that moves helps then.
-    fn is_stuck(&self) -> bool {
-        self.counted() >= self.settings.max_in_flight
-            && self.on_wire.is_empty()
-            && self.tenures.values().all(|tenure| tenure.uncommitted.is_clean())
-    }
-
-    /// Starts what holds the frontiers up, whatever is uncommitted.
-    fn start_frontiers(&mut self, now: Moment) {
-        let oldest = self.tenures.values().filter_map(|tenure| tenure.offsets.oldest());
-        let deliveries = oldest.flat_map(|(_, held)| &held.parts).filter_map(|part| part.delivery);
-        let deliveries: Vec<_> = deliveries.collect();
-        for id in deliveries {
-            let Some(delivery) = self.deliveries.get(&id) else { continue };
-            if delivery.state != State::Ready || delivery.message.expired(now.wall) {
-                continue;
-            }
-            let channel = delivery.lane.channel.clone();
-            let gate = self.gates.iter().position(|gate| gate.channel.id == channel);
-            let Some(at) = gate else { continue };
-            let open = |gate: &mut Gate| {
-                !gate.is_stopped() && !gate.paused && gate.pass(now.elapsed) == Passage::Open
-            };
-            if self.gates.get_mut(at).is_some_and(open) && self.is_heard(now) {
-                self.launch(at, id, now);
-            }
-        }
     }
 
     /// Starts one delivery at this gate, if there is one that may go through.

@@ -3,17 +3,24 @@
 //! A commit fails for one partition alone where a right is missing or the topic is gone, and it
 //! can't tell of more than its metadata has room for, as where one channel of two has been stopped
 //! for long. What is accepted then would be sent again after a crash, and counts against the bound
-//! of all; so such a partition is held back before it has used that up, and the others go on.
+//! of all; so such a partition is held back, and the others go on.
 
 use super::super::delivery::DeliveryId;
-use super::super::record::Epoch;
-use super::Machine;
 use super::tenure::Tenure;
+use super::{Machine, Report};
+
+impl Tenure {
+    /// Whether any one message may start, for its commit to tell whether others can be committed.
+    fn tries_one(&self) -> bool {
+        let uncommitted = &self.uncommitted;
+        uncommitted.count() == 0 && uncommitted.is_clean() && self.in_flight == 0
+    }
+}
 
 impl Machine {
     /// The messages that count against the bound of those that may be uncommitted.
     pub(super) fn counted(&self) -> usize {
-        self.uncommitted - self.excused.min(self.settings.max_in_flight).min(self.uncommitted)
+        self.uncommitted - self.excused.min(self.uncommitted)
     }
 
     pub(super) fn count_excused(&mut self) {
@@ -21,17 +28,34 @@ impl Machine {
         self.excused = held_back.map(|tenure| tenure.uncommitted.count()).sum();
     }
 
-    /// After a commit: holds the partition back, or lets it go on.
-    pub(super) fn mind_what_is_stranded(&mut self, epoch: Epoch) {
-        let share = (self.settings.max_in_flight / self.tenures.len().max(1)).max(1);
-        let Some(tenure) = self.tenures.get_mut(&epoch) else { return };
-        let was = std::mem::replace(&mut tenure.held_back, tenure.uncommitted.stranded() >= share);
-        if was && !tenure.held_back {
-            let aside = std::mem::take(&mut tenure.aside);
-            for id in aside.into_values().rev() {
-                self.back_in_front(id);
+    /// Holds those back that have more than their share of what can't be committed, and lets the
+    /// others go on. Where the bound is used up, those are held back as well of which it is not known
+    /// whether their commits fail, too: if all do, each would use up a bound of its own. The one
+    /// record that they go on with tells.
+    pub(super) fn mind_what_is_stranded(&mut self) {
+        let most = self.settings.max_in_flight;
+        let share = (most / self.tenures.len().max(1)).max(1);
+        let used_up = self.uncommitted >= most;
+        let (mut aside, mut reports) = (Vec::new(), Vec::new());
+        for tenure in self.tenures.values_mut() {
+            let uncommitted = &tenure.uncommitted;
+            let held_back =
+                uncommitted.stranded() >= share || (used_up && uncommitted.is_unproven());
+            if tenure.held_back && !held_back {
+                aside.extend(std::mem::take(&mut tenure.aside).into_values());
+            }
+            if tenure.held_back != held_back {
+                tenure.held_back = held_back;
+                reports.push(Report::HeldBack { source: tenure.source.clone(), held_back });
             }
         }
+        for report in reports {
+            self.report(report);
+        }
+        for id in aside.into_iter().rev() {
+            self.back_in_front(id);
+        }
+        self.count_excused();
     }
 
     /// Puts a delivery aside whose partition is held back; false where it may start.
@@ -39,7 +63,8 @@ impl Machine {
         let Some(delivery) = self.deliveries.get(&id) else { return false };
         let (epoch, place) = (delivery.lane.epoch, (delivery.offset, delivery.part));
         let Some(tenure) = self.tenures.get(&epoch) else { return false };
-        if !tenure.held_back || self.to_go_on_with(tenure).any(|first| first == id) {
+        let goes_on = || self.to_go_on_with(tenure).any(|first| first == id);
+        if !tenure.held_back || tenure.tries_one() || goes_on() {
             return false;
         }
         if let Some(tenure) = self.tenures.get_mut(&epoch) {
@@ -51,7 +76,11 @@ impl Machine {
     /// Lets those start that hold the frontiers of such partitions up.
     pub(super) fn bring_frontiers_back(&mut self) {
         let held_back = self.tenures.values().filter(|tenure| tenure.held_back);
-        let first: Vec<_> = held_back.flat_map(|tenure| self.to_go_on_with(tenure)).collect();
+        let first = held_back.flat_map(|tenure| {
+            let one = tenure.aside.values().next().copied().filter(|_| tenure.tries_one());
+            self.to_go_on_with(tenure).chain(one)
+        });
+        let first: Vec<_> = first.collect();
         for id in first.into_iter().rev() {
             let Some(delivery) = self.deliveries.get(&id) else { continue };
             let (epoch, place) = (delivery.lane.epoch, (delivery.offset, delivery.part));

@@ -4,19 +4,25 @@
 //! the commits that failed meanwhile. It is given them again where they have been, and would send
 //! again what it knows to be accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::metadata::Beyond;
+use super::super::delivery::{Delivery, State};
+use super::super::metadata::{Beyond, Partial};
 use super::super::record::{CommitOffset, Epoch, RecordOffset, TopicPartition};
 use super::Machine;
 use super::commits::{Uncommitted, Written};
+use super::tenure::Tenure;
 
 /// By partition.
 pub(super) type Pasts = BTreeMap<TopicPartition, Past>;
 
+/// Messages by the offset of their record and their number in it.
+pub(super) type Messages = BTreeSet<(RecordOffset, usize)>;
+
 /// What had settled, and could not be committed.
 #[derive(Debug)]
 pub(super) struct Past {
+    epoch: Epoch,
     /// Where the group may stand if nobody has committed since. Anything else may be another log
     /// with the same name.
     written: Vec<Written>,
@@ -25,19 +31,43 @@ pub(super) struct Past {
     /// Of the rules that tell the parts of its records.
     fingerprint: u64,
     accepted: Vec<RecordOffset>,
+    /// Nobody knows whether their customers have them.
+    maybe_sent: Messages,
+    /// Records with dead letters that were on their way, and which of their parts have settled.
+    letters: BTreeMap<RecordOffset, Vec<bool>>,
+}
+
+/// What is known of a partition that has come back.
+pub(super) struct Regained {
+    pub(super) beyond: Beyond,
+    pub(super) uncommitted: Uncommitted,
+    pub(super) maybe_sent: Messages,
 }
 
 impl Past {
+    /// The broker has acknowledged a dead letter after the partition was lost.
+    pub(super) fn dead_lettered(&mut self, epoch: Epoch, offset: RecordOffset, part: usize) {
+        let parts = self.letters.get_mut(&offset).filter(|_| self.epoch == epoch);
+        if let Some(settled) = parts.and_then(|parts| parts.get_mut(part)) {
+            *settled = true;
+        }
+    }
+
     /// What has settled at and beyond the position that the group stands at.
-    fn beyond(self, position: CommitOffset, fingerprint: u64) -> (Beyond, Vec<RecordOffset>) {
-        let Beyond { runs, partials } = self.beyond;
-        let first = Some(position.0..self.frontier.0).filter(|run| !run.is_empty());
-        let same_rules = self.fingerprint == fingerprint;
-        let beyond = Beyond {
-            runs: first.into_iter().chain(runs).collect(),
-            partials: if same_rules { partials } else { Vec::new() },
-        };
-        (beyond, self.accepted)
+    fn beyond(&mut self, position: CommitOffset) -> Beyond {
+        let Beyond { mut runs, mut partials } = std::mem::take(&mut self.beyond);
+        runs.extend(Some(position.0..self.frontier.0).filter(|run| !run.is_empty()));
+        for (offset, settled) in std::mem::take(&mut self.letters) {
+            partials.retain(|partial| partial.offset != offset.0);
+            if settled.iter().all(|settled| *settled) {
+                runs.push(offset.0..offset.next().0);
+            } else if settled.contains(&true) {
+                partials.push(Partial { offset: offset.0, settled });
+            }
+        }
+        runs.sort_by_key(|run| run.start);
+        partials.sort_by_key(|partial| partial.offset);
+        Beyond { runs, partials }
     }
 }
 
@@ -45,30 +75,58 @@ impl Machine {
     /// Keeps what is not committed of a partition that goes.
     pub(super) fn remember(&mut self, epoch: Epoch) {
         let Some(tenure) = self.tenures.get(&epoch) else { return };
-        if tenure.uncommitted.is_clean() {
+        let (maybe_sent, letters) = (self.maybe_sent(epoch), self.letters_of(epoch, tenure));
+        if tenure.uncommitted.is_clean() && maybe_sent.is_empty() && letters.is_empty() {
             return;
         }
         let past = Past {
+            epoch,
             written: tenure.uncommitted.written(),
             frontier: tenure.offsets.frontier(),
             beyond: tenure.beyond(),
             fingerprint: tenure.fingerprint,
             accepted: tenure.uncommitted.all_accepted(),
+            maybe_sent,
+            letters,
         };
         self.pasts.insert(tenure.source.clone(), past);
     }
 
-    /// What has settled of a partition that comes back just where it was, and what is to be
+    fn maybe_sent(&self, epoch: Epoch) -> Messages {
+        let all = self.deliveries_of(epoch).into_iter();
+        let all = all.filter_map(|id| self.deliveries.get(&id).map(AsRef::as_ref));
+        let maybe = |delivery: &&Delivery| {
+            delivery.state == State::InFlight || delivery.ambiguous > 0 || delivery.uncounted
+        };
+        all.filter(maybe).map(|delivery| (delivery.offset, delivery.part)).collect()
+    }
+
+    fn letters_of(&self, epoch: Epoch, tenure: &Tenure) -> BTreeMap<RecordOffset, Vec<bool>> {
+        let letters = self.letters.values().filter(|letter| letter.epoch == epoch);
+        let parts = letters.filter_map(|letter| {
+            let held = tenure.offsets.get(letter.offset).filter(|held| !held.outdated)?;
+            Some((letter.offset, held.parts.iter().map(|part| part.settled).collect()))
+        });
+        parts.collect()
+    }
+
+    /// What had settled of a partition that comes back just where it was, and what is to be
     /// committed of it.
     pub(super) fn regained(
         &mut self,
         source: &TopicPartition,
         stands: &Written,
         fingerprint: u64,
-    ) -> Option<(Beyond, Uncommitted)> {
-        let past = self.pasts.remove(source).filter(|past| past.written.contains(stands))?;
-        let (beyond, accepted) = past.beyond(stands.offset, fingerprint);
-        self.uncommitted += accepted.len();
-        Some((beyond, Uncommitted::going_on(stands.clone(), accepted)))
+    ) -> Option<Regained> {
+        let past = self.pasts.remove(source).filter(|past| past.written.contains(stands));
+        let mut past = past?;
+        let mut beyond = past.beyond(stands.offset);
+        if past.fingerprint != fingerprint {
+            beyond.partials.clear();
+            past.maybe_sent.clear();
+        }
+        self.uncommitted += past.accepted.len();
+        let uncommitted = Uncommitted::going_on(stands.clone(), past.accepted);
+        Some(Regained { beyond, uncommitted, maybe_sent: past.maybe_sent })
     }
 }

@@ -84,6 +84,11 @@ pub enum Report {
         content: Arc<DeadLetter>,
     },
     DeadLetterFailed,
+    /// A partition goes on one record after the other from now on, or freely again.
+    HeldBack {
+        source: TopicPartition,
+        held_back: bool,
+    },
     /// `channel` is none where every channel stops.
     Stopped {
         channel: Option<Arc<str>>,

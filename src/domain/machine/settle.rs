@@ -91,10 +91,11 @@ impl Machine {
         let Some(held) = tenure.offsets.get(offset) else { return };
         let record = Arc::clone(held.original());
         let redrives = held.redrive.as_ref().map_or(0, |redrive| redrive.redrives);
+        let source = tenure.source.clone();
         tenure.letters += 1;
         let content = Arc::new(DeadLetter { record, rejection, channel, tries, redrives });
         let id = LetterId(self.next_id());
-        let letter = Letter { epoch, offset, part, delivery, content, failures: 0 };
+        let letter = Letter { source, epoch, offset, part, delivery, content, failures: 0 };
         self.letters.insert(id, letter);
         self.send_letter(id);
     }
@@ -111,22 +112,26 @@ impl Machine {
             self.report(Report::DeadLetterFailed);
             let jitter = self.jitter.f64();
             let Some(letter) = self.letters.get_mut(&id) else { return };
+            if !self.tenures.contains_key(&letter.epoch) {
+                self.letters.remove(&id);
+                return;
+            }
             letter.failures += 1;
             let due = now.elapsed + retry::BROKER.delay(letter.failures, jitter);
             self.letter_timers.insert((due, id));
             return;
         }
         let Some(letter) = self.letters.remove(&id) else { return };
-        if let Some(tenure) = self.tenures.get_mut(&letter.epoch) {
+        let Letter { source, epoch, offset, part, delivery, content, .. } = letter;
+        if let Some(tenure) = self.tenures.get_mut(&epoch) {
             tenure.letters = tenure.letters.saturating_sub(1);
-            let (source, offset) = (tenure.source.clone(), letter.offset);
-            let content = Arc::clone(&letter.content);
-            self.report(Report::DeadLettered { source, offset, content });
+        } else if let Some(past) = self.pasts.get_mut(&source) {
+            past.dead_lettered(epoch, offset, part);
         }
-        if let Some(delivery) = letter.delivery {
+        self.report(Report::DeadLettered { source, offset, content });
+        if let Some(delivery) = delivery {
             self.finish(delivery, SettledAs::DeadLettered, now);
         } else {
-            let (epoch, offset, part) = (letter.epoch, letter.offset, letter.part);
             self.settle_part(epoch, offset, part, SettledAs::DeadLettered);
         }
     }

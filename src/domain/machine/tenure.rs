@@ -11,6 +11,7 @@ use super::super::metadata::{self, Partial};
 use super::super::offsets::Offsets;
 use super::super::record::{Epoch, Record, RecordOffset, TopicPartition};
 use super::commits::{Uncommitted, Written};
+use super::regained::{Messages, Regained};
 use super::{Assignment, Draining, Effect, Machine, PauseReason, Report, SettledAs};
 
 /// How much longer than an attempt a revoke may take: for the dead letters that come of it.
@@ -31,6 +32,8 @@ pub(super) struct Tenure {
     pub(super) partly_settled: BTreeSet<RecordOffset>,
     /// Records of which some messages had settled when the epoch began.
     pub(super) restored: BTreeMap<RecordOffset, Partial>,
+    /// Of those still to be read: nobody knows whether their customers have them.
+    pub(super) maybe_sent: Messages,
     /// The bound is reached, and so reading pauses.
     pub(super) full: bool,
     pub(super) paused: Option<PauseReason>,
@@ -125,15 +128,19 @@ impl Machine {
     fn begin(&mut self, assignment: Assignment, now: Moment) {
         let Assignment { source, epoch, position, metadata } = assignment;
         let fingerprint = self.fingerprint(&source.topic);
-        let stands = Written { offset: position, metadata };
+        if metadata.is_none() {
+            self.pasts.remove(&source);
+        }
+        let stands = Written { offset: position, metadata: metadata.unwrap_or_default() };
         let regained = self.regained(&source, &stands, fingerprint);
-        let (beyond, uncommitted) = regained.unwrap_or_else(|| {
+        let Regained { beyond, uncommitted, maybe_sent } = regained.unwrap_or_else(|| {
             let decoded = metadata::decode(&stands.metadata, position, fingerprint);
             let beyond = decoded.unwrap_or_else(|why| {
                 self.report(Report::MetadataIgnored { source: source.clone(), why });
                 metadata::Beyond::default()
             });
-            (beyond, Uncommitted::since(stands))
+            let uncommitted = Uncommitted::since(stands);
+            Regained { beyond, uncommitted, maybe_sent: Messages::new() }
         });
         let partials = beyond.partials.into_iter();
         let braked = self.braked(&source.topic);
@@ -146,6 +153,7 @@ impl Machine {
             fingerprint,
             partly_settled: BTreeSet::new(),
             restored: partials.map(|partial| (RecordOffset(partial.offset), partial)).collect(),
+            maybe_sent,
             full: false,
             paused: braked.then_some(PauseReason::Brake),
             leaving,
@@ -178,6 +186,7 @@ impl Machine {
         for epoch in epochs {
             self.mind_the_bound(epoch);
         }
+        self.mind_what_is_stranded();
     }
 
     pub(super) fn revoked(&mut self, sources: Vec<TopicPartition>, now: Moment) {
@@ -365,10 +374,11 @@ impl Machine {
             .filter(|(_, id)| self.letters.get(id).is_some_and(|letter| letter.epoch == epoch))
             .copied()
             .collect();
+        // Those that are with the broker may yet be acknowledged.
         for timer in stale {
             self.letter_timers.remove(&timer);
+            self.letters.remove(&timer.1);
         }
-        self.letters.retain(|_, letter| letter.epoch != epoch);
         let live = &self.deliveries;
         for gate in &mut self.gates {
             gate.ready.retain(|id| live.contains_key(id));

@@ -27,7 +27,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 struct Position {
     offset: CommitOffset,
-    metadata: String,
+    /// None where the group has not committed yet.
+    metadata: Option<String>,
 }
 
 /// How long the member that has a topic's first partition gets to commit where the group starts,
@@ -211,7 +212,7 @@ impl Member {
             Start::Latest => high,
         };
         let offset = CommitOffset(u64::try_from(offset).unwrap_or(0));
-        Ok(Position { offset, metadata: String::new() })
+        Ok(Position { offset, metadata: None })
     }
 
     /// All partitions of the topics that the bridge reads; those of the sources' topics have to be
@@ -248,7 +249,8 @@ impl Member {
                 let topic = element.topic().into();
                 let source = TopicPartition { topic, partition: element.partition() };
                 let offset = CommitOffset(u64::try_from(offset).unwrap_or(0));
-                positions.insert(source, Position { offset, metadata: metadata(&element) });
+                let metadata = Some(metadata(&element));
+                positions.insert(source, Position { offset, metadata });
             }
         }
         Ok(positions)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rig::*;
+use crate::domain::clock::Timestamp;
 use crate::domain::machine::*;
 use crate::domain::message::{Decision, Message};
 use crate::domain::outcome::{Ambiguity, Class, Listing, Scope, StopReason};
@@ -10,18 +11,66 @@ use crate::domain::record::*;
 
 const BAD: i32 = 1;
 
-/// It owns partitions 0 and 1, in epochs of the same numbers.
-fn owning_two(settings: Settings) -> Rig {
+/// It owns partitions 0, 1 and so on, in epochs of the same numbers.
+fn owning(count: u8, settings: Settings) -> Rig {
     let mut rig = Rig::new(settings);
-    let assignment = |partition: u8| Assignment {
+    rig.input(Input::Assigned {
+        assignments: (0..count).map(assignment).collect(),
+        partitions_in_all: count.into(),
+    });
+    rig
+}
+
+fn assignment(partition: u8) -> Assignment {
+    Assignment {
         source: source(partition.into()),
         epoch: Epoch(partition.into()),
         position: CommitOffset(0),
-        metadata: String::new(),
-    };
-    let assignments = vec![assignment(0), assignment(1)];
-    rig.input(Input::Assigned { assignments, partitions_in_all: 2 });
-    rig
+        metadata: Some(String::new()),
+    }
+}
+
+const FORBIDDEN: Class = Class::Stop(Scope::Channel, StopReason::Forbidden);
+
+/// Lets commits end as those of a broker that takes no metadata at all.
+fn commit_without_metadata(rig: &mut Rig) {
+    for _ in 0..50 {
+        let commits = rig.commits();
+        if commits.is_empty() {
+            return;
+        }
+        for commit in commits {
+            let result = |request: &CommitRequest| {
+                let too_large = !request.metadata.is_empty();
+                let result = if too_large { Err(CommitFailure::MetadataTooLarge) } else { Ok(()) };
+                (request.epoch, result)
+            };
+            let results = commit.iter().map(result).collect();
+            rig.input(Input::Committed(results));
+        }
+        rig.pass(Duration::from_millis(20));
+    }
+}
+
+/// Answers for so many seconds; of `alerts` nothing is taken unless it works. How many were.
+fn serve(rig: &mut Rig, alerts_work: bool, seconds: u32) -> usize {
+    let mut accepted = 0;
+    for _ in 0..seconds {
+        if rig.asked_to(&Effect::List) {
+            rig.list(&["support", "alerts"]);
+        }
+        for attempt in rig.sent() {
+            let stopped = &*attempt.message.channel.name == "alerts" && !alerts_work;
+            accepted += usize::from(!stopped);
+            rig.answer(&attempt, if stopped { FORBIDDEN } else { Class::Accepted });
+        }
+        for (letter, _) in rig.letters() {
+            rig.acknowledge(letter, true);
+        }
+        commit_without_metadata(rig);
+        rig.pass(Duration::from_secs(1));
+    }
+    accepted
 }
 
 fn read_of(rig: &mut Rig, partition: u8, offset: u64, channel_name: &str) {
@@ -34,7 +83,7 @@ fn read_of(rig: &mut Rig, partition: u8, offset: u64, channel_name: &str) {
 
 #[test]
 fn a_partition_whose_commits_fail_does_not_block_the_others() {
-    let mut rig = owning_two(settings());
+    let mut rig = owning(2, settings());
     for offset in 0..40 {
         read_of(&mut rig, 1, offset, "support");
     }
@@ -72,13 +121,12 @@ fn a_partition_whose_commits_fail_does_not_block_the_others() {
 #[test]
 fn a_stopped_channel_of_one_partition_does_not_stop_the_other_partitions() {
     let bounds = Settings { held_records: 10_000, held_bytes: 1 << 30, ..settings() };
-    let mut rig = owning_two(bounds);
-    let forbidden = Class::Stop(Scope::Channel, StopReason::Forbidden);
+    let mut rig = owning(2, bounds);
     for offset in 0..4_000 {
         read_of(&mut rig, 1, offset, if offset % 2 == 0 { "alerts" } else { "support" });
         for attempt in rig.sent() {
             let stopped = &*attempt.message.channel.name == "alerts";
-            rig.answer(&attempt, if stopped { forbidden } else { Class::Accepted });
+            rig.answer(&attempt, if stopped { FORBIDDEN } else { Class::Accepted });
         }
         rig.pass(Duration::from_millis(20));
         for commit in rig.commits() {
@@ -168,4 +216,138 @@ fn a_partition_held_back_goes_on_with_the_message_that_its_oldest_waits_for() {
         rig.pass(Duration::from_millis(20));
     }
     assert_eq!(sent, [1, 0]);
+}
+
+/// First the one, then the other has much to send; what they have sent can't be committed.
+#[test]
+fn two_partitions_whose_commits_fail_do_not_block_the_third() {
+    let mut rig = owning(3, settings());
+    let (mut good, mut most) = (0, 0);
+    for round in 0..2_000 {
+        let busy = match round {
+            0 => Some(1),
+            50 => Some(2),
+            _ => None,
+        };
+        if let Some(partition) = busy {
+            (0..40).for_each(|offset| read_of(&mut rig, partition, offset, "support"));
+        }
+        if round >= 100 {
+            read_of(&mut rig, 0, round - 100, "support");
+        }
+        for attempt in rig.sent() {
+            good += u32::from(attempt.source.partition == 0);
+            rig.answer(&attempt, Class::Accepted);
+        }
+        for commit in rig.commits() {
+            let result = |request: &CommitRequest| {
+                let fails = request.source.partition != 0;
+                (request.epoch, if fails { Err(CommitFailure::Other) } else { Ok(()) })
+            };
+            let results = commit.iter().map(result).collect();
+            rig.input(Input::Committed(results));
+        }
+        rig.pass(Duration::from_millis(100));
+        most = most.max(rig.machine.status(rig.now).uncommitted);
+    }
+    assert_eq!(good, 1_900);
+    // As many as may be, of the first one and of the good one. One of the other shows that its
+    // commits fail as well.
+    assert!(most <= 2 * settings().max_in_flight + 1, "{most} uncommitted at once");
+}
+
+/// As where the topic of the offsets lacks replicas. The partitions have much to send one after the
+/// other.
+#[test]
+fn while_all_commits_fail_no_partition_uses_up_a_bound_of_its_own() {
+    let mut rig = owning(8, settings());
+    let mut most = 0;
+    for round in 0..400_u64 {
+        let (partition, offset) = (u8::try_from(round / 50).unwrap(), round % 50);
+        read_of(&mut rig, partition, offset, "support");
+        for attempt in rig.sent() {
+            rig.answer(&attempt, Class::Accepted);
+        }
+        for commit in rig.commits() {
+            rig.commit_ended(&commit, Err(CommitFailure::Other));
+        }
+        rig.pass(Duration::from_millis(100));
+        most = most.max(rig.machine.status(rig.now).uncommitted);
+    }
+    // One of each partition shows that its commits fail as well.
+    assert!(most <= settings().max_in_flight + 8, "{most} uncommitted at once");
+}
+
+#[test]
+fn what_expires_aside_does_not_hold_up_what_is_aside_behind_it() {
+    let mut rig = Rig::owning(settings());
+    for (offset, minutes) in [(0, 1_440), (1, 10), (2, 1_440)] {
+        let deadline = Timestamp(START).plus(Duration::from_mins(minutes));
+        let message =
+            Message { channel: channel("alerts"), deadline, ..message(&format!("a{offset}")) };
+        rig.read(offset, deliver(vec![Ok(message)]));
+        if offset == 0 {
+            let attempt = rig.sent_one();
+            rig.answer(&attempt, FORBIDDEN);
+        }
+    }
+    (3..40).for_each(|offset| rig.read_for(offset, &format!("s{offset}")));
+    serve(&mut rig, false, 1_000);
+    assert!(rig.machine.status(rig.now).partitions[0].held_back);
+    serve(&mut rig, true, 1_000);
+    assert_eq!(rig.held(), 0);
+}
+
+/// The share of the bound is another one then.
+#[test]
+fn a_partition_that_comes_does_not_end_the_probing_of_a_stop() {
+    let mut rig = owning(1, settings());
+    read_of(&mut rig, 0, 0, "alerts");
+    (1..13).for_each(|offset| read_of(&mut rig, 0, offset, "support"));
+    assert_eq!(serve(&mut rig, false, 5), 12);
+    rig.input(Input::Assigned { assignments: vec![assignment(1)], partitions_in_all: 2 });
+    read_of(&mut rig, 1, 0, "alerts");
+    (1..5).for_each(|offset| read_of(&mut rig, 1, offset, "support"));
+    assert_eq!(serve(&mut rig, false, 60), 4);
+    assert_eq!((serve(&mut rig, true, 600), rig.held()), (2, 0));
+}
+
+#[test]
+fn a_smaller_bound_does_not_end_the_probing_of_a_stop() {
+    let mut rig = owning(1, settings());
+    read_of(&mut rig, 0, 0, "alerts");
+    (1..13).for_each(|offset| read_of(&mut rig, 0, offset, "support"));
+    assert_eq!(serve(&mut rig, false, 30), 12);
+    rig.reconfigure(Settings { max_in_flight: 8, ..settings() });
+    serve(&mut rig, false, 30);
+    assert_eq!((serve(&mut rig, true, 600), rig.held()), (1, 0));
+}
+
+/// It is not known whether their commits fail as well, and its oldest message can't tell.
+#[test]
+fn a_partition_whose_oldest_message_is_stopped_shows_by_another_that_its_commits_work() {
+    let mut rig = owning(2, settings());
+    read_of(&mut rig, 0, 0, "alerts");
+    serve(&mut rig, false, 5);
+    (0..40).for_each(|offset| read_of(&mut rig, 1, offset, "support"));
+    let mut good = 0;
+    for round in 0..600 {
+        if round == 100 {
+            (1..200).for_each(|offset| read_of(&mut rig, 0, offset, "support"));
+        }
+        for attempt in rig.sent() {
+            good += u32::from(attempt.source.partition != BAD);
+            rig.answer(&attempt, Class::Accepted);
+        }
+        for commit in rig.commits() {
+            let result = |request: &CommitRequest| {
+                let fails = request.source.partition == BAD;
+                (request.epoch, if fails { Err(CommitFailure::Other) } else { Ok(()) })
+            };
+            let results = commit.iter().map(result).collect();
+            rig.input(Input::Committed(results));
+        }
+        rig.pass(Duration::from_millis(100));
+    }
+    assert!(good >= 199, "{good} of the good partition");
 }

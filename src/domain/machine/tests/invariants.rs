@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
+
 use super::rig::{Rig, deliver, message, reject, settings, skip, source};
 use crate::domain::dead_letter::Reason;
-use crate::domain::machine::{CommitFailure, Effect, Input, Report};
+use crate::domain::machine::{CommitFailure, CommitRequest, Effect, Input, Report, Settings};
 use crate::domain::message::OnAmbiguous;
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
 
@@ -240,28 +242,59 @@ fn invariant_8_a_commit_that_failed_is_made_again_and_covers_nothing() {
     assert_eq!(rig.machine.status(rig.now).uncommitted, 0);
 }
 
-#[test]
-fn invariant_8_metadata_that_the_broker_finds_too_large_is_made_shorter() {
-    let mut rig = Rig::owning(settings());
-    for offset in 0..20 {
+/// Every second message is accepted; what stood when the last but `more` had been read, and the
+/// commit of all.
+fn long_metadata(rig: &mut Rig, more: u64) -> (String, Vec<CommitRequest>) {
+    let mut stands = String::new();
+    for offset in 0..40 {
         rig.read_for(offset, &format!("recipient {offset}"));
-        for attempt in rig.sent() {
-            if attempt.offset.0 % 2 == 1 {
-                rig.answer(&attempt, Class::Accepted);
-            }
+        for attempt in rig.sent().iter().filter(|attempt| attempt.offset.0 % 2 == 1) {
+            rig.answer(attempt, Class::Accepted);
         }
-        if offset == 14 {
-            rig.commit_all();
+        if offset == 39 - more {
+            stands = rig.commit_all().unwrap().1;
         }
     }
     rig.pass(Duration::from_secs(1));
-    let first = rig.commits().remove(0);
-    let length = first[0].metadata.len();
-    rig.commit_ended(&first, Err(CommitFailure::MetadataTooLarge));
-    rig.pass(Duration::from_secs(1));
-    let second = rig.commits().remove(0);
-    assert!(second[0].metadata.len() <= length / 2);
-    assert_eq!(second[0].offset, first[0].offset);
+    (stands, rig.commits().remove(0))
+}
+
+#[rstest]
+#[case::half(21)]
+#[case::most(31)]
+fn invariant_8_metadata_that_the_broker_finds_too_large_tell_no_less_than_those_that_stand(
+    #[case] more: u64,
+) {
+    let mut rig = Rig::owning(Settings { max_in_flight: 100, ..settings() });
+    let (stands, mut commit) = long_metadata(&mut rig, more);
+    let room = stands.len() + 1;
+    let mut tries = 0;
+    while commit[0].metadata.len() > room {
+        let before = commit[0].metadata.len();
+        rig.commit_ended(&commit, Err(CommitFailure::MetadataTooLarge));
+        rig.pass(Duration::from_secs(1));
+        commit = rig.commits().remove(0);
+
+        assert!((stands.len()..before).contains(&commit[0].metadata.len()));
+        tries += 1;
+    }
+    assert!((1..=8).contains(&tries), "{tries} tries");
+    assert!(commit[0].metadata.starts_with(&stands));
+}
+
+#[test]
+fn invariant_8_metadata_of_which_the_broker_takes_less_than_before_are_halved() {
+    let mut rig = Rig::owning(Settings { max_in_flight: 100, ..settings() });
+    let (stands, mut commit) = long_metadata(&mut rig, 21);
+    for _ in 0..8 {
+        if commit[0].metadata.len() <= stands.len() / 4 {
+            return;
+        }
+        rig.commit_ended(&commit, Err(CommitFailure::MetadataTooLarge));
+        rig.pass(Duration::from_secs(1));
+        commit = rig.commits().remove(0);
+    }
+    panic!("still {} bytes", commit[0].metadata.len());
 }
 
 #[test]

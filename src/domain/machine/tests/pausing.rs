@@ -204,7 +204,7 @@ fn the_brake_does_not_take_the_place_of_an_offset_out_of_range() {
         source: source(partition),
         epoch: Epoch(epoch),
         position: CommitOffset(0),
-        metadata: String::new(),
+        metadata: Some(String::new()),
     };
     let mut settings = Settings { brake: 2, ..settings() };
     let mut rig = Rig::new(settings.clone());

@@ -5,8 +5,11 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::rig::*;
+use crate::domain::dead_letter::Reason;
 use crate::domain::machine::*;
-use crate::domain::outcome::Class;
+use crate::domain::message::{Message, OnAmbiguous};
+use crate::domain::outcome::{Ambiguity, Class};
+use crate::domain::record::{CommitOffset, Epoch};
 
 /// Owned since 10 was committed, and lost: 10, 11 and 13 are accepted, and the commit that was under
 /// way has failed; 12 is on the wire.
@@ -100,4 +103,83 @@ fn what_was_committed_before_it_was_lost_leaves_nothing_to_remember() {
     rig.assign(1, 0, "");
     rig.read_in(1, 0, deliver(vec![Ok(message("ann"))]));
     assert_eq!(rig.sent_offsets(), [0], "the group's offsets were set back on purpose");
+}
+
+#[test]
+fn a_commit_in_doubt_is_known_again_after_another_one_has_failed() {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    for offset in 10..14 {
+        rig.read_for(offset, &format!("r{offset}"));
+    }
+    let sent = rig.sent();
+    rig.answer(&sent[0], Class::Accepted);
+    rig.pass(Duration::from_secs(1));
+    let applied = rig.commits().remove(0).remove(0);
+    rig.commit_ended(std::slice::from_ref(&applied), Err(CommitFailure::Other));
+    rig.answer(&sent[1], Class::Accepted);
+    rig.pass(Duration::from_secs(1));
+    let refused = rig.commits().remove(0);
+    rig.commit_ended(&refused, Err(CommitFailure::Other));
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, applied.offset.0, &applied.metadata);
+    assert_eq!(sent_anew(&mut rig, 1, applied.offset.0), [12, 13]);
+}
+
+/// Its offsets went with it, so the group begins anew.
+#[test]
+fn a_topic_that_was_made_anew_has_no_past() {
+    let mut rig = lost();
+    let assignment = Assignment {
+        source: source(0),
+        epoch: Epoch(1),
+        position: CommitOffset(10),
+        metadata: None,
+    };
+    rig.input(Input::Assigned { assignments: vec![assignment], partitions_in_all: 1 });
+    assert_eq!(sent_anew(&mut rig, 1, 10), [10, 11, 12, 13]);
+}
+
+#[rstest]
+#[case::its_rule_retries(OnAmbiguous::Retry, 1, 1, 0)]
+#[case::its_rule_sets_it_aside(OnAmbiguous::DeadLetter, 0, 0, 1)]
+fn what_may_have_been_sent_is_known_where_the_partition_comes_back(
+    #[case] on_ambiguous: OnAmbiguous,
+    #[case] sent: usize,
+    #[case] counted: usize,
+    #[case] letters: usize,
+) {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    let decision = || deliver(vec![Ok(Message { on_ambiguous, ..message("ann") })]);
+    rig.read(10, decision());
+    let attempt = rig.sent_one();
+    rig.answer(&attempt, Class::Ambiguous(Ambiguity::NoAnswer));
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, 10, "");
+    rig.reports();
+    rig.read_in(1, 10, decision());
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.sent().len(), sent);
+    let repeats = rig.reports().into_iter();
+    let repeats = repeats.filter(|report| matches!(report, Report::PossibleDuplicate { .. }));
+    assert_eq!(repeats.count(), counted);
+    assert_eq!(rig.letters().len(), letters);
+}
+
+#[test]
+fn a_dead_letter_acknowledged_after_a_loss_is_counted_and_not_written_again() {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    rig.read(10, reject(Reason::Schema));
+    let (letter, _) = rig.letters().remove(0);
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.acknowledge(letter, true);
+    let reports = rig.reports().into_iter();
+    let told = reports.filter(|report| matches!(report, Report::DeadLettered { .. }));
+    assert_eq!(told.count(), 1);
+    rig.assign(1, 10, "");
+    rig.read_in(1, 10, reject(Reason::Schema));
+    assert!(rig.letters().is_empty());
+    assert_eq!(rig.commit_all(), Some((11, String::new())));
 }

@@ -126,7 +126,7 @@ impl Rig {
             source: source(0),
             epoch: Epoch(epoch),
             position: CommitOffset(position),
-            metadata: metadata.to_owned(),
+            metadata: Some(metadata.to_owned()),
         };
         self.input(Input::Assigned { assignments: vec![assignment], partitions_in_all: 1 });
     }

@@ -98,7 +98,8 @@ impl World {
         self.step(&Step::Assigned { who, partition, position });
         let skip = u64::from(self.mutation == Mutation::ReadPastPosition && position > 2);
         let position = CommitOffset(position + skip);
-        let assignment = Assignment { source, epoch: Epoch(who.epoch), position, metadata };
+        let assignment =
+            Assignment { source, epoch: Epoch(who.epoch), position, metadata: Some(metadata) };
         let partitions_in_all = self.owner.len();
         self.tell(who.member, Input::Assigned { assignments: vec![assignment], partitions_in_all });
         self.after(Duration::ZERO, Event::Poll(who));

@@ -92,8 +92,9 @@ impl Plan {
         let mut settings = settings(rng);
         let metadata_limit = pick(rng, &[METADATA_LIMIT, METADATA_LIMIT, METADATA_LIMIT, 48, 0]);
         if metadata_limit < METADATA_LIMIT {
-            // What does not fit counts as uncommitted until the frontier has passed it.
-            settings.max_in_flight = 200;
+            // What does not fit counts as uncommitted until the frontier has passed it, and so holds
+            // its partition back.
+            settings.max_in_flight = pick(rng, &[2, 4, 8]);
         }
         let count = pick(rng, &[0, 3, 8, 20]);
         let mut troubles: Vec<_> = (0..count)
@@ -211,7 +212,7 @@ fn settings(rng: &mut Rng) -> Settings {
 }
 
 fn records(rng: &mut Rng, recipients: usize, until: Duration) -> Vec<Planned> {
-    let count = rng.usize(0..16);
+    let count = rng.usize(0..40);
     let spread = pick(rng, &[1, 5_000, 30_000]);
     let mut available: Vec<_> = (0..count).map(|_| millis(rng, 0, spread).min(until)).collect();
     available.sort_unstable();

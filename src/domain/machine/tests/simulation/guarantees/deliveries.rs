@@ -185,6 +185,10 @@ impl Guarantee for OutageSpendsNothing {
                 if spent && !unanswered && !self.suspect.contains(&key) {
                     return Err(format!("{key} was set aside ({reason:?}) for another's fault"));
                 }
+                // A dead letter is repeated as it was, whatever has been answered since.
+                if unanswered {
+                    self.suspect.insert(key);
+                }
             }
             _ => {}
         }

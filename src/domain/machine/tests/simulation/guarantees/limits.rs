@@ -40,6 +40,8 @@ pub(super) struct Bounds {
     /// Accepted, as its member knows, and not covered by a commit.
     uncommitted: BTreeMap<Who, BTreeSet<Key>>,
     lost: BTreeSet<Who>,
+    /// Of each member: the partitions held back since it was within the bound without them.
+    held_back: BTreeMap<usize, BTreeSet<usize>>,
 }
 
 fn is_covered(key: Key, partition: usize, offset: u64, beyond: &Beyond) -> bool {
@@ -53,7 +55,7 @@ fn is_covered(key: Key, partition: usize, offset: u64, beyond: &Beyond) -> bool 
 }
 
 impl Bounds {
-    fn look(&self, world: &World, member: usize) -> Result<(), String> {
+    fn look(&mut self, world: &World, member: usize) -> Result<(), String> {
         let of = &world.members[member];
         let most = world.plan.settings.max_in_flight;
         let mine = world.wire.values().filter(|wire| wire.who.member == member);
@@ -61,11 +63,22 @@ impl Bounds {
         if on_wire > most {
             return Err(format!("{on_wire} attempts in flight, more than {most}"));
         }
+        // What it has let go of is the next owner's to repeat.
+        let owned = of.status.partitions.iter();
+        let owned: BTreeSet<_> = owned.map(|at| world.plan.index_of(&at.source)).collect();
         let uncommitted = self.uncommitted.iter().filter(|(who, _)| who.member == member);
-        let uncommitted: usize = uncommitted.map(|(_, keys)| keys.len()).sum();
-        // A partition whose messages can't be committed does not use the others' bound up.
-        let held_back = of.status.partitions.iter().any(|partition| partition.held_back);
-        if uncommitted > if held_back { 3 } else { 2 } * most {
+        let uncommitted = uncommitted.flat_map(|(_, keys)| keys);
+        let uncommitted = uncommitted.filter(|key| owned.contains(&key.partition)).count();
+        // A partition whose messages can't be committed does not use the others' bound up. It goes on
+        // record by record, each of three messages at most.
+        let held_back = of.status.partitions.iter().filter(|partition| partition.held_back);
+        let held_back = held_back.map(|at| world.plan.index_of(&at.source));
+        let all = self.held_back.entry(member).or_default();
+        if uncommitted + on_wire <= most {
+            all.clear();
+        }
+        all.extend(held_back);
+        if uncommitted > (2 + all.len()) * most + 3 * all.len() {
             return Err(format!("{uncommitted} are accepted and not committed"));
         }
         let settings = &world.plan.settings;
