@@ -98,6 +98,10 @@ fn a_time_passes(#[case] at: &str) {
     "See ${SHOP_URL}",
     "`{SHOP_URL}` stands in the text as it is; the value is written by `{{ SHOP_URL }}`, and the braces themselves by `{{ \"{SHOP_URL}\" }}`"
 )]
+#[case::thai(
+    "แต้ม { event.แต้ม }",
+    "`{ event.แต้ม }` stands in the text as it is; the value is written by `{{ event.แต้ม }}`, and the braces themselves by `{{ \"{event.แต้ม}\" }}`"
+)]
 #[case::in_a_branch(
     "{% if event.flag %}{id}{% endif %}",
     "`{id}` stands in the text as it is; the value is written by `{{ id }}`, and the braces themselves by `{{ \"{id}\" }}`"
@@ -116,7 +120,7 @@ fn single_braces_are_told_at_their_line() {
 #[rstest]
 #[case("Sizes {1, 2}, {} and { , a smile :-}")]
 #[case("{{ '{id}' }} {# {id} #} ${{ event.count }}")]
-#[case("{ \"json\": 1 } }{")]
+#[case("{ \"json\": 1 } }{ {ด่วน} {ก.พ.}")]
 fn other_braces_are_just_a_text(#[case] message: &str) {
     assert_eq!(said_of_message(message), "");
 }

@@ -33,13 +33,22 @@ fn braces(text: &str, mut line: usize) -> impl Iterator<Item = Statement> {
         step.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
             && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
+    // A name of another script has no ending that tells it from a word that is meant to stand there.
+    let is_any_step = |step: &str| {
+        let stands = |letter: char| letter.is_alphanumeric() || letter == '_' || !letter.is_ascii();
+        !step.is_empty() && step.chars().all(|letter| stands(letter) && !letter.is_whitespace())
+    };
+    let is_path = move |name: &str| {
+        name.starts_with("event.") && name.split('.').all(is_any_step)
+            || name.split('.').all(is_step)
+    };
     let mut pieces = text.split('{');
     line += pieces.next().map_or(0, |before| before.matches('\n').count());
     pieces.filter_map(move |opened| {
         let at = line;
         line += opened.matches('\n').count();
         let (inside, _) = opened.split_once('}')?;
-        let is_name = inside.len() <= SHOWN_LIMIT && inside.trim().split('.').all(is_step);
+        let is_name = inside.len() <= SHOWN_LIMIT && is_path(inside.trim());
         is_name.then(|| Statement::Braces { inside: inside.to_owned(), line: at })
     })
 }
