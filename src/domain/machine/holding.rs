@@ -39,14 +39,16 @@ impl Machine {
         let (mut aside, mut reports) = (Vec::new(), Vec::new());
         for tenure in self.tenures.values_mut() {
             let uncommitted = &tenure.uncommitted;
-            let held_back =
-                uncommitted.stranded() >= share || (used_up && uncommitted.is_unproven());
+            let stranded = uncommitted.stranded() >= share;
+            let held_back = stranded || (used_up && uncommitted.is_unproven());
             if tenure.held_back && !held_back {
                 aside.extend(std::mem::take(&mut tenure.aside).into_values());
             }
-            if tenure.held_back != held_back {
-                tenure.held_back = held_back;
-                reports.push(Report::HeldBack { source: tenure.source.clone(), held_back });
+            tenure.held_back = held_back;
+            if tenure.stranded != stranded {
+                tenure.stranded = stranded;
+                let source = tenure.source.clone();
+                reports.push(Report::HeldBack { source, held_back: stranded });
             }
         }
         for report in reports {

@@ -84,7 +84,8 @@ pub enum Report {
         content: Arc<DeadLetter>,
     },
     DeadLetterFailed,
-    /// A partition goes on one record after the other from now on, or freely again.
+    /// A partition goes on one record after the other from now on, for what it has sent can't be
+    /// committed; or freely again.
     HeldBack {
         source: TopicPartition,
         held_back: bool,

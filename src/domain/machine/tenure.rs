@@ -41,6 +41,8 @@ pub(super) struct Tenure {
     pub(super) uncommitted: Uncommitted,
     /// What it has sent can't be committed: it goes on one record after the other.
     pub(super) held_back: bool,
+    /// That is its own fault, and not that of others whose commits fail.
+    pub(super) stranded: bool,
     /// Its deliveries that would be ready otherwise.
     pub(super) aside: BTreeMap<(RecordOffset, usize), DeliveryId>,
     /// Attempts of this tenure on the wire.
@@ -159,6 +161,7 @@ impl Machine {
             leaving,
             uncommitted,
             held_back: false,
+            stranded: false,
             aside: BTreeMap::new(),
             in_flight: 0,
             letters: 0,
