@@ -79,6 +79,7 @@ pub struct Driver<L, A, D> {
     tasks: Tasks<A, D>,
     done: mpsc::UnboundedReceiver<Done>,
     figures_due: Duration,
+    silence: journal::Silence,
     /// Records have been decided since the attempts had their turn.
     has_decided: bool,
 }
@@ -108,7 +109,15 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
         let (tell, done) = mpsc::unbounded_channel();
         let (api, letters) = (Arc::clone(&ports.api), Arc::clone(&ports.dead_letters));
         let tasks = Tasks { api, letters, clock: Arc::clone(&ports.clock), tell, attempt_timeout };
-        Self { machine, ports, tasks, done, figures_due: Duration::ZERO, has_decided: false }
+        Self {
+            machine,
+            ports,
+            tasks,
+            done,
+            figures_due: Duration::ZERO,
+            silence: journal::Silence::default(),
+            has_decided: false,
+        }
     }
 
     /// Runs until it has drained.
@@ -262,7 +271,9 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
     fn figures(&mut self, now: Moment) {
         self.ports.observe.turned(now);
         if now.elapsed >= self.figures_due {
-            self.ports.observe.status(&self.machine.status(now), now);
+            let status = self.machine.status(now);
+            self.silence.look(&status);
+            self.ports.observe.status(&status, now);
             self.figures_due = now.elapsed + TICK;
         }
     }

@@ -1,8 +1,10 @@
 //! What of all that happens is worth a line in the log. No line has a text, a token, a recipient
 //! or an event's value in it.
 
+use std::time::Duration;
+
 use crate::domain::dead_letter::DeadLetter;
-use crate::domain::machine::{PauseReason, Report};
+use crate::domain::machine::{PauseReason, Report, Status};
 use crate::domain::message::{Decision, Verdict};
 use crate::domain::ports::LogEvent;
 use crate::domain::record::{RecordOffset, TopicPartition};
@@ -93,6 +95,33 @@ fn dead_letter(source: &TopicPartition, offset: RecordOffset, content: &DeadLett
     );
 }
 
+/// So long without a sign of life of the coordinator is no late heartbeat.
+const SILENT: Duration = Duration::from_secs(10);
+
+/// Whether the coordinator's silence has been told. The Kafka client tells of brokers that are away
+/// only when it is polled, and a commit that has no answer keeps it from that.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    told: bool,
+}
+
+impl Silence {
+    pub(super) fn look(&mut self, status: &Status) {
+        let silent = status.coordinator_silent >= SILENT && !status.partitions.is_empty();
+        if silent && !self.told {
+            tracing::warn!(
+                seconds = status.coordinator_silent.as_secs(),
+                "nothing is heard of the group's coordinator; commits wait for it, and soon the messages do"
+            );
+        } else if !silent && self.told {
+            tracing::info!(
+                "the group's coordinator is heard again, or has taken the partitions away"
+            );
+        }
+        self.told = silent;
+    }
+}
+
 /// An operator who has redriven an event wants to know why nothing came of it.
 pub(super) fn decision(decision: &Decision) {
     if let (Verdict::Skip(_), Some(redrive)) = (&decision.verdict, &decision.redrive) {
@@ -108,6 +137,8 @@ pub(super) fn decision(decision: &Decision) {
 
 pub(super) fn log_event(event: &LogEvent) {
     match event {
+        // A rebalance that gives this member nothing more.
+        LogEvent::Assigned { assignments, .. } if assignments.is_empty() => {}
         LogEvent::Assigned { assignments, .. } => {
             let sources = assignments.iter().map(|assignment| &assignment.source);
             tracing::info!(partitions = names(sources), "partitions assigned");
