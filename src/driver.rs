@@ -69,7 +69,7 @@ pub struct Broken(String);
 pub struct Drained<L> {
     /// To be closed.
     pub log: L,
-    /// Partitions whose last commit was not confirmed.
+    /// Partitions whose last commit was not confirmed, or does not tell of all that has settled.
     pub uncommitted: usize,
 }
 

@@ -311,14 +311,17 @@ impl Machine {
     }
 
     fn note_uncommitted(&mut self, epoch: Epoch) {
-        let committed = self.tenures.get(&epoch).is_none_or(|tenure| tenure.uncommitted.is_clean());
+        let committed = self
+            .tenures
+            .get(&epoch)
+            .is_none_or(|tenure| tenure.uncommitted.is_clean() && tenure.uncommitted.count() == 0);
         if let Some(draining) = self.draining.as_mut().filter(|_| !committed) {
             draining.uncommitted += 1;
         }
     }
 
-    /// How many partitions the drain has let go although their last commit was not confirmed: what
-    /// has settled there since the one before may be sent again.
+    /// How many partitions the drain has let go although their last commit was not confirmed, or had
+    /// no room to tell of all that has settled: some of it may be sent again.
     pub fn left_uncommitted(&self) -> usize {
         self.draining.map_or(0, |draining| draining.uncommitted)
     }

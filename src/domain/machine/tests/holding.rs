@@ -351,3 +351,14 @@ fn a_partition_whose_oldest_message_is_stopped_shows_by_another_that_its_commits
     }
     assert!(good >= 199, "{good} of the good partition");
 }
+
+#[test]
+fn a_drain_counts_a_partition_whose_commit_does_not_tell_all() {
+    let mut rig = owning(1, settings());
+    read_of(&mut rig, 0, 0, "alerts");
+    (1..5).for_each(|offset| read_of(&mut rig, 0, offset, "support"));
+    assert_eq!(serve(&mut rig, false, 5), 4);
+    rig.input(Input::Drain);
+    serve(&mut rig, false, 30);
+    assert_eq!(rig.machine.left_uncommitted(), 1);
+}
