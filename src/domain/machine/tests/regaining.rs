@@ -11,14 +11,20 @@ use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class};
 use crate::domain::record::{CommitOffset, Epoch};
 
-/// Owned since 10 was committed, and lost: 10, 11 and 13 are accepted, and the commit that was under
-/// way has failed; 12 is on the wire.
-fn lost() -> Rig {
+/// Owned since 10 was committed; 10 to 13 are read.
+fn four_read() -> Rig {
     let mut rig = Rig::new(settings());
     rig.assign(0, 10, "");
     for offset in 10..14 {
         rig.read_for(offset, &format!("r{offset}"));
     }
+    rig
+}
+
+/// Owned since 10 was committed, and lost: 10, 11 and 13 are accepted, and the commit that was under
+/// way has failed; 12 is on the wire.
+fn lost() -> Rig {
+    let mut rig = four_read();
     for attempt in rig.sent().iter().filter(|attempt| attempt.offset.0 != 12) {
         rig.answer(attempt, Class::Accepted);
     }
@@ -65,11 +71,7 @@ fn what_was_accepted_is_committed_before_it_is_read_again() {
 /// The broker has taken the commit that it did not answer to.
 #[test]
 fn a_commit_in_doubt_is_known_again() {
-    let mut rig = Rig::new(settings());
-    rig.assign(0, 10, "");
-    for offset in 10..14 {
-        rig.read_for(offset, &format!("r{offset}"));
-    }
+    let mut rig = four_read();
     let sent = rig.sent();
     rig.answer(&sent[0], Class::Accepted);
     rig.pass(Duration::from_secs(1));
@@ -107,11 +109,7 @@ fn what_was_committed_before_it_was_lost_leaves_nothing_to_remember() {
 
 #[test]
 fn a_commit_in_doubt_is_known_again_after_another_one_has_failed() {
-    let mut rig = Rig::new(settings());
-    rig.assign(0, 10, "");
-    for offset in 10..14 {
-        rig.read_for(offset, &format!("r{offset}"));
-    }
+    let mut rig = four_read();
     let sent = rig.sent();
     rig.answer(&sent[0], Class::Accepted);
     rig.pass(Duration::from_secs(1));
