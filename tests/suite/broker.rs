@@ -87,6 +87,34 @@ fn an_outage_longer_than_the_session_repeats_nothing() {
     assert!(bridge.drain(LIMIT).success());
 }
 
+/// The leader's epoch has grown with the outage, and that of the new topic begins anew.
+#[test]
+fn a_topic_made_anew_after_an_outage_is_not_passed_over_in_silence() {
+    let kafka = KafkaCluster::private();
+    let stage = stage(&kafka);
+    let topic = stage.topics["orders"].clone();
+    let mut bridge = stage.start();
+    stage.produce(&orders(0..60));
+    stage.wait_committed(LIMIT);
+    kafka.kill_broker();
+    kafka.start_broker();
+    stage.produce(&orders(60..120));
+    stage.wait_committed(LIMIT * 2);
+    kafka.delete_topic(&topic);
+    wait_until(LIMIT, "the topic is missed", || {
+        let said = bridge.stderr();
+        if said.contains("topic does not exist") { Ok(()) } else { Err(said) }
+    });
+    kafka.create_topic(&topic, 6, &[]);
+    stage.produce(&orders(120..180));
+    wait_until(LIMIT * 2, "its partitions are told of", || {
+        let paused = bridge.metrics().sum("line_bridge_topic_paused");
+        if paused >= 1.0 { Ok(()) } else { Err(bridge.stderr()) }
+    });
+    assert!(bridge.stderr().contains("the topic was deleted and made again"));
+    assert!(bridge.drain(LIMIT).success());
+}
+
 #[test]
 fn sigterm_ends_the_bridge_while_the_broker_is_away() {
     let kafka = KafkaCluster::private();
