@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::dead_letter::Tries;
 use super::lanes::Lane;
-use super::message::Message;
+use super::message::{Message, OnAmbiguous};
 use super::outcome::Outcome;
 use super::record::RecordOffset;
 
@@ -104,6 +104,13 @@ impl Delivery {
     /// Whether it has been sent, or set aside, if only in vain.
     pub fn is_tried(&self) -> bool {
         self.tries.attempts > 0 || self.state == State::DeadLettering
+    }
+
+    /// Before its partition was lost it may have been sent, and its rule would rather set it aside
+    /// than repeat it.
+    pub fn must_not_repeat(&self) -> bool {
+        let before = self.ambiguous > 0 && self.tries.attempts == 0;
+        before && self.message.on_ambiguous == OnAmbiguous::DeadLetter
     }
 
     /// Notes an attempt that ended.

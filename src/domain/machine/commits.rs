@@ -136,6 +136,12 @@ impl Uncommitted {
         self.changes == self.confirmed && self.under_way.is_none()
     }
 
+    /// Whether nobody who takes the partition over would send anything of it again: a commit may
+    /// have had no room for all that is accepted.
+    pub(super) fn is_all_told(&self) -> bool {
+        self.is_clean() && self.count() == 0
+    }
+
     /// The number of messages accepted and not yet covered by a commit.
     pub(super) fn count(&self) -> usize {
         self.accepted.len() + self.under_way.as_ref().map_or(0, |commit| commit.accepted.len())

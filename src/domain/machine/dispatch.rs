@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
-use super::super::delivery::{DeliveryId, State};
+use super::super::delivery::{DeliveryId, State, Verdict};
 use super::super::gate::{Gate, Passage};
 use super::super::paused::Pause;
 use super::{Attempt, Effect, Machine, OnWire, Report, on_monotonic_clock};
@@ -87,12 +87,15 @@ impl Machine {
             match self.deliveries.get(&id) {
                 Some(delivery) if delivery.state == State::Ready => {
                     let expired = delivery.message.expired(now.wall);
-                    if !expired && !self.put_aside(id) {
+                    let repeats = delivery.must_not_repeat();
+                    if !expired && !repeats && !self.put_aside(id) {
                         return Some(id);
                     }
                     self.gates.get_mut(at)?.ready.pop_front();
                     if expired {
                         self.expire(id);
+                    } else if repeats {
+                        self.spend(id, Verdict::Ambiguous);
                     }
                 }
                 Some(_) | None => {

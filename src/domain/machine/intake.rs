@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::{Reason, Rejection, Tries};
-use super::super::delivery::{self, Delivery, DeliveryId};
+use super::super::delivery::{Delivery, DeliveryId};
 use super::super::lanes::Lane;
-use super::super::message::{Decision, Message, OnAmbiguous, Verdict};
+use super::super::message::{Decision, Message, Verdict};
 use super::super::offsets::Tracked;
 use super::super::record::{Epoch, Record, RecordOffset};
 use super::tenure::{Held, Part, Tenure};
@@ -142,15 +142,11 @@ impl Machine {
         let redrive = held.and_then(|held| held.redrive.as_ref());
         delivery.ambiguous = u32::from(maybe_sent);
         delivery.uncounted = maybe_sent || redrive.is_some_and(|redrive| redrive.may_repeat);
-        let set_aside = maybe_sent && delivery.message.on_ambiguous == OnAmbiguous::DeadLetter;
         self.deliveries.insert(id, Box::new(delivery));
         if let Some(part) = self.part_mut(epoch, offset, part) {
             part.delivery = Some(id);
         }
-        if is_head && set_aside {
-            // Its rule would rather set it aside than repeat it.
-            self.spend(id, delivery::Verdict::Ambiguous);
-        } else if is_head {
+        if is_head {
             self.make_ready(id, now);
         }
     }

@@ -79,6 +79,7 @@ impl Machine {
                 tenure.fingerprint = new.unwrap_or_default();
                 // As after a restart: their messages may be others now.
                 tenure.restored.clear();
+                tenure.maybe_sent.clear();
                 tenure.uncommitted.changed();
             }
         }

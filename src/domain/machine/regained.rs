@@ -75,8 +75,10 @@ impl Machine {
     /// Keeps what is not committed of a partition that goes.
     pub(super) fn remember(&mut self, epoch: Epoch) {
         let Some(tenure) = self.tenures.get(&epoch) else { return };
-        let (maybe_sent, letters) = (self.maybe_sent(epoch), self.letters_of(epoch, tenure));
-        if tenure.uncommitted.is_clean() && maybe_sent.is_empty() && letters.is_empty() {
+        let mut maybe_sent = self.maybe_sent(epoch);
+        maybe_sent.extend(&tenure.maybe_sent);
+        let letters = self.letters_of(epoch, tenure);
+        if tenure.uncommitted.is_all_told() && maybe_sent.is_empty() && letters.is_empty() {
             return;
         }
         let past = Past {
@@ -95,9 +97,8 @@ impl Machine {
     fn maybe_sent(&self, epoch: Epoch) -> Messages {
         let all = self.deliveries_of(epoch).into_iter();
         let all = all.filter_map(|id| self.deliveries.get(&id).map(AsRef::as_ref));
-        let maybe = |delivery: &&Delivery| {
-            delivery.state == State::InFlight || delivery.ambiguous > 0 || delivery.uncounted
-        };
+        let maybe =
+            |delivery: &&Delivery| delivery.state == State::InFlight || delivery.ambiguous > 0;
         all.filter(maybe).map(|delivery| (delivery.offset, delivery.part)).collect()
     }
 

@@ -311,10 +311,8 @@ impl Machine {
     }
 
     fn note_uncommitted(&mut self, epoch: Epoch) {
-        let committed = self
-            .tenures
-            .get(&epoch)
-            .is_none_or(|tenure| tenure.uncommitted.is_clean() && tenure.uncommitted.count() == 0);
+        let tenure = self.tenures.get(&epoch);
+        let committed = tenure.is_none_or(|tenure| tenure.uncommitted.is_all_told());
         if let Some(draining) = self.draining.as_mut().filter(|_| !committed) {
             draining.uncommitted += 1;
         }

@@ -7,8 +7,8 @@ use rstest::rstest;
 use super::rig::*;
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::*;
-use crate::domain::message::{Message, OnAmbiguous};
-use crate::domain::outcome::{Ambiguity, Class};
+use crate::domain::message::{Decision, Message, OnAmbiguous, Redrive};
+use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
 use crate::domain::record::{CommitOffset, Epoch};
 
 /// Owned since 10 was committed; 10 to 13 are read.
@@ -163,6 +163,136 @@ fn what_may_have_been_sent_is_known_where_the_partition_comes_back(
     let repeats = repeats.filter(|report| matches!(report, Report::PossibleDuplicate { .. }));
     assert_eq!(repeats.count(), counted);
     assert_eq!(rig.letters().len(), letters);
+}
+
+fn set_aside_rule(recipient: &str) -> Decision {
+    let on_ambiguous = OnAmbiguous::DeadLetter;
+    deliver(vec![Ok(Message { on_ambiguous, ..message(recipient) })])
+}
+
+/// Its message may have been sent, and its rule would rather set it aside than repeat it.
+fn lost_after_no_answer() -> Rig {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    rig.read(10, set_aside_rule("ann"));
+    let attempt = rig.sent_one();
+    rig.answer(&attempt, Class::Ambiguous(Ambiguity::NoAnswer));
+    rig.input(Input::Lost(vec![source(0)]));
+    rig
+}
+
+#[test]
+fn what_may_have_been_sent_is_known_after_two_losses() {
+    let mut rig = lost_after_no_answer();
+    rig.assign(1, 10, "");
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(2, 10, "");
+    rig.read_in(2, 10, set_aside_rule("ann"));
+    rig.pass(Duration::from_secs(1));
+    assert_eq!((rig.sent().len(), rig.letters().len()), (0, 1));
+}
+
+/// By other rules it is another message, to somebody else.
+#[test]
+fn a_reload_before_it_is_read_again_forgets_what_may_have_been_sent() {
+    let mut rig = lost_after_no_answer();
+    rig.assign(1, 10, "");
+    let mut other = settings();
+    other.fingerprints.insert("orders".into(), 8);
+    rig.reconfigure(other);
+    rig.read_in(1, 10, set_aside_rule("bob"));
+    rig.pass(Duration::from_secs(1));
+    assert_eq!((rig.sent().len(), rig.letters().len()), (1, 0));
+}
+
+#[test]
+fn while_its_channel_is_paused_what_may_have_been_sent_is_not_set_aside() {
+    let mut rig = lost_after_no_answer();
+    let mut paused = settings();
+    paused.paused.channels.insert("support".into());
+    rig.reconfigure(paused);
+    rig.assign(1, 10, "");
+    rig.read_in(1, 10, set_aside_rule("ann"));
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.letters(), []);
+    rig.reconfigure(settings());
+    rig.pass(Duration::from_secs(1));
+    assert_eq!((rig.sent().len(), rig.letters().len()), (0, 1));
+}
+
+/// The operator has asked for it, whether or not the customer has it already.
+#[test]
+fn a_redriven_message_that_was_not_tried_is_not_set_aside() {
+    let decision = || {
+        let redrive = Redrive { original: record(0, 3), redrives: 1, may_repeat: true };
+        Decision { redrive: Some(redrive), ..set_aside_rule("ann") }
+    };
+    let mut paused = settings();
+    paused.paused.channels.insert("support".into());
+    let mut rig = Rig::new(paused);
+    rig.assign(0, 10, "");
+    rig.read(10, decision());
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.reconfigure(settings());
+    rig.assign(1, 10, "");
+    rig.read_in(1, 10, decision());
+    rig.pass(Duration::from_secs(1));
+    assert_eq!((rig.sent().len(), rig.letters().len()), (1, 0));
+}
+
+/// A reload has put an older message before one that was tried.
+#[test]
+fn what_may_have_been_sent_is_set_aside_when_its_turn_comes() {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    rig.read(10, set_aside_rule("bob"));
+    rig.read(11, set_aside_rule("ann"));
+    for attempt in rig.sent() {
+        let tried = attempt.offset.0 == 11;
+        let limited = Class::NotApplied(NotApplied::RateLimited);
+        rig.answer(&attempt, if tried { Class::Ambiguous(Ambiguity::NoAnswer) } else { limited });
+    }
+    let mut other = settings();
+    other.fingerprints.insert("orders".into(), 8);
+    rig.reconfigure_as(other, |_| set_aside_rule("ann"));
+    rig.sent();
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, 10, "");
+    rig.read_in(1, 10, set_aside_rule("ann"));
+    rig.read_in(1, 11, set_aside_rule("ann"));
+    rig.pass(Duration::from_secs(1));
+    let attempt = rig.sent_one();
+    assert_eq!(attempt.offset.0, 10);
+    rig.answer(&attempt, Class::Accepted);
+    assert_eq!((rig.sent().len(), rig.letters().len()), (0, 1));
+}
+
+#[test]
+fn what_a_commit_had_no_room_to_tell_of_is_not_sent_again() {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    let of = |offset: u64| {
+        let channel = channel(if offset == 10 { "alerts" } else { "support" });
+        deliver(vec![Ok(Message { channel, ..message(&format!("r{offset}")) })])
+    };
+    (10..14).for_each(|offset| rig.read(offset, of(offset)));
+    for attempt in rig.sent() {
+        let stop = Class::Stop(Scope::Channel, StopReason::Forbidden);
+        rig.answer(&attempt, if attempt.offset.0 == 10 { stop } else { Class::Accepted });
+    }
+    for _ in 0..20 {
+        rig.pass(Duration::from_millis(50));
+        for commit in rig.commits() {
+            let fits = commit[0].metadata.is_empty();
+            rig.commit_ended(&commit, fits.then_some(()).ok_or(CommitFailure::MetadataTooLarge));
+        }
+    }
+    assert_eq!(rig.machine.status(rig.now).uncommitted, 3, "a commit stands, and tells of none");
+    rig.sent();
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, 10, "");
+    (10..14).for_each(|offset| rig.read_in(1, offset, of(offset)));
+    assert_eq!(rig.sent_offsets(), Vec::<u64>::new());
 }
 
 #[test]
