@@ -12,8 +12,7 @@ use super::{Machine, Report};
 impl Tenure {
     /// Whether any one message may start, for its commit to tell whether others can be committed.
     fn tries_one(&self) -> bool {
-        let uncommitted = &self.uncommitted;
-        uncommitted.count() == 0 && uncommitted.is_clean() && self.in_flight == 0
+        !self.stranded && self.uncommitted.is_clean() && self.in_flight == 0
     }
 }
 
@@ -79,7 +78,8 @@ impl Machine {
     pub(super) fn bring_frontiers_back(&mut self) {
         let held_back = self.tenures.values().filter(|tenure| tenure.held_back);
         let first = held_back.flat_map(|tenure| {
-            let one = tenure.aside.values().next().copied().filter(|_| tenure.tries_one());
+            let mut aside = tenure.aside.values().copied().filter(|_| tenure.tries_one());
+            let one = aside.find(|id| self.is_open(*id));
             self.to_go_on_with(tenure).chain(one)
         });
         let first: Vec<_> = first.collect();
@@ -101,6 +101,12 @@ impl Machine {
         let parts = oldest.into_iter().flat_map(|(_, held)| &held.parts);
         let deliveries = parts.filter_map(|part| self.deliveries.get(&part.delivery?));
         deliveries.filter_map(|delivery| self.lanes.queue(&delivery.lane).next())
+    }
+
+    fn is_open(&self, id: DeliveryId) -> bool {
+        let Some(delivery) = self.deliveries.get(&id) else { return false };
+        let gate = self.gates.iter().find(|gate| gate.channel.id == delivery.lane.channel);
+        gate.is_some_and(|gate| !gate.is_stopped() && !gate.paused)
     }
 
     fn back_in_front(&mut self, id: DeliveryId) {

@@ -362,3 +362,59 @@ fn a_drain_counts_a_partition_whose_commit_does_not_tell_all() {
     serve(&mut rig, false, 30);
     assert_eq!(rig.machine.left_uncommitted(), 1);
 }
+
+/// Ends commits; those of the bad partition fail, and the others have no room for metadata.
+fn commit_but_of_bad(rig: &mut Rig) {
+    for commit in rig.commits() {
+        let result = |request: &CommitRequest| match request.source.partition {
+            BAD => Err(CommitFailure::Other),
+            _ if request.metadata.is_empty() => Ok(()),
+            _ => Err(CommitFailure::MetadataTooLarge),
+        };
+        let results = commit.iter().map(|request| (request.epoch, result(request))).collect();
+        rig.input(Input::Committed(results));
+    }
+}
+
+/// Serves while `alerts` is stopped and the bad partition's commits fail. How many messages of the
+/// other one were accepted.
+fn serve_beside_bad(rig: &mut Rig, seconds: u32) -> usize {
+    let mut good = 0;
+    for _ in 0..seconds {
+        if rig.asked_to(&Effect::List) {
+            rig.input(Input::Listed(Listing::Failed(Class::Permanent)));
+        }
+        for attempt in rig.sent() {
+            let stopped = &*attempt.message.channel.name == "alerts";
+            good += usize::from(!stopped && attempt.source.partition != BAD);
+            rig.answer(&attempt, if stopped { FORBIDDEN } else { Class::Accepted });
+        }
+        commit_but_of_bad(rig);
+        rig.pass(Duration::from_secs(1));
+    }
+    good
+}
+
+/// The other one's commits work, but have no room for all that it has sent: its oldest message's
+/// channel is stopped. It has less than its share of that, and so may go on.
+#[test]
+fn a_partition_that_can_commit_is_not_stuck_where_the_commits_of_another_fail() {
+    let mut rig = owning(2, settings());
+    read_of(&mut rig, 0, 0, "alerts");
+    read_of(&mut rig, 0, 1, "support");
+    assert_eq!(serve_beside_bad(&mut rig, 10), 1);
+    (0..40).for_each(|offset| read_of(&mut rig, 1, offset, "support"));
+    serve_beside_bad(&mut rig, 60);
+    (2..6).for_each(|offset| read_of(&mut rig, 0, offset, "support"));
+    assert_eq!(serve_beside_bad(&mut rig, 600), 4);
+}
+
+#[test]
+fn what_shows_that_commits_work_is_not_sought_behind_a_stopped_channel() {
+    let mut rig = owning(2, settings());
+    (0..40).for_each(|offset| read_of(&mut rig, 1, offset, "support"));
+    serve_beside_bad(&mut rig, 30);
+    (0..40).for_each(|offset| read_of(&mut rig, 0, offset, "alerts"));
+    (40..45).for_each(|offset| read_of(&mut rig, 0, offset, "support"));
+    assert!(serve_beside_bad(&mut rig, 5) > 0);
+}
