@@ -38,24 +38,20 @@ impl Outage {
         broker != COORDINATOR && self.away.insert(broker.to_owned())
     }
 
-    /// Whether some broker can't be reached.
-    pub(super) fn is_on(&self) -> bool {
-        self.all || !self.away.is_empty()
-    }
-
     /// Hears of all brokers that the client knows, each with whether it is reached. Tells those
     /// that are reached again.
     pub(super) fn seen(&mut self, brokers: &[(&str, bool)]) -> Vec<String> {
-        if !self.is_on() {
-            return Vec::new();
-        }
         let reached = brokers.iter().filter(|(name, reached)| *reached && *name != COORDINATOR);
         let reached: BTreeSet<&str> = reached.map(|(name, _)| address(name)).collect();
         let after_all = self.all && !reached.is_empty();
         let news = |broker: &&str| after_all || self.away.contains(*broker);
         let again: Vec<_> = reached.iter().copied().filter(news).map(str::to_owned).collect();
         self.all &= reached.is_empty();
-        self.away.retain(|broker| !reached.contains(broker.as_str()));
+        // One that the client does not list any more is none of the cluster's.
+        let listed: BTreeSet<&str> = brokers.iter().map(|(name, _)| address(name)).collect();
+        self.away.retain(|broker| {
+            listed.contains(broker.as_str()) && !reached.contains(broker.as_str())
+        });
         again
     }
 }
@@ -63,6 +59,8 @@ impl Outage {
 /// A broker's name without its number, or without the word for an address of the configuration: the
 /// client may know the same one by both.
 fn address(name: &str) -> &str {
+    // Over TLS or SASL it is `sasl_ssl://kafka-1:9092/1`.
+    let name = name.split_once("://").map_or(name, |(_, name)| name);
     name.split('/').next().unwrap_or(name)
 }
 
@@ -94,6 +92,25 @@ mod tests {
         assert!(outage.seen(&[(ONE, true), (TWO, false)]).is_empty());
         assert!(refused(&mut outage, ONE), "another outage");
         assert!(!refused(&mut outage, TWO), "still the same");
+    }
+
+    #[test]
+    fn brokers_over_tls_are_told_apart() {
+        let (one, two) = ("sasl_ssl://kafka-1:9092/1", "sasl_ssl://kafka-2:9092/2");
+        let mut outage = Outage::default();
+        assert!(refused(&mut outage, one));
+        assert!(outage.seen(&[(one, false), (two, true)]).is_empty(), "it is another one");
+        assert!(!refused(&mut outage, one), "told before");
+        assert!(refused(&mut outage, two));
+        assert_eq!(outage.seen(&[(one, true), (two, false)]), ["kafka-1:9092"]);
+    }
+
+    #[test]
+    fn a_broker_that_was_taken_out_and_put_in_again_is_told_anew() {
+        let mut outage = Outage::default();
+        assert!(refused(&mut outage, ONE));
+        assert!(outage.seen(&[(TWO, true)]).is_empty());
+        assert!(refused(&mut outage, ONE));
     }
 
     #[test]

@@ -51,11 +51,6 @@ pub(super) struct Callbacks {
 }
 
 impl Callbacks {
-    /// Whether some broker can't be reached.
-    pub(super) fn misses_a_broker(&self) -> bool {
-        self.outage().is_on()
-    }
-
     fn unknown(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.unknown.lock().unwrap_or_else(PoisonError::into_inner)
     }

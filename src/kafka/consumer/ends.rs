@@ -29,8 +29,7 @@ impl Member {
         self.ends_not_before = self.ends_not_before.saturating_sub(1);
         let paused = self.assigned.iter().filter(|(_, held)| held.paused);
         let paused: Vec<_> = paused.map(|(source, _)| source.clone()).collect();
-        let in_vain = self.ends_not_before > 0 || self.consumer.context().misses_a_broker();
-        if paused.is_empty() || in_vain {
+        if paused.is_empty() || self.ends_not_before > 0 {
             return Vec::new();
         }
         let mut asked = TopicPartitionList::with_capacity(paused.len());
