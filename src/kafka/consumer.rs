@@ -1,7 +1,8 @@
 //! The member of the consumer group: one thread owns it, polls it and commits for it.
 //!
-//! A synchronous commit blocks this thread for as long as the coordinator is away, and nothing
-//! else; the driver goes on, and hears of the result as of everything else.
+//! A synchronous commit blocks this thread for as long as the coordinator is away, and so do, for
+//! much less, the questions where to begin and where paused logs end. The driver goes on, and hears
+//! of the result as of everything else.
 
 mod assignment;
 mod commit;
@@ -9,6 +10,7 @@ mod ends;
 mod poll;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub(super) use assignment::metadata;
 pub(super) use poll::own;
@@ -30,6 +32,7 @@ use crate::domain::clock::Timestamp;
 use crate::domain::machine::CommitRequest;
 use crate::domain::ports::{Clock, Log, LogEvent};
 use crate::domain::record::{CommitOffset, Epoch, Record, TopicPartition};
+use unread::Unread;
 
 /// How many events wait for the driver before the thread waits for it; one of them may bring a batch
 /// of records.
@@ -115,13 +118,7 @@ struct Member {
     assign_not_before: Option<Duration>,
     /// Taken by the group, and not yet let go: what is in flight settles first.
     to_release: Vec<TopicPartition>,
-    /// Some position is out of range, and it is not known yet whose: how many more statistics are
-    /// searched for it.
-    looks_left: u32,
-    /// When that was heard.
-    out_of_range_at: Duration,
-    /// A topic did not exist, at some time.
-    some_topic_was_gone: bool,
+    unread: Unread,
     /// How many statistics are let pass before the ends of paused partitions are asked for again.
     ends_not_before: u32,
     last_epoch: u64,
@@ -184,9 +181,7 @@ impl Consumer {
             to_assign_since: Duration::ZERO,
             assign_not_before: None,
             to_release: Vec::new(),
-            looks_left: 0,
-            out_of_range_at: Duration::ZERO,
-            some_topic_was_gone: false,
+            unread: Unread::default(),
             ends_not_before: 0,
             last_epoch: 0,
             partitions_in_all: 0,

@@ -12,6 +12,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::statistics::Partition;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
@@ -23,22 +24,25 @@ use crate::domain::record::TopicPartition;
 #[derive(Debug)]
 pub(super) enum Callback {
     Assign(Vec<TopicPartition>),
-    Revoke {
-        sources: Vec<TopicPartition>,
-        lost: bool,
-    },
-    Seen {
-        /// When it was noted, since the client was made.
-        age: Duration,
-        /// When the coordinator was last heard of, since the client was made: this may wait here
-        /// for long, and is not to look any fresher for it.
-        coordinator: Option<Duration>,
-        ends: Vec<(TopicPartition, u64)>,
-        /// Those that are not read, be it because they are not assigned.
-        stopped: Vec<TopicPartition>,
-        /// Those that exist, and whose last fetch was refused.
-        refused: Vec<TopicPartition>,
-    },
+    Revoke { sources: Vec<TopicPartition>, lost: bool },
+    Seen(Seen),
+}
+
+/// What the statistics show.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// When they were noted, since the client was made.
+    pub(super) age: Duration,
+    /// When the coordinator was last heard of, since the client was made: this may wait here for
+    /// long, and is not to look any fresher for it.
+    pub(super) coordinator: Option<Duration>,
+    pub(super) ends: Vec<(TopicPartition, u64)>,
+    /// Those that are not read, be it because they are not assigned.
+    pub(super) stopped: Vec<TopicPartition>,
+    /// Those that exist, and whose last fetch was refused.
+    pub(super) refused: Vec<TopicPartition>,
+    /// Topics of which no partition exists.
+    pub(super) missing: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -118,34 +122,35 @@ impl ClientContext for Callbacks {
         let coordinator = statistics.brokers.get("GroupCoordinator");
         let coordinator = coordinator.filter(|broker| broker.state == UP);
         let heard = coordinator.map(|broker| statistics.age.saturating_sub(broker.rxidle));
+        let micros = |micros: i64| u64::try_from(micros).ok().map(Duration::from_micros);
+        let mut seen = Seen {
+            age: micros(statistics.age).unwrap_or_default(),
+            coordinator: heard.and_then(micros),
+            ..Seen::default()
+        };
+        // What is not of any partition yet is counted under -1.
+        let is_there = |(at, partition): (&i32, &Partition)| *at >= 0 && !partition.unknown;
+        let missing =
+            statistics.topics.iter().filter(|(_, topic)| !topic.partitions.iter().any(is_there));
+        seen.missing = missing.map(|(name, _)| name.clone()).collect();
         let partitions = statistics.topics.iter().flat_map(|(topic, statistics)| {
-            statistics
-                .partitions
-                .iter()
-                .map(move |(partition, statistics)| (topic, *partition, statistics))
+            let all = statistics.partitions.iter();
+            all.map(move |(partition, statistics)| (topic, *partition, statistics))
         });
-        let (mut ends, mut stopped, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let mut unknown = false;
         for (topic, partition, statistics) in partitions {
             let source = TopicPartition { topic: topic.as_str().into(), partition };
             if statistics.fetch_state == "none" {
-                stopped.push(source.clone());
+                seen.stopped.push(source.clone());
             }
             // A refused fetch has the end -1; before the first one it is another number.
             if statistics.hi_offset == -1 && !statistics.unknown {
-                refused.push(source.clone());
+                seen.refused.push(source.clone());
             }
             unknown |= statistics.unknown && statistics.desired;
-            ends.extend(u64::try_from(statistics.ls_offset).ok().map(|end| (source, end)));
+            seen.ends.extend(u64::try_from(statistics.ls_offset).ok().map(|end| (source, end)));
         }
-        let micros = |micros: i64| u64::try_from(micros).ok().map(Duration::from_micros);
-        self.push(Callback::Seen {
-            age: micros(statistics.age).unwrap_or_default(),
-            coordinator: heard.and_then(micros),
-            ends,
-            stopped,
-            refused,
-        });
+        self.push(Callback::Seen(seen));
         if !unknown {
             self.unknown().clear();
         }
@@ -220,7 +225,7 @@ mod tests {
         let brokers = [("GroupCoordinator".to_owned(), broker)].into();
         callbacks.stats(Statistics { age: 10_000_000, brokers, ..Statistics::default() });
         let heard = callbacks.take().into_iter().find_map(|callback| match callback {
-            Callback::Seen { coordinator, .. } => coordinator,
+            Callback::Seen(seen) => seen.coordinator,
             Callback::Assign(_) | Callback::Revoke { .. } => None,
         });
         assert_eq!(heard, Some(Duration::from_secs(7)));

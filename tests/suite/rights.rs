@@ -1,13 +1,13 @@
 //! The bridge with exactly the rights that `deploy/OPERATIONS.md` names, and with one of them missing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 use serde_json::Value;
 
 use crate::events::{Event, Fate};
 use crate::harness::bridge::Bridge;
-use crate::harness::rights::{GUEST, GUEST_PASSWORD, Operation, Resource, grant};
+use crate::harness::rights::{GUEST, GUEST_PASSWORD, Operation, Resource, grant, take_away};
 use crate::harness::wait::wait_until;
 use crate::online::stage_of;
 use crate::stage::Stage;
@@ -92,6 +92,38 @@ fn a_right_that_is_missing_is_named_and_waited_for(#[case] missing: Right, #[cas
     });
     missing.grant(&stage);
     does_its_work(&stage, bridge);
+}
+
+/// Longer than it takes for the partitions of a topic that was made anew to be told of.
+const SLIP: Duration = Duration::from_secs(25);
+
+/// There is no redrive topic, so that some topic is missing all the time.
+#[test]
+fn a_right_that_is_away_for_a_while_pauses_nothing() {
+    let stage = stage_with(Right::ALL);
+    let topic = Resource::Topic(&stage.topics["orders"]);
+    grant(stage.kafka, topic, Operation::Describe);
+    let redrive = format!("{}.redrive", stage.dead_letters);
+    grant(stage.kafka, Resource::Topic(&redrive), Operation::Read);
+    let mut bridge = stage.start();
+    stage.wait_committed(LIMIT);
+    take_away(stage.kafka, topic, Operation::Read);
+    wait_until(LIMIT, "the right is missed", || {
+        let log = bridge.log();
+        let told = |line: &&Value| line["grant"] == "Read on the topic";
+        log.iter().find(told).map(|_| ()).ok_or(format!("{} lines", log.len()))
+    });
+    let since = Instant::now();
+    wait_until(LIMIT, "it is away for long enough", || {
+        assert!(bridge.metrics().sum("line_bridge_topic_paused") < 0.5, "{}", bridge.stderr());
+        if since.elapsed() >= SLIP { Ok(()) } else { Err("not yet") }
+    });
+    grant(stage.kafka, topic, Operation::Read);
+    let more = |number| Event::new(number, "orders", &format!("contact-{number}"), Fate::Accepted);
+    stage.produce(&(10..20).map(more).collect::<Vec<_>>());
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), 15);
+    assert!(bridge.drain(LIMIT).success());
 }
 
 /// What is not there for the bridge at all is no reason to wait.

@@ -20,13 +20,6 @@ use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
 /// How many records are polled before the thread tells of them and looks at its commands again.
 const BATCH: usize = 32;
 
-/// How many statistics after an error are searched for the partition that it was of.
-const LOOKS: u32 = 5;
-
-/// In how many statistics in a row a partition's fetches have to be refused: a new leader takes
-/// some time.
-const REFUSALS: u32 = 8;
-
 /// After so many bytes of them it tells of them before.
 const BATCH_BYTES: usize = 256 << 10;
 
@@ -68,11 +61,13 @@ impl Member {
                     self.assign_what_waits();
                 }
                 Callback::Revoke { sources, lost } => self.revoke(sources, lost),
-                Callback::Seen { age, coordinator, ends, stopped, refused } => {
-                    self.look_for_out_of_range(self.made + age, &stopped);
-                    self.look_for_topics_made_anew(&refused);
-                    let ends = self.ends(ends);
-                    let coordinator = coordinator.map(|heard| self.made + heard);
+                Callback::Seen(seen) => {
+                    let at = self.made + seen.age;
+                    for source in self.unread.look(at, &seen, &mut self.assigned) {
+                        self.tell(LogEvent::OutOfRange(source));
+                    }
+                    let coordinator = seen.coordinator.map(|heard| self.made + heard);
+                    let ends = self.ends(seen.ends);
                     self.tell(LogEvent::Seen { coordinator, ends });
                 }
             }
@@ -110,66 +105,15 @@ impl Member {
 
     fn failed(&mut self, error: &KafkaError) {
         if matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) {
-            self.looks_left = LOOKS;
-            self.out_of_range_at = self.now().0;
+            self.unread.out_of_range(self.now().0);
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             self.tell(LogEvent::Fatal(error.to_string()));
         } else if is_unknown_topic(error) {
-            self.some_topic_was_gone = true;
+            self.unread.unknown_topic(&self.assigned);
         } else if is_of_connection(error) {
             tracing::debug!(%error, "told by its callback as well");
         } else {
             tracing::warn!(%error, grant = missing(error, READ), "Kafka");
-        }
-    }
-
-    /// librdkafka says once that some position is out of range, and not whose, and reads that
-    /// partition no further. To compare the positions with the logs would not find one whose log was
-    /// cut off and has grown past it since; but what is assigned and not read shows.
-    fn look_for_out_of_range(&mut self, at: Duration, stopped: &[TopicPartition]) {
-        // After a commit that took long there are old ones.
-        if self.looks_left == 0 || at <= self.out_of_range_at {
-            return;
-        }
-        self.looks_left -= 1;
-        let mut found = Vec::new();
-        // Those that were noted before it was assigned tell nothing of it.
-        for (source, assigned) in self.assigned.iter_mut().filter(|(_, it)| it.since < at) {
-            let is_stopped = stopped.contains(source);
-            assigned.seen_stopped = if is_stopped { assigned.seen_stopped + 1 } else { 0 };
-            match assigned.seen_stopped {
-                // It may not have begun.
-                1 => self.looks_left = self.looks_left.max(1),
-                2 => found.push(source.clone()),
-                _ => {}
-            }
-        }
-        for source in found {
-            self.tell(LogEvent::OutOfRange(source));
-        }
-    }
-}
-
-impl Member {
-    /// A topic that was deleted is there again, as another one of the same name. Where its leader's
-    /// epoch was higher before, librdkafka takes the new one for old, and asks for records with an
-    /// epoch that the broker refuses, for ever and in silence.
-    fn look_for_topics_made_anew(&mut self, refused: &[TopicPartition]) {
-        if !self.some_topic_was_gone {
-            return;
-        }
-        let mut found = Vec::new();
-        for (source, assigned) in &mut self.assigned {
-            let is_refused = !assigned.paused && refused.contains(source);
-            assigned.seen_refused = if is_refused { assigned.seen_refused + 1 } else { 0 };
-            if assigned.seen_refused == REFUSALS {
-                found.push(source.clone());
-            }
-        }
-        let pending = self.assigned.values().any(|it| (1..REFUSALS).contains(&it.seen_refused));
-        self.some_topic_was_gone = found.is_empty() || pending;
-        for source in found {
-            self.tell(LogEvent::OutOfRange(source));
         }
     }
 }

@@ -49,9 +49,8 @@ fn ask(kafka: &KafkaCluster, request: &[u8]) -> Vec<u8> {
     answer
 }
 
-/// Grants the guest a right (`CreateAcls`, version 1), and waits until the broker goes by it
-/// (`DescribeAcls`, version 1).
-pub(crate) fn grant(kafka: &KafkaCluster, resource: Resource<'_>, operation: Operation) {
+/// How Kafka's protocol names a right of the guest, be it to create it or to find it.
+fn named(resource: Resource<'_>, operation: Operation) -> Vec<u8> {
     let (kind, name) = match resource {
         Resource::Topic(name) => (2, name),
         Resource::Group(name) => (3, name),
@@ -62,15 +61,35 @@ pub(crate) fn grant(kafka: &KafkaCluster, resource: Resource<'_>, operation: Ope
     string(&format!("User:{GUEST}"), &mut right);
     string("*", &mut right);
     right.extend([operation as u8, ALLOW]);
+    right
+}
+
+/// Waits until the broker goes by so many rights of this name (`DescribeAcls`, version 1).
+fn wait_for(kafka: &KafkaCluster, right: &[u8], count: u8) {
+    let describe = [0, 29, 0, 1, 0, 0, 0, 8, 0xff, 0xff];
+    wait_until(LIMIT, "the broker knows of the right", || {
+        let answer = ask(kafka, &[&describe[..], right].concat());
+        // Correlation id, throttle time, error code, an empty message, and how many resources.
+        let found = answer.get(12..16) == Some(&[0, 0, 0, count]);
+        if found { Ok(()) } else { Err(format!("{answer:?}")) }
+    });
+}
+
+/// Grants the guest a right (`CreateAcls`, version 1).
+pub(crate) fn grant(kafka: &KafkaCluster, resource: Resource<'_>, operation: Operation) {
+    let right = named(resource, operation);
     let create = [0, 30, 0, 1, 0, 0, 0, 7, 0xff, 0xff, 0, 0, 0, 1];
     let answer = ask(kafka, &[&create[..], &right].concat());
     // Correlation id, throttle time, one result, and its error code.
     assert_eq!(answer[8..14], [0, 0, 0, 1, 0, 0], "the right is not granted: {answer:?}");
-    let describe = [0, 29, 0, 1, 0, 0, 0, 8, 0xff, 0xff];
-    wait_until(LIMIT, "the right holds", || {
-        let answer = ask(kafka, &[&describe[..], &right].concat());
-        // Correlation id, throttle time, error code, an empty message, and how many resources.
-        let found = answer.get(12..16) == Some(&[0, 0, 0, 1]);
-        if found { Ok(()) } else { Err(format!("{answer:?}")) }
-    });
+    wait_for(kafka, &right, 1);
+}
+
+/// Takes a right away again (`DeleteAcls`, version 1).
+pub(crate) fn take_away(kafka: &KafkaCluster, resource: Resource<'_>, operation: Operation) {
+    let right = named(resource, operation);
+    let delete = [0, 31, 0, 1, 0, 0, 0, 9, 0xff, 0xff, 0, 0, 0, 1];
+    let answer = ask(kafka, &[&delete[..], &right].concat());
+    assert_eq!(answer[8..14], [0, 0, 0, 1, 0, 0], "the right is not taken away: {answer:?}");
+    wait_for(kafka, &right, 0);
 }
