@@ -57,7 +57,7 @@ pub enum Failure {
     #[error(transparent)]
     Broken(#[from] Broken),
     #[error(
-        "the last commit was not confirmed for {}, or had no room to tell all that was sent (the log says which is held back): some messages may be sent again; see that the brokers can be reached",
+        "the last commit was not confirmed for {}, or had no room to tell all that was sent: some messages may be sent again; see that the brokers can be reached",
         if *partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
     )]
     Uncommitted { partitions: usize },
@@ -186,7 +186,7 @@ pub async fn run_on(
         observe: Arc::new(Observer(Arc::clone(&metrics))),
         orders: to_obey,
     };
-    let driver = Driver::new(machine, ports, timeout);
+    let driver = Driver::new(machine, ports, timeout, kafka.silence());
     let mut driver = tokio::spawn(driver.run());
     tracing::info!(group = kafka.group, topics = running.config.topics.len(), "line-bridge runs");
     let joining = tell_while_joining(Arc::clone(&metrics), kafka.session_timeout());

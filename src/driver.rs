@@ -104,8 +104,14 @@ impl<L, A, D> std::fmt::Debug for Driver<L, A, D> {
 }
 
 impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
-    /// `attempt_timeout` is what the API's own timeout is backed by.
-    pub fn new(machine: Machine, ports: Ports<L, A, D>, attempt_timeout: Duration) -> Self {
+    /// `attempt_timeout` is what the API's own timeout is backed by; a coordinator that is silent
+    /// for longer than `silence` is told of.
+    pub fn new(
+        machine: Machine,
+        ports: Ports<L, A, D>,
+        attempt_timeout: Duration,
+        silence: Duration,
+    ) -> Self {
         let (tell, done) = mpsc::unbounded_channel();
         let (api, letters) = (Arc::clone(&ports.api), Arc::clone(&ports.dead_letters));
         let tasks = Tasks { api, letters, clock: Arc::clone(&ports.clock), tell, attempt_timeout };
@@ -115,7 +121,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
             tasks,
             done,
             figures_due: Duration::ZERO,
-            silence: journal::Silence::default(),
+            silence: journal::Silence::longer_than(silence),
             has_decided: false,
         }
     }

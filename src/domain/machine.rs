@@ -324,7 +324,7 @@ impl Machine {
             Input::Committed(results) => self.committed(results, now),
             Input::Listed(listing) => self.listed(&listing, now),
             Input::Revoked(sources) => self.revoked(sources, now),
-            Input::Lost(sources) => self.lost(&sources),
+            Input::Lost(sources) => self.lost(&sources, now),
             Input::OutOfRange(source) => self.out_of_range(&source),
             Input::CoordinatorHeard { at } => {
                 self.coordinator_heard = self.coordinator_heard.max(at.min(now.elapsed));

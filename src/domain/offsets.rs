@@ -103,6 +103,11 @@ impl<T> Offsets<T> {
         self.held.len()
     }
 
+    /// The offset after the last record that was tracked.
+    pub fn next(&self) -> RecordOffset {
+        RecordOffset(self.next)
+    }
+
     /// The committable offset: the end of the contiguous settled prefix, plus one.
     pub fn frontier(&self) -> CommitOffset {
         CommitOffset(self.held.keys().next().copied().unwrap_or(self.next))

@@ -95,30 +95,37 @@ fn dead_letter(source: &TopicPartition, offset: RecordOffset, content: &DeadLett
     );
 }
 
-/// So long without a sign of life of the coordinator is no late heartbeat.
-const SILENT: Duration = Duration::from_secs(10);
-
 /// Whether the coordinator's silence has been told. The Kafka client tells of brokers that are away
 /// only when it is polled, and a commit that has no answer keeps it from that.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Silence {
+    limit: Duration,
     told: bool,
 }
 
 impl Silence {
+    pub(super) fn longer_than(limit: Duration) -> Self {
+        Self { limit, told: false }
+    }
+
     pub(super) fn look(&mut self, status: &Status) {
-        let silent = status.coordinator_silent >= SILENT && !status.partitions.is_empty();
-        if silent && !self.told {
-            tracing::warn!(
-                seconds = status.coordinator_silent.as_secs(),
+        let seconds = status.coordinator_silent.as_secs();
+        match self.news(status.coordinator_silent, !status.partitions.is_empty()) {
+            Some(true) => tracing::warn!(
+                seconds,
                 "nothing is heard of the group's coordinator; commits wait for it, and soon the messages do"
-            );
-        } else if !silent && self.told {
-            tracing::info!(
+            ),
+            Some(false) => tracing::info!(
                 "the group's coordinator is heard again, or has taken the partitions away"
-            );
+            ),
+            None => {}
         }
-        self.told = silent;
+    }
+
+    /// That it is silent, or is no longer.
+    fn news(&mut self, silent_for: Duration, owns_any: bool) -> Option<bool> {
+        let silent = silent_for > self.limit && owns_any;
+        (std::mem::replace(&mut self.told, silent) != silent).then_some(silent)
     }
 }
 
@@ -169,4 +176,21 @@ pub(super) fn log_event(event: &LogEvent) {
 
 fn names<'a>(sources: impl IntoIterator<Item = &'a TopicPartition>) -> String {
     sources.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silent_coordinator_is_told_once_and_once_more_when_it_is_heard() {
+        let limit = Duration::from_secs(10);
+        let mut silence = Silence::longer_than(limit);
+        assert_eq!(silence.news(limit, true), None, "a heartbeat may be late");
+        assert_eq!(silence.news(limit * 2, false), None, "nothing waits for it");
+        assert_eq!(silence.news(limit * 2, true), Some(true));
+        assert_eq!(silence.news(limit * 3, true), None, "told before");
+        assert_eq!(silence.news(Duration::ZERO, true), Some(false));
+        assert_eq!(silence.news(Duration::ZERO, true), None);
+    }
 }

@@ -91,6 +91,16 @@ impl Settings {
         self.duration("session.timeout.ms").unwrap_or(self.session_timeout)
     }
 
+    fn heartbeat(&self) -> Duration {
+        self.duration("heartbeat.interval.ms").unwrap_or(HEARTBEAT)
+    }
+
+    /// So long without a sign of life of the coordinator is no late heartbeat: two of them, and the
+    /// statistics that tell of them.
+    pub fn silence(&self) -> Duration {
+        2 * (self.heartbeat() + STATISTICS)
+    }
+
     /// A property in milliseconds, where it is set.
     fn duration(&self, property: &str) -> Option<Duration> {
         let millis = self.properties.get(property)?.expose_secret().parse().ok()?;
@@ -120,8 +130,7 @@ impl Settings {
     /// A session that is over before an attempt is: nothing would ever be sent, for a member that
     /// was cut off must not send beside its successor.
     fn short_session(&self, attempt: Duration) -> Option<(String, String)> {
-        let heartbeat = self.duration("heartbeat.interval.ms").unwrap_or(HEARTBEAT);
-        let least = attempt + heartbeat + MARGIN;
+        let least = attempt + self.heartbeat() + MARGIN;
         if self.session_timeout() >= least {
             return None;
         }

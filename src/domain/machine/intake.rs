@@ -36,10 +36,10 @@ impl Machine {
             later: None,
         };
         let bytes = held.bytes();
-        // Those before it that are not held are gone, by compaction: they would have come first.
-        if tenure.restored.first_key_value().is_some_and(|(first, _)| *first < offset) {
-            let offsets = &tenure.offsets;
-            tenure.restored.retain(|at, _| *at >= offset || offsets.get(*at).is_some());
+        // Those that it comes after are gone, by compaction: they would have come before it.
+        let next = tenure.offsets.next();
+        if next < offset {
+            tenure.restored.extract_if(next..offset, |_, _| true).for_each(drop);
         }
         match tenure.offsets.track(offset, held) {
             Tracked::Repeated => return,

@@ -5,13 +5,19 @@
 //! again what it knows to be accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::super::clock::Moment;
 use super::super::delivery::{Delivery, State};
 use super::super::metadata::{Beyond, Partial};
 use super::super::record::{CommitOffset, Epoch, RecordOffset, TopicPartition};
 use super::Machine;
 use super::commits::{Uncommitted, Written};
 use super::tenure::Tenure;
+
+/// A partition that was away for longer has had another owner, or a long outage; that the group
+/// stands where it stood may be chance then, on another log of the same name.
+const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// By partition.
 pub(super) type Pasts = BTreeMap<TopicPartition, Past>;
@@ -23,6 +29,8 @@ pub(super) type Messages = BTreeSet<(RecordOffset, usize)>;
 #[derive(Debug)]
 pub(super) struct Past {
     epoch: Epoch,
+    /// When the partition went.
+    since: Duration,
     /// Where the group may stand if nobody has committed since. Anything else may be another log
     /// with the same name.
     written: Vec<Written>,
@@ -73,7 +81,7 @@ impl Past {
 
 impl Machine {
     /// Keeps what is not committed of a partition that goes.
-    pub(super) fn remember(&mut self, epoch: Epoch) {
+    pub(super) fn remember(&mut self, epoch: Epoch, now: Moment) {
         let Some(tenure) = self.tenures.get(&epoch) else { return };
         let mut maybe_sent = self.maybe_sent(epoch);
         maybe_sent.extend(&tenure.maybe_sent);
@@ -83,6 +91,7 @@ impl Machine {
         }
         let past = Past {
             epoch,
+            since: now.elapsed,
             written: tenure.uncommitted.written(),
             frontier: tenure.offsets.frontier(),
             beyond: tenure.beyond(),
@@ -118,9 +127,12 @@ impl Machine {
         source: &TopicPartition,
         stands: &Written,
         fingerprint: u64,
+        now: Moment,
     ) -> Option<Regained> {
-        let past = self.pasts.remove(source).filter(|past| past.written.contains(stands));
-        let mut past = past?;
+        let is_known = |past: &Past| {
+            past.written.contains(stands) && now.elapsed.saturating_sub(past.since) < REMEMBERED
+        };
+        let mut past = self.pasts.remove(source).filter(is_known)?;
         let mut beyond = past.beyond(stands.offset);
         if past.fingerprint != fingerprint {
             beyond.partials.clear();

@@ -134,7 +134,7 @@ impl Machine {
             self.pasts.remove(&source);
         }
         let stands = Written { offset: position, metadata: metadata.unwrap_or_default() };
-        let regained = self.regained(&source, &stands, fingerprint);
+        let regained = self.regained(&source, &stands, fingerprint, now);
         let Regained { beyond, uncommitted, maybe_sent } = regained.unwrap_or_else(|| {
             let decoded = metadata::decode(&stands.metadata, position, fingerprint);
             let beyond = decoded.unwrap_or_else(|why| {
@@ -200,9 +200,9 @@ impl Machine {
         self.revokes.push(sources);
     }
 
-    pub(super) fn lost(&mut self, sources: &[TopicPartition]) {
+    pub(super) fn lost(&mut self, sources: &[TopicPartition], now: Moment) {
         for epoch in self.epochs_of(sources) {
-            self.drop_tenure(epoch);
+            self.drop_tenure(epoch, now);
         }
         self.share_out();
     }
@@ -290,7 +290,7 @@ impl Machine {
             }
             if self.may_go(*epoch, *leaving, now) {
                 self.note_uncommitted(*epoch);
-                self.drop_tenure(*epoch);
+                self.drop_tenure(*epoch, now);
             }
         }
         if !all.is_empty() {
@@ -363,8 +363,8 @@ impl Machine {
 
     /// Forgets a partition and all that is held of it. Its attempts on the wire go on, but their
     /// answers find nothing to settle.
-    fn drop_tenure(&mut self, epoch: Epoch) {
-        self.remember(epoch);
+    fn drop_tenure(&mut self, epoch: Epoch, now: Moment) {
+        self.remember(epoch, now);
         for id in self.deliveries_of(epoch) {
             self.drop_delivery(id);
         }

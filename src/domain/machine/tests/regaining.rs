@@ -94,6 +94,15 @@ fn what_stands_elsewhere_is_read_as_it_stands(#[case] position: u64, #[case] met
     assert_eq!(sent_anew(&mut rig, 1, position), expected);
 }
 
+/// It may be another log of the same name.
+#[test]
+fn what_comes_back_after_an_hour_is_read_as_it_stands() {
+    let mut rig = lost();
+    rig.pass(Duration::from_hours(1));
+    rig.assign(1, 10, "");
+    assert_eq!(sent_anew(&mut rig, 1, 10), [10, 11, 12, 13]);
+}
+
 #[test]
 fn what_was_committed_before_it_was_lost_leaves_nothing_to_remember() {
     let mut rig = Rig::owning(settings());
