@@ -113,7 +113,7 @@ impl Silence {
         match self.news(status.coordinator_silent, !status.partitions.is_empty()) {
             Some(true) => tracing::warn!(
                 seconds,
-                "nothing is heard of the group's coordinator; commits wait for it, and soon the messages do"
+                "nothing is heard of the group's coordinator: it is away, or waits for a member that has died until that one's session is over; commits wait for it, and soon the messages do"
             ),
             Some(false) => tracing::info!(
                 "the group's coordinator is heard again, or has taken the partitions away"

@@ -1,8 +1,8 @@
 //! The member of the consumer group: one thread owns it, polls it and commits for it.
 //!
-//! A synchronous commit blocks this thread for as long as the coordinator is away, and so do, for
-//! much less, the questions where to begin and where paused logs end. The driver goes on, and hears
-//! of the result as of everything else.
+//! Another one makes its commits, which may take long. The questions where to begin and where paused
+//! logs end hold this one up, for some seconds at most; the driver goes on, and hears of the results
+//! as of everything else.
 
 mod assignment;
 mod commit;
@@ -26,6 +26,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc as channel;
 
+use self::commit::Committer;
 use super::rebalance::Callbacks;
 use super::settings::{Settings, Start};
 use crate::domain::clock::Timestamp;
@@ -90,7 +91,8 @@ impl Bell {
 
 /// What goes round in the thread.
 struct Member {
-    consumer: BaseConsumer<Callbacks>,
+    consumer: Arc<BaseConsumer<Callbacks>>,
+    committer: Committer,
     topics: Vec<String>,
     /// One of the topics, which is read from its beginning whatever `start` says: what an operator
     /// redrives is not to be missed because no member had it yet.
@@ -118,6 +120,8 @@ struct Member {
     assign_not_before: Option<Duration>,
     /// Taken by the group, and not yet let go: what is in flight settles first.
     to_release: Vec<TopicPartition>,
+    /// Let go, each list at once, as soon as no commit is under way.
+    to_unassign: Vec<Vec<TopicPartition>>,
     unread: Unread,
     /// How many statistics are let pass before the ends of paused partitions are asked for again.
     ends_not_before: u32,
@@ -152,6 +156,9 @@ impl Consumer {
         turned: Turned,
     ) -> Result<(Self, channel::Receiver<LogEvent>), KafkaError> {
         let made = clock.now().elapsed;
+        let no_thread = |error| {
+            KafkaError::ClientCreation(format!("the consumer's thread did not start: {error}"))
+        };
         let mut consumer: BaseConsumer<Callbacks> =
             settings.consumer().create_with_context(Callbacks::default())?;
         let bell = Arc::new(Bell::default());
@@ -161,8 +168,12 @@ impl Consumer {
         consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
         let (commands, to_obey) = mpsc::channel();
         let (events, to_hear) = channel::channel(EVENTS);
+        let consumer = Arc::new(consumer);
+        let committer =
+            Committer::start(Arc::clone(&consumer), Arc::clone(&bell)).map_err(no_thread)?;
         let member = Member {
             consumer,
+            committer,
             topics,
             redrive,
             start: settings.start,
@@ -181,15 +192,14 @@ impl Consumer {
             to_assign_since: Duration::ZERO,
             assign_not_before: None,
             to_release: Vec::new(),
+            to_unassign: Vec::new(),
             unread: Unread::default(),
             ends_not_before: 0,
             last_epoch: 0,
             partitions_in_all: 0,
         };
         let builder = std::thread::Builder::new().name("kafka-consumer".to_owned());
-        let thread = builder.spawn(move || member.run()).map_err(|error| {
-            KafkaError::ClientCreation(format!("the consumer's thread did not start: {error}"))
-        })?;
+        let thread = builder.spawn(move || member.run()).map_err(no_thread)?;
         Ok((Self { commands, bell, thread: Some(thread) }, to_hear))
     }
 
@@ -234,11 +244,13 @@ impl Member {
             (self.turned)(Duration::ZERO);
             while let Ok(command) = self.commands.try_recv() {
                 if matches!(command, Command::Close) {
+                    self.committer.end();
                     self.answer_what_waits();
                     return;
                 }
                 self.obey(command);
             }
+            self.look_at_commit();
             if !self.poll() {
                 self.bell.wait(NAP);
             }
@@ -247,16 +259,12 @@ impl Member {
 
     fn obey(&mut self, command: Command) {
         let result = match command {
-            Command::Commit(requests) => {
-                let results = self.commit(requests);
-                self.tell(LogEvent::Committed(results));
-                return;
-            }
+            Command::Commit(requests) => return self.commit(requests),
             Command::Pause(source) => self.pause(&source),
             Command::Resume(source) => self.resume(&source),
             Command::Release(sources) => {
                 self.to_release.retain(|source| !sources.contains(source));
-                self.unassign(sources)
+                return self.let_go(sources);
             }
             Command::Close => Ok(()),
         };
@@ -285,12 +293,26 @@ impl Member {
 
     /// Lets partitions go. librdkafka would refuse the whole list for one that it was never told
     /// to read, and with it the rebalance would never end.
-    ///
+    fn let_go(&mut self, mut sources: Vec<TopicPartition>) {
+        sources.retain(|source| self.assigned.remove(source).is_some());
+        self.to_unassign.push(sources);
+        if !self.committer.is_busy() {
+            self.unassign_what_waits();
+        }
+    }
+
+    fn unassign_what_waits(&mut self) {
+        for sources in std::mem::take(&mut self.to_unassign) {
+            if let Err(error) = self.unassign(&sources) {
+                tracing::warn!(%error, "partitions could not be unassigned");
+            }
+        }
+    }
+
     /// A pause outlives the assignment in librdkafka: were it not taken back, a partition that comes
     /// back to this member would never be read again. What is fetched in between is not delivered.
-    fn unassign(&mut self, mut sources: Vec<TopicPartition>) -> Result<(), KafkaError> {
-        sources.retain(|source| self.assigned.remove(source).is_some());
-        let sources = list(&sources);
+    fn unassign(&self, sources: &[TopicPartition]) -> Result<(), KafkaError> {
+        let sources = list(sources);
         if let Err(error) = self.consumer.resume(&sources) {
             tracing::warn!(%error, "partitions that are let go could not be resumed");
         }
@@ -300,16 +322,15 @@ impl Member {
     /// Answers the rebalance that is under way, if any: librdkafka leaves the group only then.
     fn answer_what_waits(&mut self) {
         self.consumer.context().close();
-        let mut answered = Ok(());
-        if std::mem::take(&mut self.assignment_waits) {
-            answered = self.consumer.incremental_assign(&TopicPartitionList::new());
+        if std::mem::take(&mut self.assignment_waits)
+            && let Err(error) = self.consumer.incremental_assign(&TopicPartitionList::new())
+        {
+            tracing::warn!(%error, "the group's rebalance could not be answered while closing");
         }
+        self.unassign_what_waits();
         let to_release = std::mem::take(&mut self.to_release);
         if !to_release.is_empty() {
-            answered = answered.and(self.unassign(to_release));
-        }
-        if let Err(error) = answered {
-            tracing::warn!(%error, "the group's rebalance could not be answered while closing");
+            self.let_go(to_release);
         }
     }
 

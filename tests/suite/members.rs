@@ -65,6 +65,37 @@ fn a_partition_that_comes_back_is_read_on() {
     assert!(first.drain(LIMIT).success());
 }
 
+/// The group waits for the one that has died until its session is over, and the coordinator keeps
+/// the answers of all others back until then.
+#[test]
+fn a_member_that_has_died_and_come_back_holds_up_no_other() {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 6);
+    stage.delivery = format!("  max_in_flight: {MAX_IN_FLIGHT}\n");
+    stage.properties.push(("session.timeout.ms", "300000".to_owned()));
+    stage.timeout = "2s";
+    let mut dies = stage.start();
+    wait_ready(&mut dies);
+    let mut other = stage.start();
+    wait_until(LIMIT, "each has its part", || {
+        let status: Value = serde_json::from_str(&other.get("/status").1).expect("JSON");
+        let owned = status["partitions"].as_array().map_or(0, Vec::len);
+        if owned == 3 { Ok(()) } else { Err(format!("{owned} partitions")) }
+    });
+    stage.produce(&good("orders", 0..60));
+    stage.wait_committed(LIMIT);
+    dies.kill();
+    let _again = stage.start();
+    wait_until(LIMIT, "the coordinator keeps its answers back", || {
+        let silent = other.metrics().sum("line_bridge_coordinator_silent_seconds");
+        if silent > 8.0 { Ok(()) } else { Err(silent) }
+    });
+    // The first commit waits from now on.
+    stage.produce(&good("orders", 60..70));
+    stage.wait_accepted(61, LIMIT);
+    stage.produce(&good("orders", 70..130));
+    stage.wait_accepted(90, LIMIT);
+}
+
 #[test]
 fn a_member_that_was_frozen_past_its_session_does_not_go_on_beside_its_successor() {
     let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 6);

@@ -91,9 +91,7 @@ impl Member {
     fn revoke(&mut self, sources: Vec<TopicPartition>, lost: bool) {
         self.to_assign.retain(|source| !sources.contains(source));
         if lost {
-            if let Err(error) = self.unassign(sources.clone()) {
-                tracing::warn!(%error, "lost partitions could not be unassigned");
-            }
+            self.let_go(sources.clone());
             return self.tell(LogEvent::Lost(sources));
         }
         if let Err(error) = self.consumer.pause(&list(&sources)) {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rdkafka::mocking::MockCluster;
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use secrecy::SecretString;
@@ -161,4 +161,21 @@ async fn the_end_of_a_paused_partition_is_seen_to_move() {
         ends.contains(&(source.clone(), all)).then_some(())
     };
     joined.wait(seen).await;
+}
+
+/// As while the group waits for a member that has died.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_commit_has_no_answer_records_are_read() {
+    let mut joined = Joined::of(2, &[]).await;
+    joined.cluster.coordinator(MockCoordinator::Group("group".to_owned()), 2).unwrap();
+    joined.cluster.broker_round_trip_time(2, LIMIT * 2).unwrap();
+    let request = CommitRequest {
+        source: joined.source.clone(),
+        epoch: Epoch(1),
+        offset: CommitOffset(5),
+        metadata: String::new(),
+    };
+    joined.consumer.commit(vec![request]);
+    joined.produce_five();
+    joined.read_five().await;
 }
