@@ -99,9 +99,10 @@ fn properties(reader: &mut Reader<'_>, item: &Item<'_>) -> BTreeMap<String, Secr
 
 /// Entries of `host`, `host:port` or `protocol://host:port`, as librdkafka takes them.
 fn are_brokers(text: &str) -> bool {
+    const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
     text.split(',').all(|broker| {
         let broker = broker.trim();
-        let address = broker.split_once("://").map_or(broker, |(_, address)| address);
+        let (protocol, address) = broker.split_once("://").unwrap_or((PROTOCOLS[0], broker));
         let host_and_port = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, after)) => (host, after.strip_prefix(':')),
             None => match address.split_once(':') {
@@ -110,7 +111,8 @@ fn are_brokers(text: &str) -> bool {
             },
         };
         let (host, port) = host_and_port;
-        !host.is_empty()
+        PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(protocol))
+            && !host.is_empty()
             && !address.contains(char::is_whitespace)
             && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
     })
@@ -135,6 +137,7 @@ mod tests {
     #[case::several("kafka-0:9092, kafka-1:9092", true)]
     #[case::no_port("kafka", true)]
     #[case::protocol("SASL_SSL://kafka:9092", true)]
+    #[case::another_protocol("kafka://kafka:9092", false)]
     #[case::ipv6("[::1]:9092", true)]
     #[case::nothing_after_a_comma("kafka:9092,", false)]
     #[case::no_host(":9092", false)]

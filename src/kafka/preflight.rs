@@ -62,6 +62,12 @@ pub enum Refused {
         "Kafka does not let the bridge see the topic `{topic}`: {cause}; grant it Describe and Read (Describe and Write for the dead-letter topic)"
     )]
     Forbidden { topic: String, cause: String },
+    #[error("{}", lines(.0))]
+    Several(Vec<Self>),
+}
+
+fn lines(all: &[Refused]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// Remembers why there is no connection, which the answer to a request does not tell.
@@ -138,12 +144,21 @@ pub fn look_for_topics(
         .create_with_context(Reasons::default())
         .map_err(Refused::Configuration)?;
     reach(&client, &settings.brokers)?;
-    for topic in topics {
-        let missing = Refused::NoTopic { topic: topic.clone() };
-        exists(&client, settings, topic, missing)?;
+    let none =
+        topics.iter().map(|topic| (topic.as_str(), Refused::NoTopic { topic: topic.clone() }));
+    let no_letters = Refused::NoDeadLetterTopic { topic: dead_letters.to_owned() };
+    let mut refused = Vec::new();
+    for (topic, missing) in none.chain([(dead_letters, no_letters)]) {
+        match exists(&client, settings, topic, missing) {
+            Err(error @ Refused::Unreachable { .. }) => return Err(error),
+            looked => refused.extend(looked.err()),
+        }
     }
-    let missing = Refused::NoDeadLetterTopic { topic: dead_letters.to_owned() };
-    exists(&client, settings, dead_letters, missing)
+    match refused.len() {
+        0 => Ok(()),
+        1 => Err(refused.remove(0)),
+        _ => Err(Refused::Several(refused)),
+    }
 }
 
 pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -58,6 +60,22 @@ const FETCH_WAIT: Duration = Duration::from_millis(100);
 
 /// Where librdkafka tells its properties and their values.
 const PROPERTIES: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
+
+/// Properties that name a file.
+const FILES: [&str; 5] = [
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "ssl.crl.location",
+];
+
+/// What `sasl.mechanism` can be in this build.
+const MECHANISMS: &str =
+    "; there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER, in capitals";
+
+/// An address where nobody listens.
+const NOWHERE: &str = "127.0.0.1:9";
 
 /// Properties of a consumer, which would make a producer log a warning each.
 const CONSUMER_ONLY: [&str; 6] = [
@@ -194,7 +212,13 @@ impl Settings {
             let mut alone = ClientConfig::new();
             alone.set(name, value.expose_secret());
             let why = match alone.create_native_config() {
-                Ok(_) => continue,
+                Ok(read) => match read.get(name) {
+                    Ok(read) if is_another_number(&read, value.expose_secret()) => {
+                        "is to be a number of digits alone, without a unit; librdkafka reads another one"
+                            .to_owned()
+                    }
+                    Ok(_) | Err(_) => continue,
+                },
                 Err(KafkaError::ClientConfig(result, ..)) => match result {
                     RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => {
                         format!("librdkafka has no such property; all are in {PROPERTIES}")
@@ -208,6 +232,37 @@ impl Settings {
             refused.push((name.clone(), why));
         }
         refused
+    }
+
+    /// Files that the properties name and that can't be read here, each by its property and why.
+    pub fn missing_files(&self) -> Vec<(String, String)> {
+        let named = FILES.iter().filter_map(|name| Some((*name, self.properties.get(*name)?)));
+        let missing = named.filter_map(|(name, path)| {
+            let error = std::fs::File::open(path.expose_secret()).err()?;
+            Some((name.to_owned(), format!("this file can't be read: {error}")))
+        });
+        missing.collect()
+    }
+
+    /// What librdkafka finds wrong with the properties together, such as a mechanism that it does not
+    /// have, and the property that it names. The files that are missing are left out of it.
+    pub fn refused_client(&self) -> Option<(Option<String>, String)> {
+        let mut settings = self.clone();
+        NOWHERE.clone_into(&mut settings.brokers);
+        for (name, _) in self.missing_files() {
+            settings.properties.remove(&name);
+        }
+        let made: Result<BaseConsumer<Mute>, _> = settings.consumer().create_with_context(Mute);
+        let KafkaError::ClientCreation(why) = made.err()? else { return None };
+        let of_mechanism = why.contains("SASL mechanism");
+        let first = why.split([' ', ':']).next().unwrap_or_default();
+        let mut named = self.properties.keys().filter(|name| {
+            let is_mechanism = matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms");
+            name.as_str() == first || (of_mechanism && is_mechanism)
+        });
+        let named = named.next().cloned();
+        let way_out = if of_mechanism { MECHANISMS } else { "" };
+        Some((named, format!("the Kafka client can't be made with it: {why}{way_out}")))
     }
 
     pub(super) fn producer(&self) -> ClientConfig {
@@ -226,6 +281,23 @@ impl Settings {
         }
         config
     }
+}
+
+/// Of a client that is only made, and reaches nobody: that is nothing to tell.
+struct Mute;
+
+impl ConsumerContext for Mute {}
+
+impl ClientContext for Mute {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, _: KafkaError, _: &str) {}
+}
+
+/// Whether librdkafka has read a number, and not the one that is written: it passes over what comes
+/// after the digits, and takes `0x10` for 16.
+fn is_another_number(read: &str, written: &str) -> bool {
+    read.parse::<i64>().is_ok() && read != written
 }
 
 #[cfg(test)]
@@ -269,6 +341,48 @@ mod tests {
         let refused = refused.refused_properties();
         let [(name, why)] = refused.as_slice() else { panic!("{refused:?}") };
         assert!(name == property && why.starts_with(says) && !why.contains("hunter2"), "{why}");
+    }
+
+    #[rstest]
+    #[case::a_unit("session.timeout.ms", "45000ms", true)]
+    #[case::another_base("session.timeout.ms", "0xafc8", true)]
+    #[case::a_space_after_it("session.timeout.ms", "45000 ", true)]
+    #[case::digits("session.timeout.ms", "45000", false)]
+    #[case::a_text_of_digits("sasl.password", "007", false)]
+    fn a_number_is_digits_alone(
+        #[case] property: &str,
+        #[case] value: &str,
+        #[case] refused: bool,
+    ) {
+        let settings = settings(Duration::from_secs(45), &[(property, value)]);
+        assert_eq!(!settings.refused_properties().is_empty(), refused);
+    }
+
+    #[rstest]
+    #[case::a_mechanism_in_small_letters(
+        &[("security.protocol", "sasl_ssl"), ("sasl.mechanism", "plain")],
+        Some("sasl.mechanism")
+    )]
+    #[case::no_password(&[("security.protocol", "sasl_ssl"), ("sasl.mechanism", "PLAIN")], None)]
+    #[case::no_certificate(
+        &[("security.protocol", "ssl"), ("ssl.ca.location", "Cargo.toml")],
+        Some("ssl.ca.location")
+    )]
+    fn what_no_client_can_be_made_with_is_told(
+        #[case] properties: &[(&str, &str)],
+        #[case] named: Option<&str>,
+    ) {
+        let told = settings(Duration::from_secs(45), properties).refused_client();
+        assert_eq!(told.map(|(name, _)| name), Some(named.map(str::to_owned)));
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_told_and_nothing_else() {
+        let missing = [("security.protocol", "ssl"), ("ssl.ca.location", "no/such/file")];
+        let settings = settings(Duration::from_secs(45), &missing);
+        let told: Vec<_> = settings.missing_files().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(told, ["ssl.ca.location"]);
+        assert_eq!(settings.refused_client(), None);
     }
 
     #[rstest]

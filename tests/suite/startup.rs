@@ -44,6 +44,18 @@ fn refused(workspace: &Workspace, config: &str) -> (Option<i32>, String) {
     "kafka.properties.\"session.timeout.ms\"",
     64
 )]
+#[case::a_number_with_a_unit(
+    "start: earliest",
+    "start: earliest, properties: {session.timeout.ms: 6000ms}",
+    "kafka.properties.\"session.timeout.ms\": is to be a number of digits alone",
+    64
+)]
+#[case::a_file_that_is_missing(
+    "start: earliest",
+    "start: earliest, properties: {ssl.ca.location: no/such/file}",
+    "kafka.properties.\"ssl.ca.location\": this file can't be read",
+    64
+)]
 #[case::an_unknown_property(
     "start: earliest",
     "start: earliest, properties: {no.such.property: 1}",
@@ -63,6 +75,18 @@ fn one_clear_message_says_what_to_do(
     assert!(said.contains(told), "{said}");
     assert_eq!(said.lines().count(), 1, "one message: {said}");
     assert_eq!(ended, Some(code), "{said}");
+}
+
+#[test]
+fn all_topics_that_are_missing_are_told_at_once() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    let config = stage.config().replacen("  orders-", "  no-such-topic-orders-", 1);
+    let config = config.replacen("topic: dead-letters", "topic: no-dead-letters", 1);
+    let (code, said) = refused(&stage.workspace, &config);
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines.len() == 2 && lines[0].contains("`no-such-topic-orders-"), "{said}");
+    assert!(lines[1].contains("the dead-letter topic `no-dead-letters"), "{said}");
+    assert_eq!(code, Some(1));
 }
 
 #[test]
