@@ -7,8 +7,10 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value as Json;
+
 use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
-use crate::domain::rules::{Spot, TopicRules};
+use crate::domain::rules::{Spot, TopicRules, time_of};
 use crate::domain::words::quoted;
 use crate::schema::outline::{Kinds, Outline, Place};
 
@@ -224,9 +226,15 @@ impl Check<'_> {
             Described::Leads { at, to } => {
                 return self.add(words::leads(path, at, to), Some(path), false);
             }
-            Described::As { kinds, any_text, .. } => {
+            Described::As { kinds, values, any_text } => {
                 if any_text && need == Need::Time {
                     self.add(words::any_text(path), Some(path), true);
+                }
+                let is_time = |value: &&Json| time_of(value).is_some();
+                if let Some(values) = values.filter(|all| !all.iter().any(is_time))
+                    && need == Need::Time
+                {
+                    return self.add(words::never_a_time(path, &values), Some(path), false);
                 }
                 kinds
             }

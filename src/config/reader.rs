@@ -11,7 +11,7 @@ use super::duration::NoDuration;
 use super::environment::{self, Expanded};
 use super::fields::Item;
 use super::mistake::{KeyPath, Mistake, Place, Severity, quoted};
-use super::tree::{Kind, spelling};
+use super::tree::{self, Kind, spelling};
 use super::{Environment, Strictness, duration};
 
 /// The longest text that a mistake shows.
@@ -315,6 +315,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A scalar of any kind, as the file spells it.
+    /// Whether a comment takes the end of a text away.
+    pub(super) fn is_cut_short(&self, item: &Item<'_>) -> bool {
+        tree::is_cut_short(item.node, self.source)
+    }
+
     pub(super) fn spelled(&mut self, item: &Item<'_>, expected: &str) -> Option<String> {
         let spelled = spelling(item.node, self.source).map(str::to_owned);
         self.read(item, expected, |given| match given {

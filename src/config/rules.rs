@@ -78,8 +78,7 @@ fn read_rule(
     let is_open = when.as_ref().is_some_and(|when| when.trim().is_empty());
     let channel = channel(reader, &fields, channels);
     let to = reader.require(&fields, "to", TO).and_then(|item| to(reader, &item));
-    let message =
-        reader.require(&fields, "message", MESSAGE).map(|item| reader.text(&item, MESSAGE));
+    let message = reader.require(&fields, "message", MESSAGE).map(|item| message(reader, &item));
     let expires = expires(reader, &fields);
     let words = [("retry", OnAmbiguous::Retry), ("dead_letter", OnAmbiguous::DeadLetter)];
     let on_ambiguous = fields.get("on_ambiguous").and_then(|item| reader.choice(&item, &words));
@@ -119,6 +118,16 @@ fn name(reader: &mut Reader<'_>, item: &Item<'_>, names: &mut BTreeMap<String, P
         names.insert(name.clone(), item.place());
     }
     name
+}
+
+fn message(reader: &mut Reader<'_>, item: &Item<'_>) -> String {
+    if reader.is_cut_short(item) {
+        reader.warn(
+            item,
+            "the text ends before the `#`: after a space it begins a comment in YAML; put the text in quotes",
+        );
+    }
+    reader.text(item, MESSAGE)
 }
 
 fn when(reader: &mut Reader<'_>, item: &Item<'_>) -> String {

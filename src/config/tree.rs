@@ -1,6 +1,7 @@
 //! YAML text → a tree of nodes that know where they stand. What a node means is asked elsewhere.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -125,10 +126,26 @@ pub(super) fn place<T>(node: &Spanned<T>) -> Place {
 
 /// A number or a boolean as the file spells it: `010` and `1.50` are not what their values print.
 pub(super) fn spelling<'s>(node: &Node, source: &'s str) -> Option<&'s str> {
+    source.get(span(node)?).map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn span(node: &Node) -> Option<Range<usize>> {
     let span = node.defined.span();
     let start = usize::try_from(span.byte_offset()?).ok()?;
     let length = usize::try_from(span.byte_len()?).ok()?;
-    source.get(start..start.checked_add(length)?).map(str::trim).filter(|text| !text.is_empty())
+    Some(start..start.checked_add(length)?)
+}
+
+/// Whether a text without quotes is followed by something like `#42`: a comment for YAML, and most
+/// likely more of the text for whoever wrote it.
+pub(super) fn is_cut_short(node: &Node, source: &str) -> bool {
+    let Some(span) = span(node) else { return false };
+    let (Some(text), Some(after)) = (source.get(span.clone()), source.get(span.end..)) else {
+        return false;
+    };
+    let comment = after.lines().next().unwrap_or_default().trim_start().strip_prefix('#');
+    let goes_on = |comment: &str| comment.starts_with(|c: char| !c.is_whitespace() && c != '#');
+    !text.starts_with(['"', '\'', '|', '>']) && comment.is_some_and(goes_on)
 }
 
 impl<'de> Deserialize<'de> for Kind {

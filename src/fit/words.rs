@@ -98,6 +98,14 @@ pub(super) fn no_time(path: &[Step], kinds: Kinds) -> String {
     format!("`{}`: the schema says that it is {kinds}; a time is needed here: {TIME}", shown(path))
 }
 
+pub(super) fn never_a_time(path: &[Step], allowed: &[&Json]) -> String {
+    format!(
+        "`{}`: the schema allows only {}; a time is needed here: {TIME}",
+        shown(path),
+        listed(distinct(allowed).into_iter())
+    )
+}
+
 pub(super) fn any_text(path: &[Step]) -> String {
     format!(
         "`{}`: a time is needed here, and the schema allows any text; give it \

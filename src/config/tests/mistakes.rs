@@ -155,6 +155,10 @@ fn a_mistake_names_its_place_and_the_expected_form(#[case] source: &str, #[case]
 #[case::short_drain(&with("delivery: {drain_timeout: 5s}"), "line-bridge.yaml:1:27: warning: delivery.drain_timeout: shorter than `line.timeout`: a drain may cut attempts off, and nobody knows then whether the customer has the message")]
 #[case::short_retry(&with("delivery: {retry: {max_elapsed: 15s}}"), "line-bridge.yaml:1:33: warning: delivery.retry.max_elapsed: not longer than `line.timeout`: an attempt that times out is the last")]
 #[case::few_held(&with("delivery: {held_records: 10}"), "line-bridge.yaml:1:26: warning: delivery.held_records: fewer than `delivery.max_in_flight`, which can never be reached")]
+#[case::a_text_cut_short(&with_rule("name: a\nmessage: Order #{{ event.orderId }} is here\nto: {contact: c}"), "line-bridge.yaml:6:18: warning: topics.orders.rules[0].message: the text ends before the `#`: after a space it begins a comment in YAML; put the text in quotes")]
+#[case::a_comment(&with_rule("name: a\nmessage: Order # of a customer\nto: {contact: c}"), "")]
+#[case::a_hash_in_quotes(&with_rule("name: a\nmessage: \"Order #1\" #really\nto: {contact: c}"), "")]
+#[case::a_hash_in_a_block(&with_rule("name: a\nmessage: >-\n  Order #1\nto: {contact: c}"), "")]
 #[case::loopback(&with("line: {base_url: \"http://localhost:8080\", token: {env: LINE_TOKEN}}"), "")]
 fn what_is_odd_is_a_warning(#[case] source: &str, #[case] expected: &str) {
     assert_eq!(said(source, Strictness::Run), expected);

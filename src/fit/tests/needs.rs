@@ -64,6 +64,10 @@ fn said_of_time(at: &str, message: &str) -> String {
     r#"{"type": "string", "format": "date"}"#,
     "warning: K`event.at`: a time is needed here, and the schema allows any text; give it `\"format\": \"date-time\"`, or a text that is no time makes the event a dead letter"
 )]
+#[case::no_time_among_its_values(
+    r#"{"enum": ["placed", "shipped"]}"#,
+    "K`event.at`: the schema allows only \"placed\", \"shipped\"; a time is needed here: a text in RFC 3339, or whole milliseconds since 1970"
+)]
 #[case::no_text(
     r#"{"type": "boolean"}"#,
     "K`event.at`: the schema says that it is a boolean; a time is needed here: a text in RFC 3339, or whole milliseconds since 1970"
