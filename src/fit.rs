@@ -119,8 +119,10 @@ impl Check<'_> {
     fn statement(&mut self, statement: &Statement, worlds: &[World]) {
         match statement {
             Statement::Emit(reading) => self.expression(reading, worlds, Need::Text),
-            Statement::Braces { inside, line } => {
-                self.add_at(words::braces(inside), Some(Spot::Line(*line)), true);
+            Statement::Braces { inside, is_variable, line } => {
+                let message =
+                    if *is_variable { words::variable(inside) } else { words::braces(inside) };
+                self.add_at(message, Some(Spot::Line(*line)), true);
             }
             Statement::Evaluate(reading) => self.expression(reading, worlds, Need::Nothing),
             Statement::If { condition, then, otherwise } => {

@@ -122,6 +122,13 @@ pub(super) fn braces(inside: &str) -> String {
     )
 }
 
+pub(super) fn variable(inside: &str) -> String {
+    format!(
+        "`${{{inside}}}` stands in the text as it is: the environment is not put into rules; write \
+         out what it is to say, or take it from the event"
+    )
+}
+
 pub(super) fn type_of(path: &[Step], kinds: Kinds, value: &Json) -> String {
     format!(
         "`{}` is compared with {}, which is {}; the schema says that it is {kinds}",

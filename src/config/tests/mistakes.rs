@@ -68,7 +68,7 @@ loging: {}
     line-bridge.yaml:18:18: delivery.drain_timeout: expected a duration such as 30s, 15m or 24h, found the text "5 s"
     line-bridge.yaml:19:24: delivery.retry.max_elapsed: expected a duration such as 30s, 15m or 24h, found the text "2w"
     line-bridge.yaml:21:12: channels.support: expected a channel's id, found the text ""
-    line-bridge.yaml:22:3: channels."sup port": a channel's name has letters, digits, `-` and `_` only
+    line-bridge.yaml:22:3: channels."sup port": a channel's name has only letters from a to z, small or capital, digits, `-` and `_`
     line-bridge.yaml:24:11: channels.orders: the channel `sales` has this id already
     line-bridge.yaml:25:23: dead_letters.topic: this is one of `topics`: the bridge would read what it sets aside
     line-bridge.yaml:28:13: topics.orders.schema: schemas/missing.json: no such file

@@ -104,6 +104,8 @@ pub enum Statement {
     /// Something in single braces, such as `{ event.id }`, which the text has as it stands.
     Braces {
         inside: String,
+        /// There is a `$` before it.
+        is_variable: bool,
         /// The line of the template, counted from 1.
         line: usize,
     },

@@ -100,7 +100,7 @@ fn a_time_passes(#[case] at: &str) {
 )]
 #[case::a_variable(
     "See ${SHOP_URL}",
-    "`{SHOP_URL}` stands in the text as it is; the value is written by `{{ SHOP_URL }}`, and the braces themselves by `{{ \"{SHOP_URL}\" }}`"
+    "`${SHOP_URL}` stands in the text as it is: the environment is not put into rules; write out what it is to say, or take it from the event"
 )]
 #[case::thai(
     "แต้ม { event.แต้ม }",

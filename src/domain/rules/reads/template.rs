@@ -43,13 +43,15 @@ fn braces(text: &str, mut line: usize) -> impl Iterator<Item = Statement> {
             || name.split('.').all(is_step)
     };
     let mut pieces = text.split('{');
-    line += pieces.next().map_or(0, |before| before.matches('\n').count());
+    let mut before = pieces.next().unwrap_or_default();
+    line += before.matches('\n').count();
     pieces.filter_map(move |opened| {
         let at = line;
         line += opened.matches('\n').count();
+        let is_variable = std::mem::replace(&mut before, opened).ends_with('$');
         let (inside, _) = opened.split_once('}')?;
         let is_name = inside.len() <= SHOWN_LIMIT && is_path(inside.trim());
-        is_name.then(|| Statement::Braces { inside: inside.to_owned(), line: at })
+        is_name.then(|| Statement::Braces { inside: inside.to_owned(), is_variable, line: at })
     })
 }
 
