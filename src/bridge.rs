@@ -57,7 +57,7 @@ pub enum Failure {
     #[error(transparent)]
     Broken(#[from] Broken),
     #[error(
-        "the last commit was not confirmed for {}, or had no room to tell all that was sent: some messages may be sent again; see that the brokers can be reached",
+        "the last commit was not confirmed for {}, or had no room to tell all that was sent: some messages may be sent again; see that the brokers can be reached, and that no other instance has just died",
         if *partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
     )]
     Uncommitted { partitions: usize },
