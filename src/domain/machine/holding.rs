@@ -5,7 +5,10 @@
 //! for long. What is accepted then would be sent again after a crash, and counts against the bound
 //! of all; so such a partition is held back, and the others go on.
 
+use std::collections::BTreeSet;
+
 use super::super::delivery::DeliveryId;
+use super::super::gate::Gate;
 use super::tenure::Tenure;
 use super::{Machine, Report};
 
@@ -78,8 +81,7 @@ impl Machine {
     pub(super) fn bring_frontiers_back(&mut self) {
         let held_back = self.tenures.values().filter(|tenure| tenure.held_back);
         let first = held_back.flat_map(|tenure| {
-            let mut aside = tenure.aside.values().copied().filter(|_| tenure.tries_one());
-            let one = aside.find(|id| self.is_open(*id));
+            let one = tenure.aside.values().next().copied().filter(|_| tenure.tries_one());
             self.to_go_on_with(tenure).chain(one)
         });
         let first: Vec<_> = first.collect();
@@ -103,10 +105,22 @@ impl Machine {
         deliveries.filter_map(|delivery| self.lanes.queue(&delivery.lane).next())
     }
 
-    fn is_open(&self, id: DeliveryId) -> bool {
-        let Some(delivery) = self.deliveries.get(&id) else { return false };
-        let gate = self.gates.iter().find(|gate| gate.channel.id == delivery.lane.channel);
-        gate.is_some_and(|gate| !gate.is_stopped() && !gate.paused)
+    /// Puts those of channels that are closed back to their gates, where they wait as all others do:
+    /// none of them can show that commits work.
+    pub(super) fn give_back_what_is_aside(&mut self) {
+        let closed = |gate: &&Gate| gate.is_stopped() || gate.paused;
+        let closed = self.gates.iter().filter(closed).map(|gate| gate.channel.id.clone());
+        let closed: BTreeSet<_> = closed.collect();
+        let deliveries = &self.deliveries;
+        let is_closed = |id: &DeliveryId| {
+            deliveries.get(id).is_none_or(|delivery| closed.contains(&delivery.lane.channel))
+        };
+        let tenures = self.tenures.values_mut();
+        let taken = tenures.flat_map(|tenure| tenure.aside.extract_if(.., |_, id| is_closed(id)));
+        let taken: Vec<_> = taken.map(|(_, id)| id).collect();
+        for id in taken.into_iter().rev() {
+            self.back_in_front(id);
+        }
     }
 
     fn back_in_front(&mut self, id: DeliveryId) {

@@ -46,6 +46,7 @@ impl Machine {
                 self.gates.push(gate);
             }
         }
+        self.give_back_what_is_aside();
     }
 
     /// Another schema or other rules begin without the dead letters in a row of those before, and

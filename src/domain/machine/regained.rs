@@ -83,7 +83,7 @@ impl Machine {
     /// Keeps what is not committed of a partition that goes.
     pub(super) fn remember(&mut self, epoch: Epoch, now: Moment) {
         let Some(tenure) = self.tenures.get(&epoch) else { return };
-        let mut maybe_sent = self.maybe_sent(epoch);
+        let mut maybe_sent = self.maybe_sent(tenure);
         maybe_sent.extend(&tenure.maybe_sent);
         let letters = self.letters_of(epoch, tenure);
         if tenure.uncommitted.is_all_told() && maybe_sent.is_empty() && letters.is_empty() {
@@ -103,8 +103,11 @@ impl Machine {
         self.pasts.insert(tenure.source.clone(), past);
     }
 
-    fn maybe_sent(&self, epoch: Epoch) -> Messages {
-        let all = self.deliveries_of(epoch).into_iter();
+    /// By the rules in force: what an older message of a record went through says nothing of the one
+    /// that they would make of it.
+    fn maybe_sent(&self, tenure: &Tenure) -> Messages {
+        let held = tenure.offsets.held().filter(|(_, held)| !held.outdated);
+        let all = held.flat_map(|(_, held)| &held.parts).filter_map(|part| part.delivery);
         let all = all.filter_map(|id| self.deliveries.get(&id).map(AsRef::as_ref));
         let maybe =
             |delivery: &&Delivery| delivery.state == State::InFlight || delivery.ambiguous > 0;

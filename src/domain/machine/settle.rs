@@ -16,8 +16,12 @@ impl Machine {
         let Some(delivery) = self.deliveries.remove(&id) else { return };
         let lane = delivery.lane;
         if let Some(next) = self.lanes.remove(&lane, id) {
+            let next_state = self.deliveries.get(&next).map(|next| next.state);
             if self.is_leaving(lane.epoch) {
-                self.drop_delivery(next);
+                // A dead letter that is on its way settles it yet.
+                if next_state != Some(State::DeadLettering) {
+                    self.drop_delivery(next);
+                }
             } else {
                 self.make_ready(next, now);
             }

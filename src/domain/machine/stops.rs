@@ -145,6 +145,7 @@ impl Machine {
             }
             Scope::Account => return,
         };
+        self.give_back_what_is_aside();
         self.report(Report::Stopped { channel, reason });
     }
 

@@ -246,6 +246,8 @@ impl Machine {
             match delivery.state {
                 State::InFlight | State::DeadLettering => {}
                 State::Held(verdict) => self.leave_suspect(id, verdict),
+                // The next owner would know nothing of it.
+                _ if delivery.must_not_repeat() => self.spend(id, Verdict::Ambiguous),
                 State::Queued
                 | State::Ready
                 | State::Paused

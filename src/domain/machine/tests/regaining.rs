@@ -229,6 +229,87 @@ fn while_its_channel_is_paused_what_may_have_been_sent_is_not_set_aside() {
     assert_eq!((rig.sent().len(), rig.letters().len()), (0, 1));
 }
 
+#[derive(Clone, Copy)]
+enum Waits {
+    Paused,
+    Stopped,
+}
+
+/// The next owner would know nothing of it, and send it.
+#[rstest]
+#[case::paused(Waits::Paused)]
+#[case::stopped(Waits::Stopped)]
+fn what_may_have_been_sent_and_waits_is_set_aside_when_the_partition_leaves(#[case] waits: Waits) {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    rig.read(10, set_aside_rule("ann"));
+    rig.read(11, set_aside_rule("bob"));
+    let sent = rig.sent();
+    rig.answer(&sent[0], Class::Ambiguous(Ambiguity::NoAnswer));
+    match waits {
+        Waits::Stopped => {
+            rig.answer(&sent[1], Class::Stop(Scope::Channel, StopReason::Forbidden));
+        }
+        Waits::Paused => {
+            let mut paused = settings();
+            paused.paused.channels.insert("support".into());
+            rig.reconfigure(paused);
+        }
+    }
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, 10, "");
+    rig.read_in(1, 10, set_aside_rule("ann"));
+    rig.input(Input::Drain);
+    rig.pass(Duration::from_secs(1));
+    assert_eq!((rig.sent().len(), rig.letters().len()), (0, 1));
+}
+
+/// It waits in its lane behind another one, which settles while the partition leaves.
+#[test]
+fn what_is_set_aside_behind_another_one_settles_when_the_partition_leaves() {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    rig.read(10, deliver(vec![Ok(message("bob"))]));
+    rig.read(11, set_aside_rule("ann"));
+    for attempt in rig.sent() {
+        let tried = attempt.offset.0 == 11;
+        let limited = Class::NotApplied(NotApplied::RateLimited);
+        rig.answer(&attempt, if tried { Class::Ambiguous(Ambiguity::NoAnswer) } else { limited });
+    }
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, 10, "");
+    rig.read_in(1, 10, deliver(vec![Ok(message("ann"))]));
+    rig.read_in(1, 11, set_aside_rule("ann"));
+    rig.pass(Duration::from_secs(1));
+    let attempt = rig.sent_one();
+    rig.input(Input::Revoked(vec![source(0)]));
+    let (letter, _) = rig.letters().remove(0);
+    rig.answer(&attempt, Class::Accepted);
+    rig.acknowledge(letter, true);
+    assert_eq!(rig.commit_all(), Some((12, String::new())));
+}
+
+/// The rules of now make another message of the record, to somebody else.
+#[test]
+fn what_an_older_message_went_through_says_nothing_of_a_newer_one() {
+    let mut rig = Rig::new(settings());
+    rig.assign(0, 10, "");
+    rig.read(10, set_aside_rule("ann"));
+    rig.sent_one();
+    let mut other = settings();
+    other.fingerprints.insert("orders".into(), 8);
+    let of_another_rule = || {
+        let on_ambiguous = OnAmbiguous::DeadLetter;
+        deliver(vec![Ok(Message { on_ambiguous, rule: "other".into(), ..message("bob") })])
+    };
+    rig.reconfigure_as(other, |_| of_another_rule());
+    rig.input(Input::Lost(vec![source(0)]));
+    rig.assign(1, 10, "");
+    rig.read_in(1, 10, of_another_rule());
+    rig.pass(Duration::from_secs(1));
+    assert_eq!((rig.sent().len(), rig.letters().len()), (1, 0));
+}
+
 /// The operator has asked for it, whether or not the customer has it already.
 #[test]
 fn a_redriven_message_that_was_not_tried_is_not_set_aside() {
