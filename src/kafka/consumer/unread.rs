@@ -1,6 +1,6 @@
 //! Partitions that librdkafka has stopped reading without a word of which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::rebalance::Seen;
@@ -66,7 +66,7 @@ impl Unread {
         assigned: &mut All,
     ) -> Vec<TopicPartition> {
         let mut found = Vec::new();
-        // After a commit that took long there are old ones.
+        // After a question that took long there are old ones.
         if self.looks_left == 0 || at <= self.out_of_range_at {
             return found;
         }
@@ -94,8 +94,11 @@ impl Unread {
         seen: &Seen,
         assigned: &mut All,
     ) -> Vec<TopicPartition> {
-        self.missing.retain(|_, watched| {
-            *watched -= 1;
+        // What is paused is not fetched: it shows only later.
+        let paused = assigned.iter().filter(|(_, it)| it.paused).map(|(source, _)| &*source.topic);
+        let paused: BTreeSet<&str> = paused.collect();
+        self.missing.retain(|topic, watched| {
+            *watched -= u32::from(!paused.contains(topic.as_str()));
             *watched > 0
         });
         self.missing.extend(seen.missing.iter().map(|topic| (topic.clone(), WATCHED)));
@@ -162,9 +165,8 @@ mod tests {
 
     /// The redrive topic may be missing for as long as the bridge runs.
     #[test]
-    fn another_topic_that_is_missing_makes_no_refusal_a_topic_made_anew() {
+    fn a_topic_that_stays_missing_makes_no_refusal_a_topic_made_anew() {
         let (mut unread, mut all) = (Unread::default(), assigned(&["orders"]));
-        unread.unknown_topic(&All::new());
         let seen = Seen { missing: vec!["redrive".to_owned()], ..refused(&["orders"]) };
         assert!(told(&mut unread, &mut all, &seen, 100).is_empty());
     }
@@ -175,6 +177,23 @@ mod tests {
         unread.unknown_topic(&all);
         assert!(told(&mut unread, &mut all, &Seen::default(), WATCHED).is_empty());
         assert!(told(&mut unread, &mut all, &refused(&["orders"]), 100).is_empty());
+    }
+
+    fn set_paused(all: &mut All, paused: bool) {
+        for assigned in all.values_mut() {
+            assigned.paused = paused;
+        }
+    }
+
+    #[test]
+    fn a_topic_made_anew_while_it_is_paused_is_told_when_it_is_read_again() {
+        let (mut unread, mut all) = (Unread::default(), assigned(&["orders"]));
+        let gone = Seen { missing: vec!["orders".to_owned()], ..Seen::default() };
+        set_paused(&mut all, true);
+        assert!(told(&mut unread, &mut all, &gone, 5).is_empty());
+        assert!(told(&mut unread, &mut all, &refused(&["orders"]), 300).is_empty());
+        set_paused(&mut all, false);
+        assert_eq!(told(&mut unread, &mut all, &refused(&["orders"]), 100), [source("orders")]);
     }
 
     #[test]
