@@ -186,7 +186,7 @@ pub async fn run_on(
         observe: Arc::new(Observer(Arc::clone(&metrics))),
         orders: to_obey,
     };
-    let driver = Driver::new(machine, ports, timeout, kafka.silence());
+    let driver = Driver::new(machine, ports, timeout, kafka.silence(timeout));
     let mut driver = tokio::spawn(driver.run());
     tracing::info!(group = kafka.group, topics = running.config.topics.len(), "line-bridge runs");
     let joining = tell_while_joining(Arc::clone(&metrics), kafka.session_timeout());

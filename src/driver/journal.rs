@@ -95,8 +95,8 @@ fn dead_letter(source: &TopicPartition, offset: RecordOffset, content: &DeadLett
     );
 }
 
-/// Whether the coordinator's silence has been told. The Kafka client tells of brokers that are away
-/// only when it is polled, and a commit that has no answer keeps it from that.
+/// Whether the coordinator's silence has been told. The Kafka client does not tell it: it is connected,
+/// and waits for an answer.
 #[derive(Debug)]
 pub(super) struct Silence {
     limit: Duration,

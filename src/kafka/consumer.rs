@@ -1,7 +1,7 @@
-//! The member of the consumer group: one thread owns it, polls it and commits for it.
+//! The member of the consumer group: one thread owns it and polls it.
 //!
-//! Another one makes its commits, which may take long. The questions where to begin and where paused
-//! logs end hold this one up, for some seconds at most; the driver goes on, and hears of the results
+//! Another one makes its commits, but for the first of a group. That one, and the questions where to
+//! begin and where paused logs end, hold this thread up; the driver goes on, and hears of the results
 //! as of everything else.
 
 mod assignment;

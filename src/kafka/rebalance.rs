@@ -217,7 +217,7 @@ mod tests {
 
     use super::*;
 
-    /// They wait while a synchronous commit does, and are looked at long after.
+    /// They wait while the consumer's thread does, and are looked at long after.
     #[test]
     fn what_waits_to_be_heard_of_the_coordinator_looks_no_fresher_for_it() {
         let callbacks = Callbacks::default();

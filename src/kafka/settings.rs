@@ -114,9 +114,10 @@ impl Settings {
     }
 
     /// So long without a sign of life of the coordinator is no late heartbeat: two of them, and the
-    /// statistics that tell of them.
-    pub fn silence(&self) -> Duration {
-        2 * (self.heartbeat() + STATISTICS)
+    /// statistics that tell of them. After the second of the two nothing is started any more.
+    pub fn silence(&self, attempt: Duration) -> Duration {
+        let late = 2 * (self.heartbeat() + STATISTICS);
+        late.min(self.session_timeout().saturating_sub(attempt))
     }
 
     /// A property in milliseconds, where it is set.

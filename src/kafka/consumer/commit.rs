@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -33,19 +34,23 @@ impl Member {
         };
         let (ours, gone): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_ours);
         let gone = gone.into_iter().map(|request| (request, Err(CommitFailure::Other)));
-        self.committer.begin(ours, gone.collect());
+        let (now, _) = self.now();
+        self.committer.begin(now, ours, gone.collect());
     }
 
     /// Tells of a commit that has ended, and lets those partitions go that waited for that.
     pub(super) fn look_at_commit(&mut self) {
         match self.committer.ended() {
             Ok(results) => {
-                if !self.committer.is_busy() {
-                    self.unassign_what_waits();
-                }
+                self.unassign_what_waits();
                 self.tell(LogEvent::Committed(results));
             }
-            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Empty) => {
+                let (now, _) = self.now();
+                if self.committer.began.is_some_and(|began| now >= began + self.longest_commit) {
+                    self.tell(LogEvent::Fatal("a commit has had no answer for long".to_owned()));
+                }
+            }
             Err(TryRecvError::Disconnected) => {
                 self.tell(LogEvent::Fatal("the thread that commits has crashed".to_owned()));
             }
@@ -58,7 +63,8 @@ impl Member {
 pub(super) struct Committer {
     requests: Option<Sender<(Vec<CommitRequest>, Committed)>>,
     results: Receiver<Committed>,
-    under_way: usize,
+    /// When the commit began that is under way.
+    began: Option<Duration>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,25 +85,25 @@ impl Committer {
                 }
             }
         })?;
-        Ok(Self { requests: Some(requests), results, under_way: 0, thread: Some(thread) })
+        Ok(Self { requests: Some(requests), results, began: None, thread: Some(thread) })
     }
 
     /// Whether a commit is under way. Until it has ended the member gives no partition away: it
     /// could join the group anew, and the broker would take the commit for one that is another's.
     pub(super) fn is_busy(&self) -> bool {
-        self.under_way > 0
+        self.began.is_some()
     }
 
     /// Commits the first ones; the others have failed already.
-    fn begin(&mut self, ours: Vec<CommitRequest>, gone: Committed) {
-        self.under_way += 1;
+    fn begin(&mut self, now: Duration, ours: Vec<CommitRequest>, gone: Committed) {
+        self.began = Some(now);
         // Where that thread has crashed, its results tell.
         let _sent = self.requests.as_ref().map(|requests| requests.send((ours, gone)));
     }
 
     fn ended(&mut self) -> Result<Committed, TryRecvError> {
         let results = self.results.try_recv()?;
-        self.under_way = self.under_way.saturating_sub(1);
+        self.began = None;
         Ok(results)
     }
 
@@ -107,7 +113,7 @@ impl Committer {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that commits has crashed");
         }
-        self.under_way = 0;
+        self.began = None;
     }
 }
 
