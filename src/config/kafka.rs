@@ -30,7 +30,7 @@ pub enum Start {
 
 /// librdkafka's properties that the bridge sets itself (names: its CONFIGURATION.md), and what
 /// stands in their way.
-pub(super) const OWNED: [(&str, &str); 25] = [
+pub(super) const OWNED: [(&str, &str); 27] = [
     ("bootstrap.servers", "set `kafka.brokers` instead"),
     ("metadata.broker.list", "set `kafka.brokers` instead"),
     ("group.id", "set `kafka.group` instead"),
@@ -49,6 +49,11 @@ pub(super) const OWNED: [(&str, &str); 25] = [
     ("enable.auto.offset.store", "the bridge commits what has settled, and nothing else"),
     ("offset.store.method", "the bridge commits to the brokers"),
     ("enable.idempotence", "dead letters are written exactly once, by an idempotent producer"),
+    ("retries", "dead letters are written exactly once, by an idempotent producer"),
+    (
+        "message.send.max.retries",
+        "dead letters are written exactly once, by an idempotent producer",
+    ),
     ("acks", "a dead letter counts only when all in-sync replicas have it"),
     ("request.required.acks", "a dead letter counts only when all in-sync replicas have it"),
     ("max.in.flight", "it would break the order of dead letters"),

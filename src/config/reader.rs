@@ -314,12 +314,12 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A scalar of any kind, as the file spells it.
     /// Whether a comment takes the end of a text away.
     pub(super) fn is_cut_short(&self, item: &Item<'_>) -> bool {
         tree::is_cut_short(item.node, self.source)
     }
 
+    /// A scalar of any kind, as the file spells it.
     pub(super) fn spelled(&mut self, item: &Item<'_>, expected: &str) -> Option<String> {
         let spelled = spelling(item.node, self.source).map(str::to_owned);
         self.read(item, expected, |given| match given {

@@ -238,6 +238,8 @@ impl Settings {
     /// Files that the properties name and that can't be read here, each by its property and why.
     pub fn missing_files(&self) -> Vec<(String, String)> {
         let named = FILES.iter().filter_map(|name| Some((*name, self.properties.get(*name)?)));
+        // librdkafka's word for where systems usually have them.
+        let named = named.filter(|(_, path)| path.expose_secret() != "probe");
         let missing = named.filter_map(|(name, path)| {
             let error = std::fs::File::open(path.expose_secret()).err()?;
             Some((name.to_owned(), format!("this file can't be read: {error}")))
@@ -375,6 +377,13 @@ mod tests {
     ) {
         let told = settings(Duration::from_secs(45), properties).refused_client();
         assert_eq!(told.map(|(name, _)| name), Some(named.map(str::to_owned)));
+    }
+
+    #[test]
+    fn the_usual_places_of_certificates_are_no_file() {
+        let probe = [("security.protocol", "ssl"), ("ssl.ca.location", "probe")];
+        let settings = settings(Duration::from_secs(45), &probe);
+        assert_eq!((settings.missing_files(), settings.refused_client()), (Vec::new(), None));
     }
 
     #[test]

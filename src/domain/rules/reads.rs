@@ -104,7 +104,7 @@ pub enum Statement {
     /// Something in single braces, such as `{ event.id }`, which the text has as it stands.
     Braces {
         inside: String,
-        /// There is a `$` before it.
+        /// It is written as a variable of the environment.
         is_variable: bool,
         /// The line of the template, counted from 1.
         line: usize,

@@ -102,6 +102,10 @@ fn a_time_passes(#[case] at: &str) {
     "See ${SHOP_URL}",
     "`${SHOP_URL}` stands in the text as it is: the environment is not put into rules; write out what it is to say, or take it from the event"
 )]
+#[case::a_sum_in_dollars(
+    "It is ${event.total}",
+    "`{event.total}` stands in the text as it is; the value is written by `{{ event.total }}`, and the braces themselves by `{{ \"{event.total}\" }}`"
+)]
 #[case::thai(
     "แต้ม { event.แต้ม }",
     "`{ event.แต้ม }` stands in the text as it is; the value is written by `{{ event.แต้ม }}`, and the braces themselves by `{{ \"{event.แต้ม}\" }}`"

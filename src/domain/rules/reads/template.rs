@@ -51,6 +51,8 @@ fn braces(text: &str, mut line: usize) -> impl Iterator<Item = Statement> {
         let is_variable = std::mem::replace(&mut before, opened).ends_with('$');
         let (inside, _) = opened.split_once('}')?;
         let is_name = inside.len() <= SHOWN_LIMIT && is_path(inside.trim());
+        // `${event.total}` is more likely a sum in dollars.
+        let is_variable = is_variable && !inside.contains('.');
         is_name.then(|| Statement::Braces { inside: inside.to_owned(), is_variable, line: at })
     })
 }
