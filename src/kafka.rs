@@ -9,6 +9,7 @@ pub mod inquiry;
 pub mod lookup;
 mod outage;
 pub mod preflight;
+mod properties;
 pub mod publisher;
 mod rebalance;
 mod rights;

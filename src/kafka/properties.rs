@@ -1,0 +1,257 @@
+//! What is wrong with the properties that an operator has set, told before anybody connects.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
+use secrecy::ExposeSecret as _;
+
+use super::settings::Settings;
+
+/// Where librdkafka tells its properties and their values.
+const PROPERTIES: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
+
+/// Properties that name a file.
+const FILES: [&str; 5] = [
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+    "ssl.crl.location",
+];
+
+/// What `sasl.mechanism` can be in this build.
+const MECHANISMS: &str =
+    "; there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER, in capitals";
+
+/// An address where nobody listens.
+const NOWHERE: &str = "127.0.0.1:9";
+
+/// For a heartbeat that comes a little late.
+const MARGIN: Duration = Duration::from_secs(1);
+
+impl Settings {
+    /// What is wrong with the times of the group beside the time of an attempt: a property, and
+    /// why it can't have its value.
+    pub fn wrong_times(&self, attempt: Duration) -> Option<(String, String)> {
+        self.short_session(attempt).or_else(|| self.short_poll_interval())
+    }
+
+    /// A member that may be silent for longer than it may leave polling would be taken for dead
+    /// by itself before its group does; librdkafka refuses that.
+    fn short_poll_interval(&self) -> Option<(String, String)> {
+        let set = self.duration("max.poll.interval.ms")?;
+        let session = self.session_timeout();
+        let why = || {
+            format!(
+                "shorter than the session timeout: make it {} or more, or leave it out",
+                session.as_millis()
+            )
+        };
+        (set < session).then(|| ("max.poll.interval.ms".to_owned(), why()))
+    }
+
+    /// A session that is over before an attempt is: nothing would ever be sent, for a member that
+    /// was cut off must not send beside its successor.
+    fn short_session(&self, attempt: Duration) -> Option<(String, String)> {
+        let least = attempt + self.heartbeat() + MARGIN;
+        if self.session_timeout() >= least {
+            return None;
+        }
+        let why = format!(
+            "too short beside `line.timeout`: make it {} or more, so that an attempt ends before the session of a member that was cut off",
+            least.as_millis()
+        );
+        Some(("session.timeout.ms".to_owned(), why))
+    }
+
+    /// The properties that librdkafka does not know or does not take, each with what is wrong. A
+    /// value is never told: it may be a secret.
+    pub fn refused_properties(&self) -> Vec<(String, String)> {
+        let mut refused = Vec::new();
+        for (name, value) in &self.properties {
+            let mut alone = ClientConfig::new();
+            alone.set(name, value.expose_secret());
+            let why = match alone.create_native_config() {
+                Ok(read) => match read.get(name) {
+                    Ok(read) if is_another_number(&read, value.expose_secret()) => {
+                        "is to be a number of digits alone, without a unit; librdkafka reads another one"
+                            .to_owned()
+                    }
+                    Ok(_) | Err(_) => continue,
+                },
+                Err(KafkaError::ClientConfig(result, ..)) => match result {
+                    RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => {
+                        format!("librdkafka has no such property; all are in {PROPERTIES}")
+                    }
+                    RDKafkaConfRes::RD_KAFKA_CONF_INVALID | RDKafkaConfRes::RD_KAFKA_CONF_OK => {
+                        format!("librdkafka does not take this value; see {PROPERTIES}")
+                    }
+                },
+                Err(_) => format!("librdkafka does not take this property; see {PROPERTIES}"),
+            };
+            refused.push((name.clone(), why));
+        }
+        refused
+    }
+
+    /// Files that the properties name and that can't be read here, each by its property and why.
+    pub fn missing_files(&self) -> Vec<(String, String)> {
+        let named = FILES.iter().filter_map(|name| Some((*name, self.properties.get(*name)?)));
+        // librdkafka's word for where systems usually have them.
+        let named = named.filter(|(_, path)| path.expose_secret() != "probe");
+        let missing = named.filter_map(|(name, path)| {
+            let error = std::fs::File::open(path.expose_secret()).err()?;
+            Some((name.to_owned(), format!("this file can't be read: {error}")))
+        });
+        missing.collect()
+    }
+
+    /// What librdkafka finds wrong with the properties together, such as a mechanism that it does not
+    /// have, and the property that it names. The files that are missing are left out of it.
+    pub fn refused_client(&self) -> Option<(Option<String>, String)> {
+        let mut settings = self.clone();
+        NOWHERE.clone_into(&mut settings.brokers);
+        for (name, _) in self.missing_files() {
+            settings.properties.remove(&name);
+        }
+        let mut config = settings.consumer();
+        // A member of a group takes a tenth of a second to end.
+        config.remove("group.id");
+        let made: Result<BaseConsumer<Mute>, _> = config.create_with_context(Mute);
+        let KafkaError::ClientCreation(why) = made.err()? else { return None };
+        let of_mechanism = why.contains("SASL mechanism");
+        let first = why.split([' ', ':']).next().unwrap_or_default();
+        let mut named = self.properties.keys().filter(|name| {
+            let is_mechanism = matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms");
+            name.as_str() == first || (of_mechanism && is_mechanism)
+        });
+        let named = named.next().cloned();
+        let way_out = if of_mechanism { MECHANISMS } else { "" };
+        Some((named, format!("the Kafka client can't be made with it: {why}{way_out}")))
+    }
+}
+
+/// Of a client that is only made, and reaches nobody: that is nothing to tell.
+struct Mute;
+
+impl ConsumerContext for Mute {}
+
+impl ClientContext for Mute {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, _: KafkaError, _: &str) {}
+}
+
+/// Whether librdkafka has read a number, and not the one that is written: it passes over what comes
+/// after the digits, and takes `0x10` for 16.
+fn is_another_number(read: &str, written: &str) -> bool {
+    read.parse::<i64>().is_ok() && read != written
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use secrecy::SecretString;
+
+    use super::super::settings::Start;
+    use super::*;
+
+    fn settings(session: Duration, properties: &[(&str, &str)]) -> Settings {
+        let secret =
+            |(name, value): &(&str, &str)| ((*name).to_owned(), SecretString::from(*value));
+        Settings {
+            brokers: "127.0.0.1:9".to_owned(),
+            group: "group".to_owned(),
+            start: Start::Latest,
+            properties: properties.iter().map(secret).collect(),
+            session_timeout: session,
+        }
+    }
+
+    #[rstest]
+    #[case::the_longest_timeout_of_an_attempt(Duration::from_mins(15), &[])]
+    #[case::a_long_session(Duration::from_secs(45), &[("session.timeout.ms", "600000")])]
+    #[case::a_longer_poll_interval(Duration::from_mins(15), &[("max.poll.interval.ms", "900000")])]
+    fn a_consumer_can_be_made(#[case] session: Duration, #[case] properties: &[(&str, &str)]) {
+        let settings = settings(session, properties);
+        assert_eq!(settings.wrong_times(Duration::from_secs(15)), None);
+        let made: Result<BaseConsumer, _> = settings.consumer().create();
+        assert!(made.is_ok(), "{:?}", made.err());
+    }
+
+    #[rstest]
+    #[case::a_property("sasl.mechnism", "librdkafka has no such property; all are in https://")]
+    #[case::a_value("security.protocol", "librdkafka does not take this value; see https://")]
+    fn what_librdkafka_refuses_is_told_with_where_to_look(
+        #[case] property: &str,
+        #[case] says: &str,
+    ) {
+        let refused = settings(Duration::from_secs(45), &[(property, "hunter2")]);
+        let refused = refused.refused_properties();
+        let [(name, why)] = refused.as_slice() else { panic!("{refused:?}") };
+        assert!(name == property && why.starts_with(says) && !why.contains("hunter2"), "{why}");
+    }
+
+    #[rstest]
+    #[case::a_unit("session.timeout.ms", "45000ms", true)]
+    #[case::another_base("session.timeout.ms", "0xafc8", true)]
+    #[case::a_space_after_it("session.timeout.ms", "45000 ", true)]
+    #[case::digits("session.timeout.ms", "45000", false)]
+    #[case::a_text_of_digits("sasl.password", "007", false)]
+    fn a_number_is_digits_alone(
+        #[case] property: &str,
+        #[case] value: &str,
+        #[case] refused: bool,
+    ) {
+        let settings = settings(Duration::from_secs(45), &[(property, value)]);
+        assert_eq!(!settings.refused_properties().is_empty(), refused);
+    }
+
+    #[rstest]
+    #[case::a_mechanism_in_small_letters(
+        &[("security.protocol", "sasl_ssl"), ("sasl.mechanism", "plain")],
+        Some("sasl.mechanism")
+    )]
+    #[case::no_password(&[("security.protocol", "sasl_ssl"), ("sasl.mechanism", "PLAIN")], None)]
+    #[case::no_certificate(
+        &[("security.protocol", "ssl"), ("ssl.ca.location", "Cargo.toml")],
+        Some("ssl.ca.location")
+    )]
+    fn what_no_client_can_be_made_with_is_told(
+        #[case] properties: &[(&str, &str)],
+        #[case] named: Option<&str>,
+    ) {
+        let told = settings(Duration::from_secs(45), properties).refused_client();
+        assert_eq!(told.map(|(name, _)| name), Some(named.map(str::to_owned)));
+    }
+
+    #[test]
+    fn the_usual_places_of_certificates_are_no_file() {
+        let probe = [("security.protocol", "ssl"), ("ssl.ca.location", "probe")];
+        let settings = settings(Duration::from_secs(45), &probe);
+        assert_eq!((settings.missing_files(), settings.refused_client()), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_told_and_nothing_else() {
+        let missing = [("security.protocol", "ssl"), ("ssl.ca.location", "no/such/file")];
+        let settings = settings(Duration::from_secs(45), &missing);
+        let told: Vec<_> = settings.missing_files().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(told, ["ssl.ca.location"]);
+        assert_eq!(settings.refused_client(), None);
+    }
+
+    #[rstest]
+    #[case::a_session_shorter_than_an_attempt("session.timeout.ms", "10000")]
+    #[case::polling_shorter_than_the_session("max.poll.interval.ms", "30000")]
+    fn times_that_do_not_go_together_are_told(#[case] property: &str, #[case] value: &str) {
+        let settings = settings(Duration::from_secs(45), &[(property, value)]);
+        let told = settings.wrong_times(Duration::from_secs(15));
+        assert_eq!(told.map(|(name, _)| name).as_deref(), Some(property));
+    }
+}
