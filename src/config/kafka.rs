@@ -30,15 +30,14 @@ pub enum Start {
 
 /// librdkafka's properties that the bridge sets itself (names: its CONFIGURATION.md), and what
 /// stands in their way.
-pub(super) const OWNED: [(&str, &str); 27] = [
+pub(super) const OWNED: [(&str, &str); 26] = [
     ("bootstrap.servers", "set `kafka.brokers` instead"),
     ("metadata.broker.list", "set `kafka.brokers` instead"),
     ("group.id", "set `kafka.group` instead"),
     ("auto.offset.reset", "set `kafka.start` instead"),
     ("group.instance.id", "every member of the group would have the same one"),
-    ("group.protocol", "the bridge hands partitions over by the classic protocol"),
     ("group.protocol.type", "the bridge is a consumer"),
-    ("group.remote.assignor", "the bridge hands partitions over by the classic protocol"),
+    ("group.remote.assignor", "the brokers' own choice leaves partitions where they are"),
     (
         "partition.assignment.strategy",
         "the bridge needs cooperative-sticky to hand partitions over",

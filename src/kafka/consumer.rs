@@ -28,7 +28,7 @@ use tokio::sync::mpsc as channel;
 
 use self::commit::Committer;
 use super::rebalance::Callbacks;
-use super::settings::{Settings, Start};
+use super::settings::{Protocol, Settings, Start};
 use crate::domain::clock::Timestamp;
 use crate::domain::machine::CommitRequest;
 use crate::domain::ports::{Clock, Log, LogEvent};
@@ -110,7 +110,14 @@ struct Member {
     records_bytes: usize,
     turned: Turned,
     longest_commit: Duration,
+    protocol: Protocol,
+    /// An assignment has been told, be it an empty one.
+    has_joined: bool,
+    /// The requests to the coordinator that the last statistics counted.
+    requests: Option<u64>,
     assigned: BTreeMap<TopicPartition, Assigned>,
+    /// What this member has committed, also of partitions that it has no more.
+    committed: BTreeMap<TopicPartition, CommitOffset>,
     /// Given by the group, and not yet answered: where to begin could not be found out.
     to_assign: Vec<TopicPartition>,
     /// An assignment is to be answered, be it empty: a member that gives no answer is stuck, and
@@ -186,7 +193,11 @@ impl Consumer {
             records_bytes: 0,
             turned,
             longest_commit: settings.session_timeout() + SILENT_COORDINATOR,
+            protocol: settings.protocol(),
+            has_joined: false,
+            requests: None,
             assigned: BTreeMap::new(),
+            committed: BTreeMap::new(),
             to_assign: Vec::new(),
             assignment_waits: false,
             to_assign_since: Duration::ZERO,

@@ -120,6 +120,7 @@ fn ask_into(
         answers.findings.extend(writing::look(settings));
     }
     answers.findings.extend(group(settings, topics)?);
+    answers.findings.extend(session(settings));
     Ok(())
 }
 
@@ -250,6 +251,17 @@ fn group(settings: &Settings, topics: &[String]) -> Result<Option<Finding>, Find
     finding(Weight::Unanswered, format!("whether the group may be used is not known: {cause}"))
 }
 
+/// A session that is too short, where it is the brokers'.
+fn session(settings: &Settings) -> Option<Finding> {
+    let finding = |weight, message| Some(Finding { about: About::Group, weight, message });
+    let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
+    let looked = admin.map_err(Refused::Configuration);
+    match looked.and_then(|admin| preflight::session::look(settings, &admin)) {
+        Ok(warning) => warning.and_then(|warning| finding(Weight::Warning, warning)),
+        Err(refused) => finding(Weight::Wrong, refused.to_string()),
+    }
+}
+
 /// How the dead-letter topic keeps its records.
 fn keeping(settings: &Settings, topic: &str) -> Vec<Finding> {
     let finding = |weight, message| Finding { about: About::DeadLetters, weight, message };
@@ -263,15 +275,18 @@ fn keeping(settings: &Settings, topic: &str) -> Vec<Finding> {
     }
 }
 
-/// All that is wrong with the redrive topic, without which the bridge runs well enough.
+/// All that is wrong with the redrive topic, without which the bridge usually runs well enough.
 fn redriving(settings: &Settings, dead_letters: &str, redrive: &str) -> Vec<Finding> {
+    let finding = |weight, message| Finding { about: About::Redrive, weight, message };
     let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
-    let warnings = match admin {
-        Ok(admin) => preflight::redrive::look(settings, &admin, dead_letters, redrive),
-        Err(error) => vec![Refused::Configuration(error).to_string()],
-    };
-    let warning = |message| Finding { about: About::Redrive, weight: Weight::Warning, message };
-    warnings.into_iter().map(warning).collect()
+    let looked = admin.map_err(Refused::Configuration);
+    match looked.and_then(|admin| preflight::redrive::look(settings, &admin, dead_letters, redrive))
+    {
+        Ok(warnings) => {
+            warnings.into_iter().map(|warning| finding(Weight::Warning, warning)).collect()
+        }
+        Err(refused) => vec![finding(Weight::Wrong, refused.to_string())],
+    }
 }
 
 fn not_reached(refused: &Refused) -> Finding {

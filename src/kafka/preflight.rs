@@ -1,6 +1,7 @@
 //! What is looked at before the bridge joins its group.
 
 pub(super) mod redrive;
+pub(super) mod session;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::settings::Settings;
+use super::settings::{BROKERS_SESSION, Settings};
 
 /// How long the brokers may take to answer for the first time.
 pub const REACHABLE_WITHIN: Duration = Duration::from_secs(30);
@@ -62,6 +63,11 @@ pub enum Refused {
         "Kafka does not let the bridge see the topic `{topic}`: {cause}; grant it Describe and Read (Describe and Write for the dead-letter topic)"
     )]
     Forbidden { topic: String, cause: String },
+    #[error(
+        "the brokers' session for the group `{group}` is {} ms, and the bridge counts on {} at least: set the group's `consumer.session.timeout.ms` (or the brokers' `group.consumer.session.timeout.ms`), or take `group.protocol` out of `kafka.properties`",
+        session.as_millis(), BROKERS_SESSION.as_millis()
+    )]
+    ShortSession { group: String, session: Duration },
     #[error("{}", lines(.0))]
     Several(Vec<Self>),
 }
@@ -128,8 +134,9 @@ pub fn look(
     look_for_topics(settings, topics, dead_letters)?;
     let admin: AdminClient<DefaultClientContext> =
         settings.client().create().map_err(Refused::Configuration)?;
-    let mut warnings = dead_letter_topic(&admin, dead_letters)?;
-    warnings.extend(redrive::look(settings, &admin, dead_letters, redrive));
+    let mut warnings: Vec<_> = session::look(settings, &admin)?.into_iter().collect();
+    warnings.extend(dead_letter_topic(&admin, dead_letters)?);
+    warnings.extend(redrive::look(settings, &admin, dead_letters, redrive)?);
     Ok(warnings)
 }
 
@@ -211,13 +218,22 @@ pub(super) fn exists<E: From<Refused>>(
 
 /// How a topic is set up; none where the broker does not tell.
 fn described(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Option<ConfigResource> {
+    ask(admin, ResourceSpecifier::Topic(topic)).ok().flatten()
+}
+
+/// How a topic or a group is set up; none where the broker refuses to tell.
+fn ask(
+    admin: &AdminClient<DefaultClientContext>,
+    resource: ResourceSpecifier<'_>,
+) -> Result<Option<ConfigResource>, KafkaError> {
     let options = AdminOptions::new().request_timeout(Some(ANSWER));
-    let resources = [ResourceSpecifier::Topic(topic)];
+    let resources = [resource];
     let asked = admin.describe_configs(&resources, &options);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
-    let told = runtime.block_on(asked).ok()?.into_iter().next()?.ok();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let Ok(runtime) = runtime else { return Ok(None) };
+    let told = runtime.block_on(asked)?.into_iter().next().and_then(Result::ok);
     // A broker that refuses to tell gives no entries; the error itself does not come this far.
-    told.filter(|topic| !topic.entries.is_empty())
+    Ok(told.filter(|resource| !resource.entries.is_empty()))
 }
 
 /// The topic's `cleanup.policy`, where it is compacted.

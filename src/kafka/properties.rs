@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 use secrecy::ExposeSecret as _;
 
-use super::settings::Settings;
+use super::settings::{PROTOCOL, Protocol, Settings};
 
 /// Where librdkafka tells its properties and their values.
 const PROPERTIES: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
@@ -44,6 +44,9 @@ impl Settings {
     /// A member that may be silent for longer than it may leave polling would be taken for dead
     /// by itself before its group does; librdkafka refuses that.
     fn short_poll_interval(&self) -> Option<(String, String)> {
+        if self.protocol() == Protocol::Consumer {
+            return None;
+        }
         let set = self.duration("max.poll.interval.ms")?;
         let session = self.session_timeout();
         let why = || {
@@ -62,11 +65,25 @@ impl Settings {
         if self.session_timeout() >= least {
             return None;
         }
-        let why = format!(
-            "too short beside `line.timeout`: make it {} or more, so that an attempt ends before the session of a member that was cut off",
-            least.as_millis()
-        );
-        Some(("session.timeout.ms".to_owned(), why))
+        let so_that = "so that an attempt ends before the session of a member that was cut off";
+        let (property, why) = match self.protocol() {
+            Protocol::Classic => {
+                let least = least.as_millis();
+                let why =
+                    format!("too short beside `line.timeout`: make it {least} or more, {so_that}");
+                ("session.timeout.ms", why)
+            }
+            Protocol::Consumer => {
+                let session = self.session_timeout();
+                let most = session.saturating_sub(self.heartbeat() + MARGIN).as_secs();
+                let why = format!(
+                    "under the consumer protocol the session is the brokers', {} s: make `line.timeout` {most}s or less, {so_that}",
+                    session.as_secs()
+                );
+                (PROTOCOL, why)
+            }
+        };
+        Some((property.to_owned(), why))
     }
 
     /// The properties that librdkafka does not know or does not take, each with what is wrong. A
@@ -125,7 +142,7 @@ impl Settings {
         let made: Result<BaseConsumer<Mute>, _> = config.create_with_context(Mute);
         let KafkaError::ClientCreation(why) = made.err()? else { return None };
         let of_mechanism = why.contains("SASL mechanism");
-        let first = why.split([' ', ':']).next().unwrap_or_default();
+        let first = why.split([' ', ':']).next().unwrap_or_default().trim_matches('`');
         let mut named = self.properties.keys().filter(|name| {
             let is_mechanism = matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms");
             name.as_str() == first || (of_mechanism && is_mechanism)
@@ -177,6 +194,13 @@ mod tests {
     #[case::the_longest_timeout_of_an_attempt(Duration::from_mins(15), &[])]
     #[case::a_long_session(Duration::from_secs(45), &[("session.timeout.ms", "600000")])]
     #[case::a_longer_poll_interval(Duration::from_mins(15), &[("max.poll.interval.ms", "900000")])]
+    #[case::of_the_other_protocol(Duration::from_secs(45), &[("group.protocol", "consumer")])]
+    #[case::that_is_spelled_in_capitals(Duration::from_secs(45), &[("group.protocol", "CONSUMER")])]
+    #[case::of_the_usual_protocol(Duration::from_secs(45), &[("group.protocol", "classic")])]
+    #[case::where_no_session_bounds_the_polls(
+        Duration::from_secs(45),
+        &[("group.protocol", "consumer"), ("max.poll.interval.ms", "30000")]
+    )]
     fn a_consumer_can_be_made(#[case] session: Duration, #[case] properties: &[(&str, &str)]) {
         let settings = settings(session, properties);
         assert_eq!(settings.wrong_times(Duration::from_secs(15)), None);
@@ -187,6 +211,7 @@ mod tests {
     #[rstest]
     #[case::a_property("sasl.mechnism", "librdkafka has no such property; all are in https://")]
     #[case::a_value("security.protocol", "librdkafka does not take this value; see https://")]
+    #[case::a_protocol("group.protocol", "librdkafka does not take this value; see https://")]
     fn what_librdkafka_refuses_is_told_with_where_to_look(
         #[case] property: &str,
         #[case] says: &str,
@@ -222,6 +247,14 @@ mod tests {
         &[("security.protocol", "ssl"), ("ssl.ca.location", "Cargo.toml")],
         Some("ssl.ca.location")
     )]
+    #[case::a_session_that_is_the_brokers(
+        &[("group.protocol", "consumer"), ("session.timeout.ms", "60000")],
+        Some("session.timeout.ms")
+    )]
+    #[case::a_heartbeat_that_is_the_brokers(
+        &[("group.protocol", "consumer"), ("heartbeat.interval.ms", "3000")],
+        Some("heartbeat.interval.ms")
+    )]
     fn what_no_client_can_be_made_with_is_told(
         #[case] properties: &[(&str, &str)],
         #[case] named: Option<&str>,
@@ -253,5 +286,18 @@ mod tests {
         let settings = settings(Duration::from_secs(45), &[(property, value)]);
         let told = settings.wrong_times(Duration::from_secs(15));
         assert_eq!(told.map(|(name, _)| name).as_deref(), Some(property));
+    }
+
+    #[rstest]
+    #[case::the_longest(39, None)]
+    #[case::too_long(40, Some("group.protocol"))]
+    fn an_attempt_fits_into_the_session_of_the_brokers(
+        #[case] attempt: u64,
+        #[case] told: Option<&str>,
+    ) {
+        let settings = settings(Duration::from_secs(135), &[("group.protocol", "consumer")]);
+        let wrong = settings.wrong_times(Duration::from_secs(attempt));
+        assert_eq!(wrong.as_ref().map(|(name, _)| name.as_str()), told, "{wrong:?}");
+        assert!(wrong.is_none_or(|(_, why)| why.contains("make `line.timeout` 39s or less")));
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Seen {
     /// When the coordinator was last heard of, since the client was made: this may wait here for
     /// long, and is not to look any fresher for it.
     pub(super) coordinator: Option<Duration>,
+    /// How many requests the coordinator has had of this client; none while one is unanswered.
+    pub(super) requests: Option<u64>,
     pub(super) ends: Vec<(TopicPartition, u64)>,
     /// Those that are not read, be it because they are not assigned.
     pub(super) stopped: Vec<TopicPartition>,
@@ -121,11 +123,13 @@ impl ClientContext for Callbacks {
         }
         let coordinator = statistics.brokers.get("GroupCoordinator");
         let coordinator = coordinator.filter(|broker| broker.state == UP);
+        let answered = coordinator.filter(|broker| broker.waitresp_cnt == 0);
         let heard = coordinator.map(|broker| statistics.age.saturating_sub(broker.rxidle));
         let micros = |micros: i64| u64::try_from(micros).ok().map(Duration::from_micros);
         let mut seen = Seen {
             age: micros(statistics.age).unwrap_or_default(),
             coordinator: heard.and_then(micros),
+            requests: answered.map(|broker| broker.tx),
             ..Seen::default()
         };
         // What is not of any partition yet is counted under -1.

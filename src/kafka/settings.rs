@@ -32,8 +32,19 @@ pub struct Settings {
     pub start: Start,
     /// Any librdkafka property, passed on.
     pub properties: BTreeMap<String, SecretString>,
-    /// What the group's coordinator is told, unless the properties say `session.timeout.ms`.
+    /// What the group's coordinator is told, unless the properties say `session.timeout.ms`, or it is
+    /// the coordinator that says it.
     pub session_timeout: Duration,
+}
+
+/// How the members of the group come to their partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// They all join anew whenever one comes or goes, and wait for each other. All brokers have it.
+    Classic,
+    /// The coordinator tells each what to take and what to give back; nobody waits for a member that
+    /// has died (KIP-848). Brokers have it from Apache Kafka 4.0 on.
+    Consumer,
 }
 
 /// What the consumer's queue in librdkafka may hold, in KiB. Its default of 64 MiB would be most
@@ -54,6 +65,9 @@ const FULL_QUEUE: Duration = Duration::from_millis(10);
 /// default of half a second is longer than the records of a small share last.
 const FETCH_WAIT: Duration = Duration::from_millis(100);
 
+/// Which of the two protocols.
+pub(super) const PROTOCOL: &str = "group.protocol";
+
 /// Properties of a consumer, which would make a producer log a warning each.
 const CONSUMER_ONLY: [&str; 6] = [
     "session.timeout.ms",
@@ -71,6 +85,13 @@ const METADATA: Duration = Duration::from_mins(1);
 /// The default of `heartbeat.interval.ms`.
 const HEARTBEAT: Duration = Duration::from_secs(3);
 
+/// The brokers' own default of it under the consumer protocol (`group.consumer.heartbeat.interval.ms`).
+const BROKERS_HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// The session under the consumer protocol, which is the brokers' to say: their default, and the least
+/// that they let anybody set (`group.consumer.session.timeout.ms`, and its `min`).
+pub(super) const BROKERS_SESSION: Duration = Duration::from_secs(45);
+
 /// The default of `max.poll.interval.ms`.
 const POLL_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -78,13 +99,29 @@ const POLL_INTERVAL: Duration = Duration::from_mins(5);
 const STATISTICS: Duration = Duration::from_secs(2);
 
 impl Settings {
-    /// The session timeout in force.
+    pub(super) fn protocol(&self) -> Protocol {
+        match self.properties.get(PROTOCOL) {
+            // As librdkafka reads it.
+            Some(set) if set.expose_secret().eq_ignore_ascii_case("consumer") => Protocol::Consumer,
+            Some(_) | None => Protocol::Classic,
+        }
+    }
+
+    /// The session timeout in force; under the consumer protocol, the least that it can be.
     pub fn session_timeout(&self) -> Duration {
-        self.duration("session.timeout.ms").unwrap_or(self.session_timeout)
+        match self.protocol() {
+            Protocol::Classic => {
+                self.duration("session.timeout.ms").unwrap_or(self.session_timeout)
+            }
+            Protocol::Consumer => BROKERS_SESSION,
+        }
     }
 
     pub(super) fn heartbeat(&self) -> Duration {
-        self.duration("heartbeat.interval.ms").unwrap_or(HEARTBEAT)
+        match self.protocol() {
+            Protocol::Classic => self.duration("heartbeat.interval.ms").unwrap_or(HEARTBEAT),
+            Protocol::Consumer => BROKERS_HEARTBEAT,
+        }
     }
 
     /// So long without a sign of life of the coordinator is no late heartbeat: two of them, and the
@@ -108,7 +145,8 @@ impl Settings {
             .set("client.id", "line-bridge")
             .set("allow.auto.create.topics", "false")
             .set_log_level(RDKafkaLogLevel::Warning);
-        for (name, value) in &self.properties {
+        // Only a member of the group has a use for the protocol.
+        for (name, value) in self.properties.iter().filter(|(name, _)| *name != PROTOCOL) {
             config.set(name, value.expose_secret());
         }
         config
@@ -118,15 +156,19 @@ impl Settings {
         let mut config = self.client();
         config
             .set("group.id", &self.group)
-            .set("partition.assignment.strategy", "cooperative-sticky")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             // An offset out of range stops its partition; it never jumps.
             .set("auto.offset.reset", "error")
             .set("statistics.interval.ms", STATISTICS.as_millis().to_string());
+        match self.protocol() {
+            Protocol::Classic => config
+                .set("partition.assignment.strategy", "cooperative-sticky")
+                .set("session.timeout.ms", self.session_timeout().as_millis().to_string()),
+            Protocol::Consumer => config.set(PROTOCOL, "consumer"),
+        };
         let defaults = [
-            ("session.timeout.ms", self.session_timeout.as_millis().to_string()),
-            // librdkafka refuses one that is shorter than the session.
+            // Under the classic protocol librdkafka refuses one that is shorter than the session.
             (
                 "max.poll.interval.ms",
                 POLL_INTERVAL.max(self.session_timeout()).as_millis().to_string(),

@@ -88,10 +88,16 @@ fn an_outage_longer_than_the_session_repeats_nothing() {
 }
 
 /// The leader's epoch has grown with the outage, and that of the new topic begins anew.
-#[test]
-fn a_topic_made_anew_after_an_outage_is_not_passed_over_in_silence() {
+#[rstest]
+#[case::that_the_client_misses("classic", "topic does not exist")]
+#[case::that_the_coordinator_takes_away("consumer", "partitions revoked")]
+fn a_topic_made_anew_after_an_outage_is_not_passed_over_in_silence(
+    #[case] protocol: &str,
+    #[case] missed: &str,
+) {
     let kafka = KafkaCluster::private();
-    let stage = stage(&kafka);
+    let mut stage = stage(&kafka);
+    stage.properties.push(("group.protocol", protocol.to_owned()));
     let topic = stage.topics["orders"].clone();
     let mut bridge = stage.start();
     stage.produce(&orders(0..60));
@@ -103,7 +109,7 @@ fn a_topic_made_anew_after_an_outage_is_not_passed_over_in_silence() {
     kafka.delete_topic(&topic);
     wait_until(LIMIT, "the topic is missed", || {
         let said = bridge.stderr();
-        if said.contains("topic does not exist") { Ok(()) } else { Err(said) }
+        if said.contains(missed) { Ok(()) } else { Err(said) }
     });
     kafka.create_topic(&topic, 6, &[]);
     stage.produce(&orders(120..180));

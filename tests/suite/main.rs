@@ -57,6 +57,8 @@ mod preview;
 #[cfg(test)]
 mod process_harness;
 #[cfg(test)]
+mod protocol;
+#[cfg(test)]
 mod redrive;
 #[cfg(test)]
 mod reloads;

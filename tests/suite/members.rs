@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use line_bridge::sandbox::{Fault, Faults, Rule};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
+use rstest::rstest;
 use serde_json::Value;
 
 use crate::events::{Event, Fate};
@@ -28,9 +29,14 @@ fn wait_ready(bridge: &mut Bridge) {
     });
 }
 
-#[test]
-fn a_member_without_partitions_is_ready_and_takes_over_from_the_one_that_has_them() {
-    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+#[rstest]
+#[case::classic("classic")]
+#[case::consumer("consumer")]
+fn a_member_without_partitions_is_ready_and_takes_over_from_the_one_that_has_them(
+    #[case] protocol: &str,
+) {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    stage.properties.push(("group.protocol", protocol.to_owned()));
     let mut first = stage.start();
     wait_ready(&mut first);
     let mut second = stage.start();

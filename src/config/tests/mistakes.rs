@@ -170,7 +170,7 @@ fn what_is_odd_is_a_warning(#[case] source: &str, #[case] expected: &str) {
 #[case::broker_list("metadata.broker.list")]
 #[case::group("group.id")]
 #[case::instance("group.instance.id")]
-#[case::protocol("group.protocol")]
+#[case::assignor("group.remote.assignor")]
 #[case::auto_commit("enable.auto.commit")]
 #[case::auto_commit_interval("auto.commit.interval.ms")]
 #[case::offset_store("enable.auto.offset.store")]

@@ -12,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
 use super::super::foreign;
 use super::super::rights::missing;
-use super::super::settings::Start;
+use super::super::settings::{Protocol, Start};
 use super::{Assigned, Member, READ, list};
 use crate::domain::machine::Assignment;
 use crate::domain::ports::LogEvent;
@@ -101,6 +101,10 @@ impl Member {
             };
             let raw = Offset::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX));
             list.add_partition_offset(&source.topic, source.partition, raw)?;
+            // Kafka deletes a topic's commits with it, so this is another one of the same name.
+            if self.committed.get(source).is_some_and(|ours| metadata.is_none() || offset < *ours) {
+                self.unread.forgotten(&source.topic);
+            }
             self.last_epoch += 1;
             let epoch = Epoch(self.last_epoch);
             let source = source.clone();
@@ -122,9 +126,26 @@ impl Member {
             };
             self.assigned.insert(source.clone(), assigned);
         }
+        self.tell_assigned(assignments);
+        Ok(())
+    }
+
+    fn tell_assigned(&mut self, assignments: Vec<Assignment>) {
+        self.has_joined = true;
         let partitions_in_all = self.partitions_in_all;
         self.tell(LogEvent::Assigned { assignments, partitions_in_all });
-        Ok(())
+    }
+
+    /// Under the consumer protocol librdkafka says nothing to a member that gets no partitions. It has
+    /// joined where the coordinator has answered all, and nothing was asked for as long as statistics
+    /// take: a heartbeat that was refused is sent again within a second, the next one after five.
+    pub(super) fn join_without_partitions(&mut self, requests: Option<u64>) {
+        let before = std::mem::replace(&mut self.requests, requests);
+        let is_quiet = requests.is_some() && requests == before;
+        let can_be = self.protocol == Protocol::Consumer && !self.assignment_waits;
+        if is_quiet && can_be && !self.has_joined {
+            self.tell_assigned(Vec::new());
+        }
     }
 
     /// Where to read each partition from: what is committed, or where the group is to start.
@@ -265,6 +286,7 @@ fn is_fenced(error: &KafkaError) -> bool {
             RDKafkaErrorCode::UnknownMemberId
                 | RDKafkaErrorCode::IllegalGeneration
                 | RDKafkaErrorCode::FencedInstanceId
+                | RDKafkaErrorCode::FencedMemberEpoch
         )
     )
 }

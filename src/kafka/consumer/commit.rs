@@ -42,6 +42,9 @@ impl Member {
     pub(super) fn look_at_commit(&mut self) {
         match self.committer.ended() {
             Ok(results) => {
+                let done = results.iter().filter(|(_, result)| result.is_ok());
+                self.committed
+                    .extend(done.map(|(request, _)| (request.source.clone(), request.offset)));
                 self.unassign_what_waits();
                 self.tell(LogEvent::Committed(results));
             }

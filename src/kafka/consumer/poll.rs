@@ -66,6 +66,7 @@ impl Member {
                     for source in self.unread.look(at, &seen, &mut self.assigned) {
                         self.tell(LogEvent::OutOfRange(source));
                     }
+                    self.join_without_partitions(seen.requests);
                     let coordinator = seen.coordinator.map(|heard| self.made + heard);
                     let ends = self.ends(seen.ends);
                     self.tell(LogEvent::Seen { coordinator, ends });
@@ -105,7 +106,7 @@ impl Member {
         if matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) {
             self.unread.out_of_range(self.now().0);
         } else if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
-            self.tell(LogEvent::Fatal(error.to_string()));
+            self.tell(LogEvent::Fatal(fatal(error)));
         } else if is_unknown_topic(error) {
             self.unread.unknown_topic(&self.assigned);
         } else if is_of_connection(error) {
@@ -114,6 +115,21 @@ impl Member {
             tracing::warn!(%error, grant = missing(error, READ), "Kafka");
         }
     }
+}
+
+/// Why the client can't go on, and what is to be done where that is known.
+fn fatal(error: &KafkaError) -> String {
+    let way_out = match error.rdkafka_error_code() {
+        // librdkafka says the one or the other, as the broker's version has it.
+        Some(RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::UnsupportedFeature) => {
+            "; the brokers don't have the consumer protocol, as Apache Kafka has it from 4.0 on: take `group.protocol` out of `kafka.properties`"
+        }
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+            "; under the consumer protocol that ends the client: grant the bridge Read on the group, and start it again"
+        }
+        Some(_) | None => "",
+    };
+    format!("{error}{way_out}")
 }
 
 /// Copies a record out of librdkafka's memory.
@@ -153,4 +169,28 @@ fn headers(message: &BorrowedMessage<'_>) -> Vec<Header> {
         );
     }
     read
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::brokers_without_the_protocol(
+        RDKafkaErrorCode::UnsupportedVersion,
+        "take `group.protocol` out of `kafka.properties`"
+    )]
+    #[case::no_right_to_use_the_group(
+        RDKafkaErrorCode::GroupAuthorizationFailed,
+        "grant the bridge Read on the group"
+    )]
+    fn an_end_that_somebody_can_mend_says_how(
+        #[case] code: RDKafkaErrorCode,
+        #[case] way_out: &str,
+    ) {
+        let why = fatal(&KafkaError::MessageConsumptionFatal(code));
+        assert!(why.contains(way_out), "{why}");
+    }
 }

@@ -45,6 +45,11 @@ impl Unread {
         self.missing.extend(topics.map(|topic| (topic, WATCHED)));
     }
 
+    /// What the group knew of this topic is gone.
+    pub(super) fn forgotten(&mut self, topic: &str) {
+        self.missing.insert(topic.to_owned(), WATCHED);
+    }
+
     /// Those that are found by statistics noted at `at`.
     pub(super) fn look(
         &mut self,

@@ -1,31 +1,35 @@
-//! The redrive topic, without which the bridge runs well enough: all that is wrong with it is a
-//! warning.
+//! The redrive topic, without which the bridge runs well enough: what is wrong with it is a warning.
 
 use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 
-use super::super::settings::Settings;
+use super::super::settings::{Protocol, Settings};
 use super::{Looking, Reasons, Refused, compaction, described, exists, retention};
 
-/// What is wrong with the redrive topic.
+/// What is wrong with the redrive topic. One that the bridge may not see is refused under the consumer
+/// protocol: there the coordinator lets no member in that names such a topic.
 pub(in crate::kafka) fn look(
     settings: &Settings,
     admin: &AdminClient<DefaultClientContext>,
     dead_letters: &str,
     topic: &str,
-) -> Vec<String> {
+) -> Result<Vec<String>, Refused> {
     let client: Looking = match settings.client().create_with_context(Reasons::default()) {
         Ok(client) => client,
-        Err(error) => return vec![Refused::Configuration(error).to_string()],
+        Err(error) => return Ok(vec![Refused::Configuration(error).to_string()]),
     };
     let missing = Refused::NoRedriveTopic { topic: topic.to_owned() };
     if let Err(refused) = exists(&client, settings, topic, missing) {
-        return vec![refused.to_string()];
+        let is_barred = matches!(refused, Refused::Forbidden { .. })
+            && settings.protocol() == Protocol::Consumer;
+        return if is_barred { Err(refused) } else { Ok(vec![refused.to_string()]) };
     }
     let mut warnings = Vec::new();
-    let Some(described_topic) = described(admin, topic) else { return warnings };
+    let Some(described_topic) = described(admin, topic) else {
+        return Ok(warnings);
+    };
     if let Some(policy) = compaction(&described_topic) {
         warnings.push(format!(
             "the redrive topic `{topic}` is compacted (cleanup.policy={policy}): a redriven record would erase the one before it with the same key; set cleanup.policy=delete"
@@ -38,5 +42,5 @@ pub(in crate::kafka) fn look(
             "the redrive topic `{topic}` forgets sooner (retention.ms) than the dead-letter topic `{dead_letters}` what has been redriven; a later redrive may send it again"
         ));
     }
-    warnings
+    Ok(warnings)
 }
