@@ -45,8 +45,8 @@ const READ: &str = "Read on the topic";
 /// How long the thread sleeps when neither Kafka nor the driver has anything for it.
 const NAP: Duration = Duration::from_millis(20);
 
-/// The tries of one commit at a coordinator that takes the request and never answers: three, of
-/// `socket.timeout.ms` each.
+/// The tries of the first commit of a group at a coordinator that takes the request and never answers:
+/// three, of `socket.timeout.ms` each.
 const SILENT_COORDINATOR: Duration = Duration::from_mins(3);
 
 /// Called whenever the poll loop has turned, with the time for which it may stand still.

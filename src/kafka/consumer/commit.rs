@@ -9,7 +9,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -34,8 +33,7 @@ impl Member {
         };
         let (ours, gone): (Vec<_>, Vec<_>) = requests.into_iter().partition(is_ours);
         let gone = gone.into_iter().map(|request| (request, Err(CommitFailure::Other)));
-        let (now, _) = self.now();
-        self.committer.begin(now, ours, gone.collect());
+        self.committer.begin(ours, gone.collect());
     }
 
     /// Tells of a commit that has ended, and lets those partitions go that waited for that.
@@ -48,12 +46,8 @@ impl Member {
                 self.unassign_what_waits();
                 self.tell(LogEvent::Committed(results));
             }
-            Err(TryRecvError::Empty) => {
-                let (now, _) = self.now();
-                if self.committer.began.is_some_and(|began| now >= began + self.longest_commit) {
-                    self.tell(LogEvent::Fatal("a commit has had no answer for long".to_owned()));
-                }
-            }
+            // For as long as brokers are away: librdkafka tries on until they have answered.
+            Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => {
                 self.tell(LogEvent::Fatal("the thread that commits has crashed".to_owned()));
             }
@@ -66,8 +60,8 @@ impl Member {
 pub(super) struct Committer {
     requests: Option<Sender<(Vec<CommitRequest>, Committed)>>,
     results: Receiver<Committed>,
-    /// When the commit began that is under way.
-    began: Option<Duration>,
+    /// A commit is under way.
+    busy: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -88,25 +82,25 @@ impl Committer {
                 }
             }
         })?;
-        Ok(Self { requests: Some(requests), results, began: None, thread: Some(thread) })
+        Ok(Self { requests: Some(requests), results, busy: false, thread: Some(thread) })
     }
 
     /// Whether a commit is under way. Until it has ended the member gives no partition away: it
     /// could join the group anew, and the broker would take the commit for one that is another's.
     pub(super) fn is_busy(&self) -> bool {
-        self.began.is_some()
+        self.busy
     }
 
     /// Commits the first ones; the others have failed already.
-    fn begin(&mut self, now: Duration, ours: Vec<CommitRequest>, gone: Committed) {
-        self.began = Some(now);
+    fn begin(&mut self, ours: Vec<CommitRequest>, gone: Committed) {
+        self.busy = true;
         // Where that thread has crashed, its results tell.
         let _sent = self.requests.as_ref().map(|requests| requests.send((ours, gone)));
     }
 
     fn ended(&mut self) -> Result<Committed, TryRecvError> {
         let results = self.results.try_recv()?;
-        self.began = None;
+        self.busy = false;
         Ok(results)
     }
 
@@ -116,7 +110,7 @@ impl Committer {
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that commits has crashed");
         }
-        self.began = None;
+        self.busy = false;
     }
 }
 

@@ -27,6 +27,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// The only member of its group, which has read five records of the first partition of `orders`.
 struct Joined {
     consumer: Consumer,
+    clock: Arc<Ticking>,
     events: channel::Receiver<LogEvent>,
     cluster: MockCluster<'static, DefaultProducerContext>,
     source: TopicPartition,
@@ -56,16 +57,17 @@ impl Joined {
             session_timeout: Duration::from_secs(45),
         };
         let topics = vec!["orders".to_owned()];
+        let clock = Arc::<Ticking>::default();
         let (consumer, events) = Consumer::join(
             &settings,
             topics,
             "redrive".to_owned(),
-            Arc::new(Ticking::default()),
+            Arc::<Ticking>::clone(&clock),
             Box::new(|_| {}),
         )
         .unwrap();
         let source = TopicPartition { topic: "orders".into(), partition: 0 };
-        let mut joined = Self { consumer, events, cluster, source };
+        let mut joined = Self { consumer, clock, events, cluster, source };
         joined.produce_five();
         joined.read_five().await;
         joined
@@ -89,6 +91,7 @@ impl Joined {
                 if let Some(found) = wanted(&event) {
                     return found;
                 }
+                assert!(!matches!(event, LogEvent::Fatal(_)), "{event:?}");
             }
         };
         timeout(LIMIT, waited).await.expect("in time")
@@ -163,7 +166,7 @@ async fn the_end_of_a_paused_partition_is_seen_to_move() {
     joined.wait(seen).await;
 }
 
-/// As while the group waits for a member that has died.
+/// As while the group waits for a member that has died, or in an outage, however long that is.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_commit_has_no_answer_records_are_read() {
     let mut joined = Joined::of(2, &[]).await;
@@ -176,6 +179,9 @@ async fn while_a_commit_has_no_answer_records_are_read() {
         metadata: String::new(),
     };
     joined.consumer.commit(vec![request]);
+    joined.produce_five();
+    joined.read_five().await;
+    joined.clock.0.fetch_add(3_600_000, Ordering::Relaxed);
     joined.produce_five();
     joined.read_five().await;
 }
