@@ -116,7 +116,7 @@ struct Member {
     /// The requests to the coordinator that the last statistics counted.
     requests: Option<u64>,
     assigned: BTreeMap<TopicPartition, Assigned>,
-    /// What this member has committed, also of partitions that it has no more.
+    /// What is committed as far as this member knows, also of partitions that it has no more.
     committed: BTreeMap<TopicPartition, CommitOffset>,
     /// Given by the group, and not yet answered: where to begin could not be found out.
     to_assign: Vec<TopicPartition>,
@@ -149,6 +149,8 @@ struct Assigned {
     seen_stopped: u32,
     /// How often in a row it was seen that its fetches are refused.
     seen_refused: u32,
+    /// In how many more statistics refused fetches mean that its topic was made anew.
+    watched: u32,
     paused: bool,
 }
 

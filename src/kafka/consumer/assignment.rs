@@ -105,6 +105,7 @@ impl Member {
             if self.committed.get(source).is_some_and(|ours| metadata.is_none() || offset < *ours) {
                 self.unread.forgotten(&source.topic);
             }
+            self.committed.insert(source.clone(), offset);
             self.last_epoch += 1;
             let epoch = Epoch(self.last_epoch);
             let source = source.clone();
@@ -122,6 +123,7 @@ impl Member {
                 since,
                 seen_stopped: 0,
                 seen_refused: 0,
+                watched: 0,
                 paused: false,
             };
             self.assigned.insert(source.clone(), assigned);

@@ -14,7 +14,8 @@ const LOOKS: u32 = 5;
 /// some time.
 const REFUSALS: u32 = 8;
 
-/// For so many statistics after a topic was missing its partitions are watched, a minute.
+/// For so many statistics after a topic was missing its partitions are watched, a minute each that it is
+/// read.
 const WATCHED: u32 = 30;
 
 /// What is known of such partitions.
@@ -25,8 +26,8 @@ pub(super) struct Unread {
     looks_left: u32,
     /// When that was heard.
     out_of_range_at: Duration,
-    /// Topics that did not exist, and for how many more statistics their partitions are watched.
-    missing: BTreeMap<String, u32>,
+    /// Topics that were missing since the last statistics: their partitions are to be watched.
+    missing: BTreeSet<String>,
 }
 
 type All = BTreeMap<TopicPartition, Assigned>;
@@ -41,13 +42,12 @@ impl Unread {
 
     /// Some topic does not exist; it is not said which.
     pub(super) fn unknown_topic(&mut self, assigned: &All) {
-        let topics = assigned.keys().map(|source| source.topic.to_string());
-        self.missing.extend(topics.map(|topic| (topic, WATCHED)));
+        self.missing.extend(assigned.keys().map(|source| source.topic.to_string()));
     }
 
     /// What the group knew of this topic is gone.
     pub(super) fn forgotten(&mut self, topic: &str) {
-        self.missing.insert(topic.to_owned(), WATCHED);
+        self.missing.insert(topic.to_owned());
     }
 
     /// Those that are found by statistics noted at `at`.
@@ -99,19 +99,18 @@ impl Unread {
         seen: &Seen,
         assigned: &mut All,
     ) -> Vec<TopicPartition> {
-        // What is paused is not fetched: it shows only later.
-        let paused = assigned.iter().filter(|(_, it)| it.paused).map(|(source, _)| &*source.topic);
-        let paused: BTreeSet<&str> = paused.collect();
-        self.missing.retain(|topic, watched| {
-            *watched -= u32::from(!paused.contains(topic.as_str()));
-            *watched > 0
-        });
-        self.missing.extend(seen.missing.iter().map(|topic| (topic.clone(), WATCHED)));
+        let mut missing = std::mem::take(&mut self.missing);
+        missing.extend(seen.missing.iter().cloned());
         let mut found = Vec::new();
         for (source, assigned) in assigned {
-            let is_refused = !assigned.paused
-                && self.missing.contains_key(&*source.topic)
-                && seen.refused.contains(source);
+            if missing.contains(&*source.topic) {
+                assigned.watched = WATCHED;
+            } else if !assigned.paused {
+                // What is paused is not fetched: it shows only later.
+                assigned.watched = assigned.watched.saturating_sub(1);
+            }
+            let is_refused =
+                !assigned.paused && assigned.watched > 0 && seen.refused.contains(source);
             assigned.seen_refused = if is_refused { assigned.seen_refused + 1 } else { 0 };
             if assigned.seen_refused == REFUSALS {
                 found.push(source.clone());
@@ -142,6 +141,7 @@ mod tests {
                 since: Duration::ZERO,
                 seen_stopped: 0,
                 seen_refused: 0,
+                watched: 0,
                 paused: false,
             };
             (source, assigned)
@@ -199,6 +199,19 @@ mod tests {
         assert!(told(&mut unread, &mut all, &refused(&["orders"]), 300).is_empty());
         set_paused(&mut all, false);
         assert_eq!(told(&mut unread, &mut all, &refused(&["orders"]), 100), [source("orders")]);
+    }
+
+    /// It may be so for days.
+    #[test]
+    fn a_partition_that_is_paused_keeps_no_other_one_under_suspicion() {
+        let (mut unread, mut all) = (Unread::default(), assigned(&["orders"]));
+        let other = TopicPartition { partition: 1, ..source("orders") };
+        all.insert(other.clone(), all[&source("orders")].clone());
+        unread.unknown_topic(&all);
+        all.get_mut(&source("orders")).unwrap().paused = true;
+        assert!(told(&mut unread, &mut all, &Seen::default(), WATCHED).is_empty());
+        let seen = Seen { refused: vec![other], ..Seen::default() };
+        assert!(told(&mut unread, &mut all, &seen, 100).is_empty());
     }
 
     #[test]
