@@ -30,7 +30,7 @@ pub enum Start {
 
 /// librdkafka's properties that the bridge sets itself (names: its CONFIGURATION.md), and what
 /// stands in their way.
-pub(super) const OWNED: [(&str, &str); 26] = [
+pub(super) const OWNED: [(&str, &str); 31] = [
     ("bootstrap.servers", "set `kafka.brokers` instead"),
     ("metadata.broker.list", "set `kafka.brokers` instead"),
     ("group.id", "set `kafka.group` instead"),
@@ -57,6 +57,17 @@ pub(super) const OWNED: [(&str, &str); 26] = [
     ("request.required.acks", "a dead letter counts only when all in-sync replicas have it"),
     ("max.in.flight", "it would break the order of dead letters"),
     ("max.in.flight.requests.per.connection", "it would break the order of dead letters"),
+    ("delivery.report.only.error", "a dead letter settles its record when its success is reported"),
+    (
+        "message.timeout.ms",
+        "the bridge itself repeats a dead letter that is not acknowledged in time",
+    ),
+    (
+        "delivery.timeout.ms",
+        "the bridge itself repeats a dead letter that is not acknowledged in time",
+    ),
+    ("linger.ms", "commits wait for dead letters"),
+    ("queue.buffering.max.ms", "commits wait for dead letters"),
     ("enable.gapless.guarantee", "one dead letter that fails must not fail the others"),
     ("transactional.id", "dead letters are written without transactions"),
     ("transaction.timeout.ms", "dead letters are written without transactions"),

@@ -94,7 +94,12 @@ impl<A: Api, D: DeadLetters> Tasks<A, D> {
         let letters = Arc::clone(&self.letters);
         tokio::spawn(async move {
             let sent = tokio::time::timeout(DEAD_LETTER, letters.produce(&content)).await;
-            reply.done(Done::DeadLettered { letter, acknowledged: sent.unwrap_or(false) });
+            let acknowledged = sent.unwrap_or_else(|_| {
+                let seconds = DEAD_LETTER.as_secs();
+                tracing::warn!(seconds, "nothing is known of a dead letter; it is written again");
+                false
+            });
+            reply.done(Done::DeadLettered { letter, acknowledged });
         });
     }
 

@@ -7,6 +7,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaConfRes;
 use secrecy::ExposeSecret as _;
 
@@ -139,8 +140,11 @@ impl Settings {
         let mut config = settings.consumer();
         // A member of a group takes a tenth of a second to end.
         config.remove("group.id");
-        let made: Result<BaseConsumer<Mute>, _> = config.create_with_context(Mute);
-        let KafkaError::ClientCreation(why) = made.err()? else { return None };
+        let consumer: Result<BaseConsumer<Mute>, _> = config.create_with_context(Mute);
+        let producer: Result<BaseProducer<Mute>, _> = settings.producer().create_with_context(Mute);
+        let KafkaError::ClientCreation(why) = consumer.err().or(producer.err())? else {
+            return None;
+        };
         let of_mechanism = why.contains("SASL mechanism");
         let first = why.split([' ', ':']).next().unwrap_or_default().trim_matches('`');
         let mut named = self.properties.keys().filter(|name| {
@@ -157,6 +161,12 @@ impl Settings {
 struct Mute;
 
 impl ConsumerContext for Mute {}
+
+impl ProducerContext for Mute {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
 
 impl ClientContext for Mute {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
@@ -247,6 +257,14 @@ mod tests {
         &[("security.protocol", "ssl"), ("ssl.ca.location", "Cargo.toml")],
         Some("ssl.ca.location")
     )]
+    #[case::a_queue_that_keeps_no_order(
+        &[("queuing.strategy", "lifo")],
+        Some("queuing.strategy")
+    )]
+    #[case::a_queue_that_does_not_fill_its_batches(
+        &[("queue.buffering.backpressure.threshold", "10")],
+        Some("queue.buffering.backpressure.threshold")
+    )]
     #[case::a_session_that_is_the_brokers(
         &[("group.protocol", "consumer"), ("session.timeout.ms", "60000")],
         Some("session.timeout.ms")
@@ -261,6 +279,18 @@ mod tests {
     ) {
         let told = settings(Duration::from_secs(45), properties).refused_client();
         assert_eq!(told.map(|(name, _)| name), Some(named.map(str::to_owned)));
+    }
+
+    /// They are told to librdkafka in an order that is another one each time.
+    #[rstest]
+    #[case::by_the_one_name("fetch.message.max.bytes")]
+    #[case::by_the_other_name("max.partition.fetch.bytes")]
+    fn what_the_operator_sets_is_what_the_consumer_has(#[case] property: &str) {
+        let settings = settings(Duration::from_secs(45), &[(property, "123456")]);
+        for _ in 0..50 {
+            let native = settings.consumer().create_native_config().unwrap();
+            assert_eq!(native.get("fetch.message.max.bytes").unwrap(), "123456");
+        }
     }
 
     #[test]

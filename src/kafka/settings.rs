@@ -56,6 +56,9 @@ const QUEUED_KIB: &str = "1024";
 /// been fetched of one that reaches its bound and pauses is thrown away.
 const FETCHED_BYTES: &str = "65536";
 
+/// Two names of one property, of which librdkafka takes whichever it is given last.
+const FETCHED: [&str; 2] = ["fetch.message.max.bytes", "max.partition.fetch.bytes"];
+
 /// How long librdkafka waits with the next fetch when its queue is full. Its default of a second is
 /// longer than what is queued lasts: the bridge would stand still for most of it.
 const FULL_QUEUE: Duration = Duration::from_millis(10);
@@ -69,11 +72,12 @@ const FETCH_WAIT: Duration = Duration::from_millis(100);
 pub(super) const PROTOCOL: &str = "group.protocol";
 
 /// Properties of a consumer, which would make a producer log a warning each.
-const CONSUMER_ONLY: [&str; 6] = [
+const CONSUMER_ONLY: [&str; 7] = [
     "session.timeout.ms",
     "max.poll.interval.ms",
     "queued.max.messages.kbytes",
-    "fetch.message.max.bytes",
+    FETCHED[0],
+    FETCHED[1],
     "fetch.queue.backoff.ms",
     "fetch.wait.max.ms",
 ];
@@ -174,13 +178,14 @@ impl Settings {
                 POLL_INTERVAL.max(self.session_timeout()).as_millis().to_string(),
             ),
             ("queued.max.messages.kbytes", QUEUED_KIB.to_owned()),
-            ("fetch.message.max.bytes", FETCHED_BYTES.to_owned()),
+            (FETCHED[0], FETCHED_BYTES.to_owned()),
             ("fetch.queue.backoff.ms", FULL_QUEUE.as_millis().to_string()),
             ("fetch.wait.max.ms", FETCH_WAIT.as_millis().to_string()),
             (REFRESH, METADATA.as_millis().to_string()),
         ];
         for (name, value) in defaults {
-            if !self.properties.contains_key(name) {
+            let names: &[&str] = if FETCHED.contains(&name) { &FETCHED } else { &[name] };
+            if !names.iter().any(|name| self.properties.contains_key(*name)) {
                 config.set(name, value);
             }
         }
