@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaConfRes;
 use secrecy::ExposeSecret as _;
 
-use super::settings::{PROTOCOL, Protocol, Settings};
+use super::settings::{PROTOCOL, Protocol, STATISTICS, Settings};
 
 /// Where librdkafka tells its properties and their values.
 const PROPERTIES: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
@@ -32,8 +32,9 @@ const MECHANISMS: &str =
 /// An address where nobody listens.
 const NOWHERE: &str = "127.0.0.1:9";
 
-/// For a heartbeat that comes a little late.
-const MARGIN: Duration = Duration::from_secs(1);
+/// What may pass in health from one sign of life of the coordinator to the next, beside the heartbeat: the
+/// statistics that tell of it, and a second for being late.
+const LATE: Duration = STATISTICS.saturating_add(Duration::from_secs(1));
 
 impl Settings {
     /// What is wrong with the times of the group beside the time of an attempt: a property, and
@@ -62,7 +63,7 @@ impl Settings {
     /// A session that is over before an attempt is: nothing would ever be sent, for a member that
     /// was cut off must not send beside its successor.
     fn short_session(&self, attempt: Duration) -> Option<(String, String)> {
-        let least = attempt + self.heartbeat() + MARGIN;
+        let least = attempt + self.heartbeat() + LATE;
         if self.session_timeout() >= least {
             return None;
         }
@@ -76,7 +77,7 @@ impl Settings {
             }
             Protocol::Consumer => {
                 let session = self.session_timeout();
-                let most = session.saturating_sub(self.heartbeat() + MARGIN).as_secs();
+                let most = session.saturating_sub(self.heartbeat() + LATE).as_secs();
                 let why = format!(
                     "under the consumer protocol the session is the brokers', {} s: make `line.timeout` {most}s or less, {so_that}",
                     session.as_secs()
@@ -319,8 +320,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::the_longest(39, None)]
-    #[case::too_long(40, Some("group.protocol"))]
+    #[case::the_longest(37, None)]
+    #[case::too_long(38, Some("group.protocol"))]
     fn an_attempt_fits_into_the_session_of_the_brokers(
         #[case] attempt: u64,
         #[case] told: Option<&str>,
@@ -328,6 +329,6 @@ mod tests {
         let settings = settings(Duration::from_secs(135), &[("group.protocol", "consumer")]);
         let wrong = settings.wrong_times(Duration::from_secs(attempt));
         assert_eq!(wrong.as_ref().map(|(name, _)| name.as_str()), told, "{wrong:?}");
-        assert!(wrong.is_none_or(|(_, why)| why.contains("make `line.timeout` 39s or less")));
+        assert!(wrong.is_none_or(|(_, why)| why.contains("make `line.timeout` 37s or less")));
     }
 }

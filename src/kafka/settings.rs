@@ -100,7 +100,7 @@ pub(super) const BROKERS_SESSION: Duration = Duration::from_secs(45);
 const POLL_INTERVAL: Duration = Duration::from_mins(5);
 
 /// How often librdkafka tells when the coordinator was last heard of.
-const STATISTICS: Duration = Duration::from_secs(2);
+pub(super) const STATISTICS: Duration = Duration::from_secs(2);
 
 impl Settings {
     pub(super) fn protocol(&self) -> Protocol {

@@ -61,7 +61,7 @@ fn a_drain_whose_last_commit_cannot_be_made_says_so_and_fails() {
     let kafka = KafkaCluster::private();
     let mut stage = Stage::of(&kafka, &["orders"], 1);
     stage.delivery = "  drain_timeout: 2s\n".to_owned();
-    stage.properties.push(("session.timeout.ms", "9000".to_owned()));
+    stage.properties.push(("session.timeout.ms", "11000".to_owned()));
     stage.timeout = "5s";
     // Accepted only once the broker has gone.
     let slow = Faults { latency_ms: 3_000, ..Faults::default() };

@@ -45,7 +45,7 @@ fn entries(stage: &Stage<'_>) -> Vec<u8> {
 #[test]
 fn what_an_event_has_settled_is_not_sent_again_after_a_crash_while_the_rest_of_it_waits() {
     let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
-    stage.properties.push(("session.timeout.ms", "6000".to_owned()));
+    stage.properties.push(("session.timeout.ms", "8000".to_owned()));
     stage.timeout = "2s";
     let hang = Fault::Hang { accept: false, max_seconds: 120 };
     let hanging = Faults {

@@ -107,7 +107,7 @@ fn a_member_that_has_died_and_come_back_holds_up_no_other() {
 fn a_member_that_was_frozen_past_its_session_does_not_go_on_beside_its_successor() {
     let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 6);
     stage.delivery = format!("  max_in_flight: {MAX_IN_FLIGHT}\n");
-    stage.properties.push(("session.timeout.ms", "6000".to_owned()));
+    stage.properties.push(("session.timeout.ms", "8000".to_owned()));
     stage.timeout = "2s";
     let slow = Faults { latency_ms: 50, ..Faults::default() };
     stage.sandbox.set_faults(slow).expect("faults");
@@ -193,11 +193,11 @@ fn a_drain_ends_in_time_although_the_api_hangs_and_sets_aside_what_must_not_be_r
 
 #[test]
 fn members_stay_in_the_group_for_longer_than_a_poll_may_take_while_the_api_hangs() {
-    const MAX_POLL: Duration = Duration::from_secs(7);
+    const MAX_POLL: Duration = Duration::from_secs(9);
     let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 4);
     // Far fewer are held than there are, so every partition is at its bound.
     stage.delivery = "  held_records: 40\n".to_owned();
-    stage.properties.push(("session.timeout.ms", "6000".to_owned()));
+    stage.properties.push(("session.timeout.ms", "8000".to_owned()));
     stage.properties.push(("max.poll.interval.ms", MAX_POLL.as_millis().to_string()));
     stage.timeout = "2s";
     let mut members = [stage.start(), stage.start()];

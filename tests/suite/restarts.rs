@@ -53,7 +53,7 @@ fn sigterm_in_the_middle_loses_nothing_and_repeats_nothing() {
 fn kill_9_in_the_middle_loses_nothing_and_repeats_within_the_bound() {
     let (mut stage, events) = stage_with_events();
     // A crashed member is replaced when its session is over, so that is made short.
-    stage.properties.push(("session.timeout.ms", "6000".to_owned()));
+    stage.properties.push(("session.timeout.ms", "8000".to_owned()));
     stage.timeout = "2s";
     let mut kills = 0;
     for part in 1..4 {
