@@ -227,7 +227,9 @@ fn read(path: &Path) -> Result<Value, Unreadable> {
     if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_LIMIT) {
         return Err(format!("a schema file may have {FILE_LIMIT} bytes").into());
     }
-    json::parse(&bytes, DuplicateKeys::Refused).map_err(|error| {
+    // Some editors begin a file with a byte-order mark, which a reader may pass over (RFC 8259, 8.1).
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    json::parse(text, DuplicateKeys::Refused).map_err(|error| {
         let count = |number: usize| u64::try_from(number.max(1)).unwrap_or(u64::MAX);
         let place = TextPlace { line: count(error.line()), column: count(error.column()) };
         Unreadable { message: format!("not JSON: {error}"), place: Some(place) }

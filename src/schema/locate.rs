@@ -15,7 +15,8 @@ pub struct TextPlace {
 pub(super) fn locate(mistakes: &mut [SchemaMistake]) {
     for mistake in mistakes.iter_mut().filter(|mistake| mistake.place.is_none()) {
         let Ok(text) = fs::read_to_string(&mistake.file) else { continue };
-        mistake.place = find(&text, &mistake.pointer).map(|at| place(&text, at));
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        mistake.place = find(text, &mistake.pointer).map(|at| place(text, at));
     }
 }
 

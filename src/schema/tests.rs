@@ -89,6 +89,13 @@ fn every_mistake_of_every_file_comes_at_once() {
 }
 
 #[test]
+fn a_byte_order_mark_is_passed_over() {
+    let (_dir, root) = files(&[("t.json", "\u{feff}{\"titel\":\"x\"}")]);
+    let found = Schema::load(&root).unwrap_err();
+    assert_eq!(found[0].place, Some(TextPlace { line: 1, column: 2 }), "{}", found[0]);
+}
+
+#[test]
 fn a_missing_file_is_one_mistake() {
     let found = Schema::load(Path::new("/nowhere/t.json")).unwrap_err();
     assert_eq!(found.len(), 1);
