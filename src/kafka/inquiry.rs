@@ -120,7 +120,7 @@ fn ask_into(
         answers.findings.extend(writing::look(settings));
     }
     answers.findings.extend(group(settings, topics)?);
-    answers.findings.extend(session(settings));
+    answers.findings.extend(protocol(settings));
     Ok(())
 }
 
@@ -251,13 +251,17 @@ fn group(settings: &Settings, topics: &[String]) -> Result<Option<Finding>, Find
     finding(Weight::Unanswered, format!("whether the group may be used is not known: {cause}"))
 }
 
-/// A session that is too short, where it is the brokers'.
-fn session(settings: &Settings) -> Option<Finding> {
+/// What stands in the way of the protocol. That instances of the other one run is no mistake: they may
+/// be stopped before the bridge runs.
+fn protocol(settings: &Settings) -> Option<Finding> {
     let finding = |weight, message| Some(Finding { about: About::Group, weight, message });
     let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
     let looked = admin.map_err(Refused::Configuration);
-    match looked.and_then(|admin| preflight::session::look(settings, &admin)) {
+    match looked.and_then(|admin| preflight::protocol::look(settings, &admin)) {
         Ok(warning) => warning.and_then(|warning| finding(Weight::Warning, warning)),
+        Err(refused @ Refused::ClassicMembers { .. }) => {
+            finding(Weight::Warning, refused.to_string())
+        }
         Err(refused) => finding(Weight::Wrong, refused.to_string()),
     }
 }

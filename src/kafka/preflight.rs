@@ -1,7 +1,7 @@
 //! What is looked at before the bridge joins its group.
 
+pub(super) mod protocol;
 pub(super) mod redrive;
-pub(super) mod session;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -68,6 +68,11 @@ pub enum Refused {
         session.as_millis(), BROKERS_SESSION.as_millis()
     )]
     ShortSession { group: String, session: Duration },
+    #[error(
+        "the group `{group}` has {members} of the classic protocol, beside which Kafka lets in none of the consumer protocol: stop all instances, and start them again with `group.protocol: consumer`",
+        members = if *members == 1 { "1 member".to_owned() } else { format!("{members} members") }
+    )]
+    ClassicMembers { group: String, members: usize },
     #[error("{}", lines(.0))]
     Several(Vec<Self>),
 }
@@ -134,7 +139,7 @@ pub fn look(
     look_for_topics(settings, topics, dead_letters)?;
     let admin: AdminClient<DefaultClientContext> =
         settings.client().create().map_err(Refused::Configuration)?;
-    let mut warnings: Vec<_> = session::look(settings, &admin)?.into_iter().collect();
+    let mut warnings: Vec<_> = protocol::look(settings, &admin)?.into_iter().collect();
     warnings.extend(dead_letter_topic(&admin, dead_letters)?);
     warnings.extend(redrive::look(settings, &admin, dead_letters, redrive)?);
     Ok(warnings)

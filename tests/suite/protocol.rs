@@ -78,26 +78,61 @@ fn nobody_waits_for_a_member_that_has_died() {
     assert_eq!(stage.accepted().len(), 660, "nothing is lost");
 }
 
+/// Members of the classic protocol keep what the coordinator can't take over, so one of the consumer
+/// protocol is not let in beside them; the other way round it is.
 #[test]
-fn a_group_changes_its_protocol_and_back_while_it_runs() {
+fn a_group_changes_its_protocol_where_it_has_no_members_and_back_while_it_runs() {
     let stage = Stage::of(KafkaCluster::shared(), &["orders"], 6);
-    let mut member = start(&stage, "classic");
+    let mut classic = [start(&stage, "classic"), start(&stage, "classic")];
+    for member in &mut classic {
+        wait_owned(member, 3);
+    }
+    stage.produce(&orders(0..300));
+    let mut beside = start(&stage, "consumer");
+    assert_eq!(beside.wait_exit(LIMIT).code(), Some(1));
+    let said = beside.stderr();
+    assert!(said.contains("has 2 members of the classic protocol"), "{said}");
+    for member in &mut classic {
+        assert!(member.drain(LIMIT).success());
+    }
+    stage.produce(&orders(300..600));
+    let mut member = start(&stage, "consumer");
     wait_owned(&mut member, 6);
-    let mut produced = 0;
-    for protocol in ["consumer", "consumer", "classic"] {
-        stage.produce(&orders(produced..produced + 300));
+    for (protocol, numbers) in [("consumer", 600..900), ("classic", 900..1_200)] {
+        stage.produce(&orders(numbers));
         let mut next = start(&stage, protocol);
-        stage.produce(&orders(produced + 300..produced + 600));
-        produced += 600;
         wait_owned(&mut next, 3);
         assert!(member.drain(LIMIT).success());
         wait_owned(&mut next, 6);
         member = next;
     }
     stage.wait_committed(LIMIT);
-    assert_eq!(stage.accepted().len(), produced, "nothing is lost");
+    assert_eq!(stage.accepted().len(), 1_200, "nothing is lost");
     assert!(stage.repeated() < 1.0, "{} repeated", stage.repeated());
     assert!(member.drain(LIMIT).success());
+}
+
+/// Where the group is to start at the end of what is there, too: all has come since it began.
+#[test]
+fn a_topic_made_anew_is_read_from_its_beginning() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 6);
+    let topic = stage.topics["orders"].clone();
+    let config = stage
+        .config()
+        .replace("start: earliest", "start: latest, properties: {group.protocol: consumer}");
+    let mut bridge = stage.workspace.run(&config);
+    wait_owned(&mut bridge, 6);
+    stage.produce(&orders(0..60));
+    stage.wait_committed(LIMIT);
+    stage.kafka.delete_topic(&topic);
+    wait_owned(&mut bridge, 0);
+    stage.kafka.create_topic(&topic, 6, &[]);
+    stage.produce(&orders(60..120));
+    wait_owned(&mut bridge, 6);
+    stage.produce(&orders(120..180));
+    stage.wait_committed(LIMIT);
+    assert_eq!(stage.accepted().len(), 180, "{}", bridge.stderr());
+    assert!(bridge.drain(LIMIT).success());
 }
 
 /// rdkafka can't read what was set for a group alone.

@@ -146,6 +146,9 @@ impl Member {
         let is_quiet = requests.is_some() && requests == before;
         let can_be = self.protocol == Protocol::Consumer && !self.assignment_waits;
         if is_quiet && can_be && !self.has_joined {
+            tracing::info!(
+                "joined the group, and has no partitions: other members have them, be it one that has died, until its session is over"
+            );
             self.tell_assigned(Vec::new());
         }
     }
@@ -207,13 +210,15 @@ impl Member {
     }
 
     /// Where a group without commits starts. That is committed at once and for the whole topic:
-    /// `latest` is when the group began, and not when a member happened to come back.
+    /// `latest` is when the group began, and not when a member happened to come back. A topic that
+    /// this member has had before was deleted and made again: all that is in it has come since then.
     fn start_group(&self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
         let mut positions = Positions::new();
         let mut list = TopicPartitionList::with_capacity(sources.len());
         for source in sources {
             let redrive = *self.redrive == *source.topic;
-            let start = if redrive { Start::Earliest } else { self.start };
+            let again = self.committed.keys().any(|known| known.topic == source.topic);
+            let start = if redrive || again { Start::Earliest } else { self.start };
             let position = self.watermark(source, start)?;
             let raw = Offset::Offset(i64::try_from(position.offset.0).unwrap_or(i64::MAX));
             list.add_partition_offset(&source.topic, source.partition, raw)?;
