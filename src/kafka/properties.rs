@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaConfRes;
 use secrecy::ExposeSecret as _;
 
-use super::settings::{PROTOCOL, Protocol, STATISTICS, Settings};
+use super::settings::{BROKERS_SESSION, PROTOCOL, Protocol, STATISTICS, Settings};
 
 /// Where librdkafka tells its properties and their values.
 const PROPERTIES: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
@@ -32,6 +32,10 @@ const MECHANISMS: &str =
 /// An address where nobody listens.
 const NOWHERE: &str = "127.0.0.1:9";
 
+/// How much longer than an attempt it may take until a partition is let go: until the attempt is given
+/// up, and until the last commit is.
+const LET_GO: Duration = Duration::from_secs(8);
+
 /// What may pass in health from one sign of life of the coordinator to the next, beside the heartbeat: the
 /// statistics that tell of it, and a second for being late.
 const LATE: Duration = STATISTICS.saturating_add(Duration::from_secs(1));
@@ -40,24 +44,26 @@ impl Settings {
     /// What is wrong with the times of the group beside the time of an attempt: a property, and
     /// why it can't have its value.
     pub fn wrong_times(&self, attempt: Duration) -> Option<(String, String)> {
-        self.short_session(attempt).or_else(|| self.short_poll_interval())
+        self.short_session(attempt).or_else(|| self.short_poll_interval(attempt))
     }
 
     /// A member that may be silent for longer than it may leave polling would be taken for dead
-    /// by itself before its group does; librdkafka refuses that.
-    fn short_poll_interval(&self) -> Option<(String, String)> {
-        if self.protocol() == Protocol::Consumer {
-            return None;
-        }
+    /// by itself before its group does; librdkafka refuses that. And after so long the group gives away
+    /// what a member has not let go yet, which waits for what is in flight.
+    fn short_poll_interval(&self, attempt: Duration) -> Option<(String, String)> {
         let set = self.duration("max.poll.interval.ms")?;
-        let session = self.session_timeout();
+        let session = match self.protocol() {
+            Protocol::Classic => self.session_timeout(),
+            Protocol::Consumer => BROKERS_SESSION,
+        };
+        let least = session.max(attempt + LET_GO + self.heartbeat() + LATE);
         let why = || {
             format!(
-                "shorter than the session timeout: make it {} or more, or leave it out",
-                session.as_millis()
+                "shorter than the session timeout, or than it takes to let partitions go: make it {} or more, or leave it out",
+                least.as_millis()
             )
         };
-        (set < session).then(|| ("max.poll.interval.ms".to_owned(), why()))
+        (set < least).then(|| ("max.poll.interval.ms".to_owned(), why()))
     }
 
     /// A session that is over before an attempt is: nothing would ever be sent, for a member that
@@ -76,11 +82,10 @@ impl Settings {
                 ("session.timeout.ms", why)
             }
             Protocol::Consumer => {
-                let session = self.session_timeout();
-                let most = session.saturating_sub(self.heartbeat() + LATE).as_secs();
+                let most = self.session_timeout().saturating_sub(self.heartbeat() + LATE).as_secs();
                 let why = format!(
                     "under the consumer protocol the session is the brokers', {} s: make `line.timeout` {most}s or less, {so_that}",
-                    session.as_secs()
+                    BROKERS_SESSION.as_secs()
                 );
                 (PROTOCOL, why)
             }
@@ -208,10 +213,6 @@ mod tests {
     #[case::of_the_other_protocol(Duration::from_secs(45), &[("group.protocol", "consumer")])]
     #[case::that_is_spelled_in_capitals(Duration::from_secs(45), &[("group.protocol", "CONSUMER")])]
     #[case::of_the_usual_protocol(Duration::from_secs(45), &[("group.protocol", "classic")])]
-    #[case::where_no_session_bounds_the_polls(
-        Duration::from_secs(45),
-        &[("group.protocol", "consumer"), ("max.poll.interval.ms", "30000")]
-    )]
     fn a_consumer_can_be_made(#[case] session: Duration, #[case] properties: &[(&str, &str)]) {
         let settings = settings(session, properties);
         assert_eq!(settings.wrong_times(Duration::from_secs(15)), None);
@@ -311,17 +312,23 @@ mod tests {
     }
 
     #[rstest]
-    #[case::a_session_shorter_than_an_attempt("session.timeout.ms", "10000")]
-    #[case::polling_shorter_than_the_session("max.poll.interval.ms", "30000")]
-    fn times_that_do_not_go_together_are_told(#[case] property: &str, #[case] value: &str) {
-        let settings = settings(Duration::from_secs(45), &[(property, value)]);
+    #[case::a_session_shorter_than_an_attempt(&[("session.timeout.ms", "10000")])]
+    #[case::polling_shorter_than_the_session(&[("max.poll.interval.ms", "30000")])]
+    #[case::polling_shorter_than_letting_go(
+        &[("max.poll.interval.ms", "28000"), ("session.timeout.ms", "21000")]
+    )]
+    #[case::polling_shorter_than_the_session_of_the_brokers(
+        &[("max.poll.interval.ms", "44000"), ("group.protocol", "consumer")]
+    )]
+    fn times_that_do_not_go_together_are_told(#[case] properties: &[(&str, &str)]) {
+        let settings = settings(Duration::from_secs(45), properties);
         let told = settings.wrong_times(Duration::from_secs(15));
-        assert_eq!(told.map(|(name, _)| name).as_deref(), Some(property));
+        assert_eq!(told.map(|(name, _)| name).as_deref(), Some(properties[0].0));
     }
 
     #[rstest]
-    #[case::the_longest(37, None)]
-    #[case::too_long(38, Some("group.protocol"))]
+    #[case::the_longest(32, None)]
+    #[case::too_long(33, Some("group.protocol"))]
     fn an_attempt_fits_into_the_session_of_the_brokers(
         #[case] attempt: u64,
         #[case] told: Option<&str>,
@@ -329,6 +336,6 @@ mod tests {
         let settings = settings(Duration::from_secs(135), &[("group.protocol", "consumer")]);
         let wrong = settings.wrong_times(Duration::from_secs(attempt));
         assert_eq!(wrong.as_ref().map(|(name, _)| name.as_str()), told, "{wrong:?}");
-        assert!(wrong.is_none_or(|(_, why)| why.contains("make `line.timeout` 37s or less")));
+        assert!(wrong.is_none_or(|(_, why)| why.contains("make `line.timeout` 32s or less")));
     }
 }

@@ -111,13 +111,15 @@ impl Settings {
         }
     }
 
-    /// The session timeout in force; under the consumer protocol, the least that it can be.
+    /// The session timeout in force; under the consumer protocol, the least that it can be. Heartbeats
+    /// alone renew that one, while other answers are signs of life of the coordinator as well: the last
+    /// heartbeat may be one interval older.
     pub fn session_timeout(&self) -> Duration {
         match self.protocol() {
             Protocol::Classic => {
                 self.duration("session.timeout.ms").unwrap_or(self.session_timeout)
             }
-            Protocol::Consumer => BROKERS_SESSION,
+            Protocol::Consumer => BROKERS_SESSION.saturating_sub(BROKERS_HEARTBEAT),
         }
     }
 

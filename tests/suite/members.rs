@@ -193,7 +193,7 @@ fn a_drain_ends_in_time_although_the_api_hangs_and_sets_aside_what_must_not_be_r
 
 #[test]
 fn members_stay_in_the_group_for_longer_than_a_poll_may_take_while_the_api_hangs() {
-    const MAX_POLL: Duration = Duration::from_secs(9);
+    const MAX_POLL: Duration = Duration::from_secs(16);
     let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 4);
     // Far fewer are held than there are, so every partition is at its bound.
     stage.delivery = "  held_records: 40\n".to_owned();

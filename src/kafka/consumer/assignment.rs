@@ -101,11 +101,6 @@ impl Member {
             };
             let raw = Offset::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX));
             list.add_partition_offset(&source.topic, source.partition, raw)?;
-            // Kafka deletes a topic's commits with it, so this is another one of the same name.
-            if self.committed.get(source).is_some_and(|ours| metadata.is_none() || offset < *ours) {
-                self.unread.forgotten(&source.topic);
-            }
-            self.committed.insert(source.clone(), offset);
             self.last_epoch += 1;
             let epoch = Epoch(self.last_epoch);
             let source = source.clone();
@@ -157,7 +152,13 @@ impl Member {
     fn positions(&mut self, sources: &[TopicPartition]) -> Result<Positions, Unknown> {
         let partitions = self.partitions(sources)?;
         self.partitions_in_all = partitions.values().map(Vec::len).sum();
-        let mut positions = self.committed(sources)?;
+        let topics: BTreeSet<_> = sources.iter().map(|source| &source.topic).collect();
+        let of_topics = topics.into_iter().filter_map(|topic| partitions.get(topic)).flatten();
+        let all: BTreeSet<_> = of_topics.chain(sources).cloned().collect();
+        let known = self.committed(&Vec::from_iter(all))?;
+        self.notice_what_is_gone(sources, &known);
+        let known_of = |source: &TopicPartition| Some((source.clone(), known.get(source)?.clone()));
+        let mut positions: Positions = sources.iter().filter_map(known_of).collect();
         let missing = sources.iter().filter(|source| !positions.contains_key(*source)).cloned();
         let missing: Vec<_> = missing.collect();
         let topics: BTreeSet<_> = missing.iter().map(|source| Arc::clone(&source.topic)).collect();
@@ -169,24 +170,35 @@ impl Member {
             {
                 return Err(Unknown::NoPartition(new.clone()));
             }
-            let known = self.committed(&of_topic)?;
-            if known.is_empty() {
+            if !known.keys().any(|known| known.topic == topic) {
                 self.leave_it_to_the_first(sources, &of_topic)?;
-                positions.extend(self.start_group(&of_topic)?);
+                let begun = self.start_group(&of_topic)?;
+                self.committed.extend(begun.iter().map(|(source, at)| (source.clone(), at.offset)));
+                positions.extend(begun);
                 continue;
             }
             // The group knows the topic, so these partitions were added later, and nobody has
             // read their first records.
             for source in missing.iter().filter(|source| source.topic == topic) {
-                let committed = known.get(source).cloned();
-                let position = match committed {
-                    Some(position) => position,
-                    None => self.watermark(source, Start::Earliest)?,
-                };
-                positions.insert(source.clone(), position);
+                positions.insert(source.clone(), self.watermark(source, Start::Earliest)?);
             }
         }
         Ok(positions)
+    }
+
+    /// Kafka deletes a topic's commits with it. Where one of them is gone, or lower than it was, the
+    /// topic is another one of the same name.
+    fn notice_what_is_gone(&mut self, sources: &[TopicPartition], known: &Positions) {
+        let of_topics =
+            |(at, _): &(&TopicPartition, _)| sources.iter().any(|it| it.topic == at.topic);
+        let before = self.committed.iter().filter(of_topics);
+        let is_gone = |at: &TopicPartition, offset: CommitOffset| {
+            known.get(at).is_none_or(|now| now.offset < offset)
+        };
+        for (at, _) in before.filter(|(at, offset)| is_gone(at, **offset)) {
+            self.unread.forgotten(&at.topic);
+        }
+        self.committed.extend(known.iter().map(|(at, now)| (at.clone(), now.offset)));
     }
 
     /// Of members that join together, only one may commit where the group starts: a second one

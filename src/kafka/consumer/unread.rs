@@ -1,6 +1,6 @@
 //! Partitions that librdkafka has stopped reading without a word of which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::rebalance::Seen;
@@ -26,8 +26,9 @@ pub(super) struct Unread {
     looks_left: u32,
     /// When that was heard.
     out_of_range_at: Duration,
-    /// Topics that were missing since the last statistics: their partitions are to be watched.
-    missing: BTreeSet<String>,
+    /// Topics that were missing, and for how many more statistics a partition of them that is assigned
+    /// is to be watched.
+    missing: BTreeMap<String, u32>,
 }
 
 type All = BTreeMap<TopicPartition, Assigned>;
@@ -42,12 +43,13 @@ impl Unread {
 
     /// Some topic does not exist; it is not said which.
     pub(super) fn unknown_topic(&mut self, assigned: &All) {
-        self.missing.extend(assigned.keys().map(|source| source.topic.to_string()));
+        let topics = assigned.keys().map(|source| source.topic.to_string());
+        self.missing.extend(topics.map(|topic| (topic, WATCHED)));
     }
 
     /// What the group knew of this topic is gone.
     pub(super) fn forgotten(&mut self, topic: &str) {
-        self.missing.insert(topic.to_owned());
+        self.missing.insert(topic.to_owned(), WATCHED);
     }
 
     /// Those that are found by statistics noted at `at`.
@@ -99,16 +101,13 @@ impl Unread {
         seen: &Seen,
         assigned: &mut All,
     ) -> Vec<TopicPartition> {
-        let mut missing = std::mem::take(&mut self.missing);
-        missing.extend(seen.missing.iter().cloned());
+        self.missing.extend(seen.missing.iter().map(|topic| (topic.clone(), WATCHED)));
         let mut found = Vec::new();
         for (source, assigned) in assigned {
-            if missing.contains(&*source.topic) {
-                assigned.watched = WATCHED;
-            } else if !assigned.paused {
-                // What is paused is not fetched: it shows only later.
-                assigned.watched = assigned.watched.saturating_sub(1);
-            }
+            // What is paused is not fetched: it shows only later.
+            assigned.watched = assigned.watched.saturating_sub(u32::from(!assigned.paused));
+            let of_topic = self.missing.get(&*source.topic).copied();
+            assigned.watched = assigned.watched.max(of_topic.unwrap_or_default());
             let is_refused =
                 !assigned.paused && assigned.watched > 0 && seen.refused.contains(source);
             assigned.seen_refused = if is_refused { assigned.seen_refused + 1 } else { 0 };
@@ -116,6 +115,10 @@ impl Unread {
                 found.push(source.clone());
             }
         }
+        self.missing.retain(|_, left| {
+            *left -= 1;
+            *left > 0
+        });
         found
     }
 }
@@ -182,6 +185,16 @@ mod tests {
         unread.unknown_topic(&all);
         assert!(told(&mut unread, &mut all, &Seen::default(), WATCHED).is_empty());
         assert!(told(&mut unread, &mut all, &refused(&["orders"]), 100).is_empty());
+    }
+
+    /// The coordinator takes the partitions of a deleted topic away.
+    #[test]
+    fn a_topic_that_was_missing_while_nobody_had_it_is_watched_when_it_is_assigned() {
+        let (mut unread, mut none) = (Unread::default(), All::new());
+        let gone = Seen { missing: vec!["orders".to_owned()], ..Seen::default() };
+        assert!(told(&mut unread, &mut none, &gone, 1).is_empty());
+        let (mut all, seen) = (assigned(&["orders"]), refused(&["orders"]));
+        assert_eq!(told(&mut unread, &mut all, &seen, 100), [source("orders")]);
     }
 
     fn set_paused(all: &mut All, paused: bool) {
