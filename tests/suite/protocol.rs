@@ -16,8 +16,8 @@ use crate::stage::Stage;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// Less than the 45 s for which the coordinator waits for a member that has died.
-const BEFORE_THE_SESSION_ENDS: Duration = Duration::from_secs(35);
+/// Twice this is less than the 45 s for which the coordinator waits for a member that has died.
+const BEFORE_THE_SESSION_ENDS: Duration = Duration::from_secs(22);
 
 fn orders(numbers: std::ops::Range<usize>) -> Vec<Event> {
     let event = |n: usize| Event::new(n, "orders", &format!("contact-{}", n % 200), Fate::Accepted);
@@ -59,7 +59,11 @@ fn nobody_waits_for_a_member_that_has_died() {
     stage.produce(&orders(0..60));
     stage.wait_committed(LIMIT);
     dies.kill();
-    let _again = start(&stage, "consumer");
+    let mut again = start(&stage, "consumer");
+    wait_until(BEFORE_THE_SESSION_ENDS, "the one that is back has joined", || {
+        let (status, said) = again.get("/readyz");
+        if status == 200 { Ok(()) } else { Err(said) }
+    });
     stage.produce(&orders(60..660));
     wait_until(BEFORE_THE_SESSION_ENDS, "what was not the dead one's is committed", || {
         let committed = stage.kafka.committed(&stage.group, &topic);
