@@ -5,10 +5,13 @@
 //! the way have shown of the event. Where the schema or a condition says something that is not
 //! understood, nothing is told: a doubt is no mistake.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::domain::message::Channel;
 use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
 use crate::domain::rules::{Spot, TopicRules, time_of};
 use crate::domain::words::quoted;
@@ -40,10 +43,15 @@ pub struct Misfit {
     pub is_warning: bool,
 }
 
-/// Every misfit of a topic's rules.
-pub fn check(outline: &Outline, rules: &TopicRules) -> Vec<Misfit> {
+/// Every misfit of a topic's rules; `channels` are those that they may choose from.
+pub fn check(
+    outline: &Outline,
+    rules: &TopicRules,
+    channels: &BTreeMap<Arc<str>, Channel>,
+) -> Vec<Misfit> {
     let reads = TopicReads::of(rules);
-    let mut check = Check { root: outline.root(), found: Vec::new(), rule: None, key: "" };
+    let root = outline.root();
+    let mut check = Check { root, channels, found: Vec::new(), rule: None, key: "" };
     let start = [World::default()];
     if let Some(event_time) = &reads.event_time {
         check.at(None, "event_time");
@@ -66,6 +74,7 @@ pub fn check(outline: &Outline, rules: &TopicRules) -> Vec<Misfit> {
 /// What is being looked at, and what was found so far.
 struct Check<'s> {
     root: Place<'s>,
+    channels: &'s BTreeMap<Arc<str>, Channel>,
     found: Vec<Misfit>,
     rule: Option<usize>,
     key: &'static str,
@@ -153,6 +162,12 @@ impl Check<'_> {
     fn expression(&mut self, reading: &Reading, worlds: &[World], need: Need) {
         match reading {
             Reading::Path(path) => self.path(path, worlds, need),
+            Reading::Constant(value) if need == Need::Channel && !worlds.is_empty() => {
+                if !self.is_channel(value) {
+                    let message = words::no_channel(value, self.channels.keys());
+                    self.add(message, None, false);
+                }
+            }
             Reading::Constant(_) | Reading::Anything => {}
             Reading::Not(inner) => self.expression(inner, worlds, Need::Defined),
             Reading::Is(_, inner) => self.expression(inner, worlds, Need::Nothing),
@@ -246,6 +261,25 @@ impl Check<'_> {
                 self.add(message, Some(path), false);
             }
         }
+        if need == Need::Channel {
+            self.chosen(path, worlds);
+        }
+    }
+
+    /// Values of which the schema says that they may come, and that name no channel.
+    fn chosen(&mut self, path: &Path, worlds: &[World]) {
+        let may_come = |known| sight::values(&self.root, known, path).unwrap_or_default();
+        let values = worlds.iter().flat_map(|world| may_come(&world.event));
+        let others: BTreeSet<String> =
+            values.filter(|value| !self.is_channel(value)).map(|v| words::written(&v)).collect();
+        if !others.is_empty() {
+            let message = words::other_channels(path, others, self.channels.keys());
+            self.add(message, Some(path), true);
+        }
+    }
+
+    fn is_channel(&self, value: &Json) -> bool {
+        value.as_str().is_some_and(|name| self.channels.contains_key(name))
     }
 
     fn met(&self, path: &Path, world: &World, need: Need, described: Kinds) -> Option<String> {
@@ -264,13 +298,17 @@ impl Check<'_> {
             Need::Text if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
                 Some(words::no_text(path, described))
             }
+            Need::Channel if never_fits(Kinds::STRING) => Some(words::no_name(path, described)),
             Need::Number if never_fits(Kinds::NUMBER) => Some(words::no_number(path, described)),
             Need::Time if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
                 Some(words::no_time(path, described))
             }
-            Need::Condition | Need::Text | Need::Value | Need::Number | Need::Time => {
-                may_be_null.then(|| words::null(path))
-            }
+            Need::Channel
+            | Need::Condition
+            | Need::Text
+            | Need::Value
+            | Need::Number
+            | Need::Time => may_be_null.then(|| words::null(path)),
         }
     }
 }

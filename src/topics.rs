@@ -77,7 +77,7 @@ fn compile(
             let severity = if misfit.is_warning { Severity::Warning } else { Severity::Error };
             Mistake { severity, ..in_rule(misfit.rule, misfit.key, misfit.spot, misfit.message) }
         };
-        mistakes.extend(fit::check(schema.outline(), &topic.rules).into_iter().map(told));
+        mistakes.extend(fit::check(schema.outline(), &topic.rules, channels).into_iter().map(told));
     }
     let compiled = schema.zip(rules.ok()).map(|(schema, rules)| Compiled { schema, rules });
     if let Some(compiled) = &compiled {

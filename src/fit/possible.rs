@@ -83,7 +83,7 @@ pub(super) fn allowed_kinds(way: &Way<'_>, known: &Known) -> Kinds {
 }
 
 /// The values that may be here, where they are counted.
-fn candidates<'a>(way: &'a Way<'_>, known: &'a Known) -> Option<Vec<&'a Json>> {
+pub(super) fn candidates<'a>(way: &'a Way<'_>, known: &'a Known) -> Option<Vec<&'a Json>> {
     let fits = |value: &&Json| way.kinds.meets(Kinds::of(value)) && known.allows(value);
     match (&way.values, known.values()) {
         (Some(values), _) => Some(values.iter().copied().filter(fits).collect()),

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value as Json;
 
 use super::known::Known;
-use super::possible::{Answer, WAYS_LIMIT, allowed_kinds, child, container, possible, presence};
+use super::possible::{
+    Answer, WAYS_LIMIT, allowed_kinds, candidates, child, container, possible, presence,
+};
 use crate::domain::rules::reads::Step;
 use crate::schema::outline::{Condition, Kinds, Naming, Place, Texts, Way};
 
@@ -111,39 +113,66 @@ fn kinds_of(ways: &[Way<'_>]) -> Kinds {
     ways.iter().fold(Kinds::NONE, |kinds, way| kinds.or(way.likely_kinds()))
 }
 
-/// Goes down the path in the ways that are possible. What is missing at its end does no harm where
-/// `needs_end` is false.
+/// What is met at the end of the path. What is missing there does no harm where `needs_end` is false.
 pub(super) fn meet(root: &Place<'_>, known: &Known, path: &[Step], needs_end: bool) -> Met {
     let nothing = Known::default();
-    let mut known = known;
-    let mut ways = possible(root, known);
-    for (at, step) in path.iter().enumerate() {
-        if known.touched {
-            return Met::Unknown;
-        }
-        let below = known.below(step).unwrap_or(&nothing);
-        if below.touched {
-            return Met::Unknown;
-        }
-        let is_end = at + 1 == path.len();
-        match worst(ways.iter().map(|way| presence(way, known, step))) {
-            Answer::Yes => {}
-            Answer::Unknown => return Met::Unknown,
-            Answer::No | Answer::Either if is_end && !needs_end => return Met::Unknown,
-            Answer::No | Answer::Either => return Met::Missing { at: at + 1 },
-        }
-        ways = ways.iter().flat_map(|way| possible(&child(way, step), below)).collect();
-        if ways.len() > WAYS_LIMIT {
-            return Met::Unknown;
-        }
-        known = below;
-    }
+    let (ways, known) = match walk(root, (known, &nothing), path, needs_end) {
+        Ok(arrived) => arrived,
+        Err(met) => return met,
+    };
     let kinds = ways.iter().fold(Kinds::NONE, |kinds, way| kinds.or(allowed_kinds(way, known)));
     if known.touched || kinds == Kinds::ALL || kinds == Kinds::NONE {
         Met::Unknown
     } else {
         Met::Value(kinds)
     }
+}
+
+/// The values that may be met at the end of the path, where they are counted.
+pub(super) fn values(root: &Place<'_>, known: &Known, path: &[Step]) -> Option<Vec<Json>> {
+    let nothing = Known::default();
+    let (ways, known) = walk(root, (known, &nothing), path, true).ok()?;
+    if known.touched {
+        return None;
+    }
+    let mut values = Vec::new();
+    for way in &ways {
+        values.extend(candidates(way, known)?.into_iter().cloned());
+    }
+    Some(values)
+}
+
+/// Goes down the path in the ways that are possible; what keeps from arriving, if something does.
+fn walk<'s, 'k>(
+    root: &Place<'s>,
+    (known, nothing): (&'k Known, &'k Known),
+    path: &[Step],
+    needs_end: bool,
+) -> Result<(Vec<Way<'s>>, &'k Known), Met> {
+    let mut known = known;
+    let mut ways = possible(root, known);
+    for (at, step) in path.iter().enumerate() {
+        if known.touched {
+            return Err(Met::Unknown);
+        }
+        let below = known.below(step).unwrap_or(nothing);
+        if below.touched {
+            return Err(Met::Unknown);
+        }
+        let is_end = at + 1 == path.len();
+        match worst(ways.iter().map(|way| presence(way, known, step))) {
+            Answer::Yes => {}
+            Answer::Unknown => return Err(Met::Unknown),
+            Answer::No | Answer::Either if is_end && !needs_end => return Err(Met::Unknown),
+            Answer::No | Answer::Either => return Err(Met::Missing { at: at + 1 }),
+        }
+        ways = ways.iter().flat_map(|way| possible(&child(way, step), below)).collect();
+        if ways.len() > WAYS_LIMIT {
+            return Err(Met::Unknown);
+        }
+        known = below;
+    }
+    Ok((ways, known))
 }
 
 /// No before everything else, and what is not known before a yes.

@@ -50,11 +50,19 @@ fn schema(text: &str) -> Schema {
     Schema::load(&folder.path().join("t.json")).unwrap_or_else(|found| panic!("{found:?}"))
 }
 
+fn channel(name: &str) -> Channel {
+    Channel { name: name.into(), id: format!("id-of-{name}").into() }
+}
+
+fn channels() -> BTreeMap<Arc<str>, Channel> {
+    ["placed", "support"].map(|name| (name.into(), channel(name))).into()
+}
+
 fn rule(name: &str, when: Option<&str>, message: &str) -> RuleSource {
     RuleSource {
         name: name.into(),
         when: when.map(str::to_owned),
-        channel: ChannelSource::Fixed(Channel { name: "support".into(), id: "1".into() }),
+        channel: ChannelSource::Fixed(channel("support")),
         to: RecipientSource::Contact("'c-1'".to_owned()),
         message: message.to_owned(),
         expires: Expiry::After(Duration::from_hours(24)),
@@ -69,7 +77,7 @@ fn topic(rules: Vec<RuleSource>) -> TopicRules {
 
 /// What is said of the rules, a line each.
 fn said_of(schema: &Schema, rules: Vec<RuleSource>) -> String {
-    let found = check(schema.outline(), &topic(rules));
+    let found = check(schema.outline(), &topic(rules), &channels());
     let line = |found: &Misfit| {
         let rule = found.rule.map_or(String::new(), |rule| format!("{rule}."));
         let warning = if found.is_warning { "warning: " } else { "" };
@@ -400,7 +408,7 @@ fn every_key_of_a_rule_is_looked_at() {
     all.expires = Expiry::At("event.flag".to_owned());
     let mut topic = topic(vec![all]);
     topic.event_time = Some("event.flag".to_owned());
-    let found = check(schema(ORDER).outline(), &topic);
+    let found = check(schema(ORDER).outline(), &topic, &channels());
     let keys: Vec<_> = found.iter().map(|misfit| (misfit.rule, misfit.key)).collect();
     assert_eq!(
         keys,

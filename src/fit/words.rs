@@ -1,6 +1,7 @@
 //! The misfits in words: the thing, what is wrong, and the way out.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -154,6 +155,39 @@ pub(super) fn not_allowed(path: &[Step], value: &Json, allowed: &[&Json]) -> Str
         None => format!("it allows {}", listed(distinct(allowed).into_iter())),
     };
     format!("`{}` is never {}, says the schema; {way_out}", shown(path), written(value))
+}
+
+pub(super) fn no_name(path: &[Step], kinds: Kinds) -> String {
+    format!(
+        "`{}`: the schema says that it is {kinds}; the name of a channel is needed here",
+        shown(path)
+    )
+}
+
+pub(super) fn no_channel<'c>(
+    value: &Json,
+    channels: impl Iterator<Item = &'c Arc<str>> + Clone,
+) -> String {
+    let near = value.as_str().and_then(|name| nearest(name, channels.clone().map(|name| &**name)));
+    let way_out = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it has {}", listed(channels.map(|name| format!("`{name}`")))),
+    };
+    format!("{} is not among `channels`; {way_out}", written(value))
+}
+
+pub(super) fn other_channels<'c>(
+    path: &[Step],
+    others: BTreeSet<String>,
+    channels: impl Iterator<Item = &'c Arc<str>>,
+) -> String {
+    format!(
+        "`{}` may be {} by the schema, and `channels` has only {}: such an event would become a \
+         dead letter; add the channel, or exclude the value in `when`",
+        shown(path),
+        listed(others.into_iter()),
+        listed(channels.map(|name| format!("`{name}`")))
+    )
 }
 
 fn distinct(values: &[&Json]) -> BTreeSet<String> {

@@ -65,6 +65,8 @@ pub enum Need {
     Value,
     /// It is a string or a number.
     Text,
+    /// It is the name of a channel.
+    Channel,
     /// It is true or false.
     Condition,
     /// It is a number.

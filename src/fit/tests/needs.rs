@@ -1,4 +1,4 @@
-//! What a number, a sum, a time and a pair of braces need.
+//! What a number, a sum, a time, a channel and a pair of braces need.
 
 use super::*;
 
@@ -48,7 +48,7 @@ fn said_of_time(at: &str, message: &str) -> String {
     let mut topic = topic(vec![rule("r", None, message)]);
     topic.rules[0].expires = Expiry::At("event.at".to_owned());
     topic.event_time = Some("event.at".to_owned());
-    let found = check(schema(&text).outline(), &topic);
+    let found = check(schema(&text).outline(), &topic, &channels());
     let line = |found: &Misfit| {
         format!("{}{}{}", if found.is_warning { "warning: " } else { "" }, found.key, found.message)
     };
@@ -121,7 +121,7 @@ fn a_name_in_single_braces_is_a_warning(#[case] message: &str, #[case] expected:
 #[test]
 fn single_braces_are_told_at_their_line() {
     let rules = vec![rule("r", None, "{{ event.id }}\n{ \n\n{event.id}")];
-    let found = check(schema(ORDER).outline(), &topic(rules));
+    let found = check(schema(ORDER).outline(), &topic(rules), &channels());
     assert_eq!(found.iter().map(|found| &found.spot).collect::<Vec<_>>(), [&Some(Spot::Line(4))]);
 }
 
@@ -131,4 +131,58 @@ fn single_braces_are_told_at_their_line() {
 #[case("{ \"json\": 1 } }{ {ด่วน} {ก.พ.}")]
 fn other_braces_are_just_a_text(#[case] message: &str) {
     assert_eq!(said_of_message(message), "");
+}
+
+#[rstest]
+#[case::some_are_none(
+    None,
+    "event.status",
+    "0.channel: warning: `event.status` may be \"cancelled\", \"shipped\" by the schema, and \
+     `channels` has only `placed`, `support`: such an event would become a dead letter; add the \
+     channel, or exclude the value in `when`"
+)]
+#[case::left_out_by_a_condition(Some("event.status == 'placed'"), "event.status", "")]
+#[case::left_out_one_by_one(
+    Some("event.status not in ['shipped', 'cancelled']"),
+    "event.status",
+    ""
+)]
+#[case::left_out_by_a_condition_that_is_not_understood(
+    Some("event.status | length < 7"),
+    "event.status",
+    ""
+)]
+#[case::chosen(None, "'placed' if event.flag else 'support'", "")]
+#[case::chosen_and_misspelt(
+    None,
+    "'placed' if event.flag else 'suport'",
+    "0.channel: \"suport\" is not among `channels`; did you mean `support`?"
+)]
+#[case::far_from_all(
+    None,
+    "'zzz'",
+    "0.channel: \"zzz\" is not among `channels`; it has `placed`, `support`"
+)]
+#[case::by_default(None, "event.tracking | default('support')", "")]
+#[case::any_text(None, "event.id", "")]
+#[case::a_number(
+    None,
+    "event.count",
+    "0.channel: `event.count`: the schema says that it is a number; the name of a channel is \
+     needed here"
+)]
+#[case::may_be_missing(
+    None,
+    "event.tracking",
+    "0.channel: `event.tracking` may be missing: the schema does not require it; ask \
+     `event.tracking is defined` before, or use the filter `default`"
+)]
+fn a_channel_that_is_chosen_exists(
+    #[case] when: Option<&str>,
+    #[case] from: &str,
+    #[case] said: &str,
+) {
+    let chosen = ChannelSource::From(from.to_owned());
+    let rule = RuleSource { channel: chosen, ..rule("r", when, "x") };
+    assert_eq!(said_of(&schema(ORDER), vec![rule]), said);
 }

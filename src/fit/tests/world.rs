@@ -199,7 +199,7 @@ proptest! {
         let schema = schema(&text.to_string());
         let source = topic(vec![rule("r", None, &format!("x{message}"))]);
         let rules = Rules::compile(&source, &BTreeMap::new()).unwrap();
-        let found: Vec<String> = check(schema.outline(), &source)
+        let found: Vec<String> = check(schema.outline(), &source, &channels())
             .into_iter()
             .map(|misfit| misfit.message)
             .filter(|message| !message.contains("says the schema"))

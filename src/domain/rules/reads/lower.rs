@@ -42,7 +42,7 @@ pub(super) fn rule(source: &RuleSource) -> RuleReads {
         expressions.extend(expression(source).map(|reading| (key, need, reading)));
     };
     if let ChannelSource::From(source) = &source.channel {
-        add("channel", Need::Text, source);
+        add("channel", Need::Channel, source);
     }
     let (RecipientSource::Contact(to) | RecipientSource::LineUser(to)) = &source.to;
     add("to", Need::Text, to);
