@@ -47,13 +47,8 @@ impl Positions {
         }
     }
 
-    pub(super) fn committed_of(&self, source: &TopicPartition) -> Option<u64> {
-        self.0.get(source).map(|position| position.committed)
-    }
-
-    pub(super) fn lag_of(&self, source: &TopicPartition) -> Option<u64> {
-        let position = self.0.get(source)?;
-        Some(position.end?.saturating_sub(position.committed))
+    pub(super) fn end_of(&self, source: &TopicPartition) -> Option<u64> {
+        self.0.get(source)?.end
     }
 
     /// A partition that another member has is that member's to show.

@@ -18,12 +18,14 @@ impl Metrics {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         let positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         let partition = |partition: &PartitionStatus| {
+            let committed = partition.committed.0;
+            let end = positions.end_of(&partition.source);
             json!({
                 "topic": &*partition.source.topic,
                 "partition": partition.source.partition,
                 "frontier": partition.frontier.0,
-                "committed": positions.committed_of(&partition.source),
-                "lag": positions.lag_of(&partition.source),
+                "committed": committed,
+                "lag": end.map(|end| end.saturating_sub(committed)),
                 "held": partition.held,
                 "held_bytes": partition.held_bytes,
                 "full": partition.full,

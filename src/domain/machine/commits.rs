@@ -95,6 +95,11 @@ impl Uncommitted {
         Self { changes: 1, accepted, ..Self::since(stands) }
     }
 
+    /// What the broker has, as it has confirmed.
+    pub(super) fn stands(&self) -> CommitOffset {
+        self.stands.offset
+    }
+
     /// What the broker may have.
     pub(super) fn written(&self) -> Vec<Written> {
         let under_way = self.under_way.as_ref().map(|commit| &commit.written);

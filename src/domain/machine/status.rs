@@ -27,6 +27,8 @@ pub struct Status {
 pub struct PartitionStatus {
     pub source: TopicPartition,
     pub frontier: CommitOffset,
+    /// As the broker has confirmed it.
+    pub committed: CommitOffset,
     pub held: usize,
     pub held_bytes: usize,
     /// The bound is reached.
@@ -134,6 +136,7 @@ impl Machine {
         PartitionStatus {
             source: tenure.source.clone(),
             frontier: tenure.offsets.frontier(),
+            committed: tenure.uncommitted.stands(),
             held: tenure.offsets.held_count(),
             held_bytes: tenure.bytes,
             full: tenure.full,
