@@ -68,11 +68,12 @@ impl Desk {
 
     fn open_for(file: &ConfigFile, chosen: &Chosen) -> Result<Self, Failure> {
         let (config, topics) = load_parts(file, &["kafka", "dead_letters"])?;
-        for warning in chosen.strange(&config) {
+        let now = SystemClock::start().now().wall;
+        for warning in chosen.strange(&config, now) {
             complain(format_args!("warning: {warning}"));
         }
         let kafka = bridge::kafka_settings(&config);
-        Ok(Self { config, topics, kafka, now: SystemClock::start().now().wall })
+        Ok(Self { config, topics, kafka, now })
     }
 }
 

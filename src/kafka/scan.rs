@@ -32,10 +32,20 @@ pub enum ScanError {
     Crashed(#[from] tokio::task::JoinError),
     #[error("the topic `{0}` does not exist")]
     NoTopic(String),
+    #[error("the topic `{topic}` has no partition {partition}; it has {}", numbered(.partitions))]
+    NoPartition { topic: String, partition: i32, partitions: Vec<i32> },
     #[error("the topic `{topic}` can't be read: {cause}")]
     Kafka { topic: String, cause: KafkaError },
     #[error("the topic `{0}` can't be read to its end: Kafka has been silent for 30 s")]
     Silent(String),
+}
+
+/// The numbers of all partitions, of which Kafka leaves none out.
+fn numbered(partitions: &[i32]) -> String {
+    match partitions {
+        [] | [_] => "partition 0 only".to_owned(),
+        [first, .., last] => format!("the partitions {first} to {last}"),
+    }
 }
 
 /// Which part of a topic is read.
@@ -134,9 +144,16 @@ impl Reader {
         if partitions.is_empty() {
             return Err(ScanError::NoTopic(self.topic.clone()));
         }
-        let wanted = |id: &i32| part.partition.is_none_or(|only| only == *id);
-        let ids: Vec<_> = partitions.iter().map(MetadataPartition::id).filter(wanted).collect();
-        for id in ids {
+        let mut partitions: Vec<_> = partitions.iter().map(MetadataPartition::id).collect();
+        partitions.sort_unstable();
+        if let Some(partition) = part.partition {
+            if !partitions.contains(&partition) {
+                let topic = self.topic.clone();
+                return Err(ScanError::NoPartition { topic, partition, partitions });
+            }
+            partitions = vec![partition];
+        }
+        for id in partitions {
             let (low, high) = self
                 .consumer
                 .fetch_watermarks(&self.topic, id, ANSWER)

@@ -106,6 +106,9 @@ fn dead_letters_are_listed_shown_and_redriven_once() {
         assert!(shown.contains(told), "{told} is not in {shown}");
     }
 
+    let (code, _, said) = run(&stage, &["list", "--partition", "9"]);
+    assert_eq!((code, said.contains("has no partition 9; it has")), (1, true), "{said}");
+
     let (code, _, said) = run(&stage, &["redrive"]);
     assert_eq!((code, said.contains("--all")), (64, true));
     let dry = json(&stage, &["redrive", "--all", "--dry-run"]);

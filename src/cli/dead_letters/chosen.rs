@@ -74,15 +74,25 @@ impl Chosen {
         !(topic.is_empty() && reason.is_empty() && rule.is_empty()) || times || partition.is_some()
     }
 
-    /// Says which of the names the configuration does not know: a slip finds nothing. Dead letters of
-    /// a topic or a rule that is gone are none, so the search goes on.
-    pub(super) fn strange(&self, config: &Config) -> Vec<String> {
+    /// What finds nothing because of a slip: names that the configuration does not know, and times
+    /// the wrong way round. A topic or a rule may be gone, so the search goes on.
+    pub(super) fn strange(&self, config: &Config, now: Timestamp) -> Vec<String> {
         let topics: Vec<&str> = config.topics.keys().map(AsRef::as_ref).collect();
         let rules = config.topics.values().flat_map(|topic| &topic.rules.rules);
         let rules: Vec<&str> = rules.map(|rule| &*rule.name).collect();
         let mut told = strange("topic", &self.topic, &topics);
         told.extend(strange("rule", &self.rule, &rules));
+        told.extend(
+            self.is_backwards(now).then(|| {
+                "--since is not before --until: no dead letter is between them".to_owned()
+            }),
+        );
         told
+    }
+
+    fn is_backwards(&self, now: Timestamp) -> bool {
+        let since = self.since.map(|since| since.from(now));
+        since.zip(self.until).is_some_and(|(since, until)| since >= until.from(now))
     }
 
     /// The part of the dead-letter topic that holds them all.
@@ -223,6 +233,17 @@ mod tests {
         let chosen = Line::try_parse_from(line).map(|line| line.chosen).unwrap_or_default();
         assert_eq!(chosen.is_any(), !given.is_empty());
         assert_eq!(chosen.fits(&letter(), NOW), fits);
+    }
+
+    #[rstest]
+    #[case::forwards("--since 2h --until 1h", false)]
+    #[case::backwards("--since 1h --until 2h", true)]
+    #[case::nothing_between("--since 1h --until 2027-01-15T07:00:00Z", true)]
+    #[case::of_one_end("--until 2h", false)]
+    fn times_the_wrong_way_round_are_told(#[case] given: &str, #[case] backwards: bool) {
+        let line = std::iter::once("line").chain(given.split_whitespace());
+        let chosen = Line::try_parse_from(line).unwrap().chosen;
+        assert_eq!(chosen.is_backwards(NOW), backwards);
     }
 
     #[rstest]
