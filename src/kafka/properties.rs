@@ -26,8 +26,13 @@ const FILES: [&str; 5] = [
 ];
 
 /// What `sasl.mechanism` can be in this build.
-const MECHANISMS: &str =
-    "; there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER, in capitals";
+const MECHANISMS: &str = "; there are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, in capitals";
+
+/// The mechanism whose tokens librdkafka fetches by libcurl, which this build leaves out: it would wait
+/// for one for ever.
+const OF_TOKENS: &str = "OAUTHBEARER";
+/// Makes it write its own tokens, for tests.
+const OWN_TOKENS: &str = "enable.sasl.oauthbearer.unsecure.jwt";
 
 /// An address where nobody listens.
 const NOWHERE: &str = "127.0.0.1:9";
@@ -97,7 +102,17 @@ impl Settings {
     /// value is never told: it may be a secret.
     pub fn refused_properties(&self) -> Vec<(String, String)> {
         let mut refused = Vec::new();
+        let own_tokens = self.properties.get(OWN_TOKENS);
+        let own_tokens = own_tokens.is_some_and(|value| value.expose_secret() == "true");
         for (name, value) in &self.properties {
+            if is_mechanism(name) && value.expose_secret() == OF_TOKENS && !own_tokens {
+                let why = format!(
+                    "{OF_TOKENS} needs a token, and this program can't fetch one; use SCRAM-SHA-512, \
+                     PLAIN, or the certificate of a client"
+                );
+                refused.push((name.clone(), why));
+                continue;
+            }
             let mut alone = ClientConfig::new();
             alone.set(name, value.expose_secret());
             let why = match alone.create_native_config() {
@@ -153,10 +168,10 @@ impl Settings {
         };
         let of_mechanism = why.contains("SASL mechanism");
         let first = why.split([' ', ':']).next().unwrap_or_default().trim_matches('`');
-        let mut named = self.properties.keys().filter(|name| {
-            let is_mechanism = matches!(name.as_str(), "sasl.mechanism" | "sasl.mechanisms");
-            name.as_str() == first || (of_mechanism && is_mechanism)
-        });
+        let mut named = self
+            .properties
+            .keys()
+            .filter(|name| name.as_str() == first || (of_mechanism && is_mechanism(name)));
         let named = named.next().cloned();
         let way_out = if of_mechanism { MECHANISMS } else { "" };
         Some((named, format!("the Kafka client can't be made with it: {why}{way_out}")))
@@ -178,6 +193,10 @@ impl ClientContext for Mute {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, _: KafkaError, _: &str) {}
+}
+
+fn is_mechanism(property: &str) -> bool {
+    matches!(property, "sasl.mechanism" | "sasl.mechanisms")
 }
 
 /// Whether librdkafka has read a number, and not the one that is written: it passes over what comes
@@ -232,6 +251,22 @@ mod tests {
         let refused = refused.refused_properties();
         let [(name, why)] = refused.as_slice() else { panic!("{refused:?}") };
         assert!(name == property && why.starts_with(says) && !why.contains("hunter2"), "{why}");
+    }
+
+    #[rstest]
+    #[case::no_way_to_get_one(&[("sasl.mechanism", "OAUTHBEARER")], 1)]
+    #[case::by_its_second_name(&[("sasl.mechanisms", "OAUTHBEARER")], 1)]
+    #[case::tokens_of_its_own(
+        &[("sasl.mechanism", "OAUTHBEARER"), ("enable.sasl.oauthbearer.unsecure.jwt", "true")],
+        0
+    )]
+    #[case::a_password(&[("sasl.mechanism", "SCRAM-SHA-512")], 0)]
+    fn a_mechanism_that_would_wait_for_a_token_is_refused(
+        #[case] properties: &[(&str, &str)],
+        #[case] count: usize,
+    ) {
+        let refused = settings(Duration::from_secs(45), properties).refused_properties();
+        assert_eq!(refused.len(), count, "{refused:?}");
     }
 
     #[rstest]
