@@ -106,7 +106,12 @@ pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<Stri
         return Some(format!("`{first}` is not a time zone, such as `Asia/Bangkok`"));
     }
     let format = arguments.get(1).copied().flatten()?;
-    (!time::is_format(format)).then(|| format!("`{format}` is not a format of strftime"))
+    if !time::is_format(format) {
+        return Some(format!("`{format}` is not a format of strftime, such as `%-d %b %Y`"));
+    }
+    // Valid, and never meant: it would give the same for every time.
+    let constant = !format.contains('%');
+    constant.then(|| format!("`{format}` has no `%`, so that no part of the time is in it"))
 }
 
 fn write_value(

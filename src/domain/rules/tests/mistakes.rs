@@ -52,6 +52,7 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
     "there is no filter `nope`"
 )]
 #[case::zone("{{ event.a | date('Asia/Bangkokk') }}", "`Asia/Bangkokk` is not a time zone")]
+#[case::no_part_of_the_time("{{ event.a | date('Asia/Bangkok', 'Y-m-d') }}", "`Y-m-d` has no `%`")]
 #[case::no_zone("{{ event.a | date }}", "lacks an argument")]
 #[case::format("{{ event.a | date('UTC', '%!') }}", "`%!` is not a format")]
 #[case::currency("{{ event.a | money('BAHT') }}", "`BAHT` is not a currency")]
