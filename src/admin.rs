@@ -26,10 +26,10 @@ struct Shown {
     clock: Arc<dyn Clock>,
 }
 
-/// The address can't be listened on.
+/// It can't listen on the address.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "`admin.listen: {address}` can't be listened on: {cause}; name another port, or stop what uses it"
+    "can't listen on `admin.listen: {address}`: {cause}; choose another port, or stop what uses it"
 )]
 pub struct Busy {
     address: SocketAddr,
@@ -72,7 +72,7 @@ async fn livez(State(shown): State<Shown>) -> (StatusCode, &'static str) {
     if shown.metrics.health.is_alive(shown.clock.now()) {
         (StatusCode::OK, "alive\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the driver or the poll loop stands still\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "the driver or the poll loop is stuck\n")
     }
 }
 

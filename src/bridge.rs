@@ -50,14 +50,14 @@ pub enum Failure {
     Token(#[from] TokenError),
     #[error(transparent)]
     Client(#[from] ClientError),
-    #[error("the Kafka client could not be made: {0}")]
+    #[error("the Kafka client could not be created: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
     #[error("the metrics could not be registered: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error(transparent)]
     Broken(#[from] Broken),
     #[error(
-        "the last commit was not confirmed for {}, or had no room to tell all that was sent: some messages may be sent again; see that the brokers can be reached, and that no other instance has just died",
+        "the last commit was not confirmed for {}, or had no room for everything that was sent: some messages may be sent again; see that the brokers can be reached, and that no other instance has just died",
         if *partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
     )]
     Uncommitted { partitions: usize },
@@ -202,7 +202,7 @@ pub async fn run_on(
         ended = &mut driver => return Ok(ended?.map(drop)?),
         () = &mut shutdown => {}
     }
-    tracing::info!("draining: nothing new is taken, what is in flight settles");
+    tracing::info!("draining: nothing new starts, what is in flight settles");
     metrics.health.draining();
     if orders.send(Order::Drain).await.is_err() {
         tracing::debug!("the driver has ended already");
@@ -212,7 +212,7 @@ pub async fn run_on(
         tracing::info!("drained");
     } else {
         tracing::warn!(
-            "drained, but the group was not left in time; it learns of it by its session timeout"
+            "drained, but leaving the group took too long; the group notices when the session expires"
         );
     }
     match uncommitted {
@@ -232,7 +232,7 @@ async fn tell_while_joining(metrics: Arc<Metrics>, session_timeout: Duration) {
         }
         tracing::info!(
             session_timeout_s = session_timeout.as_secs(),
-            "still joining the group: a member that did not leave it, as after kill -9, counts for as long as its session"
+            "still joining the group: a member that did not leave, as after kill -9, counts until its session expires"
         );
     }
 }

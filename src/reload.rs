@@ -120,13 +120,13 @@ impl Follower {
     pub(crate) async fn run(mut self) {
         say_paused(&self.running.config.paused);
         if !self.is_file {
-            tracing::info!("the configuration does not come from a file: changes take a restart");
+            tracing::info!("the configuration does not come from a file: changes need a restart");
         }
         let mut look = tokio::time::interval(LOOK);
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
-                return tracing::error!(%error, "SIGHUP can't be listened to: changes take a restart");
+                return tracing::error!(%error, "SIGHUP can't be handled: changes need a restart");
             }
         };
         loop {
@@ -137,7 +137,7 @@ impl Follower {
             match looked {
                 Ok(Ok(())) => {}
                 Ok(Err(Ended)) => return,
-                Err(error) => tracing::warn!(%error, "the files could not be looked at"),
+                Err(error) => tracing::warn!(%error, "the files could not be checked for changes"),
             }
         }
     }
@@ -193,7 +193,7 @@ impl Follower {
         let Some((loaded, files, digest)) = read else {
             self.seen = None;
             if self.refusal.take().is_some() {
-                tracing::info!("the files say again what is in force");
+                tracing::info!("the files match the configuration in force again");
             }
             return Ok(Ok(()));
         };
@@ -227,7 +227,7 @@ impl Follower {
         match &why {
             Refusal::Mistakes(mistakes) => tracing::error!(
                 mistakes,
-                "the changed configuration is refused; the one before stays in force"
+                "the changed configuration is refused; the previous one stays in force"
             ),
             Refusal::NeedsRestart(keys) => tracing::error!(
                 keys = keys.join(", "),

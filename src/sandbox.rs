@@ -108,7 +108,7 @@ pub struct Sandbox {
 impl Sandbox {
     /// Listens on `listen` (port 0: any free one) and serves in the background.
     ///
-    /// Fails where the address can't be listened on, or where `options.faults` make no sense.
+    /// Fails if it can't listen on the address, or if `options.faults` make no sense.
     pub async fn start(listen: SocketAddr, options: Options) -> io::Result<Self> {
         options.faults.check().map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let door = Door::bind(listen).await.map_err(|e| {

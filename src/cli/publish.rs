@@ -64,7 +64,7 @@ impl Publish {
         let sent = sent.map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
         let published_so_far = format!("{} published to {}", counted(sent, "event"), self.topic);
         if published.is_err() && sent > 0 {
-            tell(format_args!("{published_so_far}; mend the next line, and go on from there"));
+            tell(format_args!("{published_so_far}; fix the next line, and continue from there"));
         } else {
             tell(published_so_far);
         }

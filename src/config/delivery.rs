@@ -119,7 +119,10 @@ pub(super) fn read_dead_letters<'s>(
     if let Some(item) = redrive_topic
         && redrive_name.as_deref() == Some(&topic_name)
     {
-        reader.error(&item, "this is `dead_letters.topic`; a redrive needs a topic of its own");
+        reader.error(
+            &item,
+            "this is `dead_letters.topic`; redriven events need a topic of their own",
+        );
     }
     let default = || {
         let name = format!("{topic_name}{REDRIVE_SUFFIX}");

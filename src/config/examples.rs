@@ -179,7 +179,7 @@ fn json(node: &Node) -> Result<Json, (Place, &'static str)> {
             let mut object = Map::new();
             for (key, value) in entries {
                 if object.insert(key.value.clone(), json(value)?).is_some() {
-                    return Err((place(key), "this key of the event stands here again"));
+                    return Err((place(key), "duplicate key of the event"));
                 }
             }
             Json::Object(object)

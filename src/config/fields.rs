@@ -14,7 +14,7 @@ pub(super) struct Item<'n> {
     home: Place,
     /// Neither the value nor anything below it is ever shown.
     pub(super) secret: bool,
-    /// The environment is not put in.
+    /// Environment variables are not expanded.
     pub(super) verbatim: bool,
 }
 
@@ -139,8 +139,7 @@ impl Reader<'_> {
             parent.path.key(name)
         };
         if let Some(first) = seen.get(name) {
-            let message =
-                format!("this key stands here again; it is on line {} already", first.line);
+            let message = format!("duplicate key; it is on line {} already", first.line);
             let path = if parent.secret { &parent.path } else { &path };
             self.report(Severity::Error, name_place, path, message);
             return None;

@@ -201,8 +201,7 @@ impl<'a> Reader<'a> {
                 None
             }
             Expanded::Malformed => {
-                let form =
-                    "`${` has no variable's name and `}` after it; write `$${` for a plain `${`";
+                let form = "`${` must be followed by a variable's name and `}`; write `$${` for a literal `${`";
                 self.error(item, form);
                 None
             }
@@ -219,7 +218,7 @@ impl<'a> Reader<'a> {
             Given::Text { substituted: true, .. } => "something else in the environment".to_owned(),
             Given::Text { text, .. } if item.verbatim && text.contains("${") => {
                 let text = quoted(text, SHOWN_TEXT);
-                format!("the text {text}; the environment is not put into rules")
+                format!("the text {text}; environment variables are not expanded in rules")
             }
             Given::Text { text, .. } => format!("the text {}", quoted(text, SHOWN_TEXT)),
             Given::Whole(_) | Given::Float(_) => {

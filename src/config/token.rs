@@ -59,7 +59,7 @@ pub enum NoToken {
     TooLarge,
     #[error("the token is empty")]
     Empty,
-    #[error("the token has a character that a header can't carry; only visible ASCII can be in it")]
+    #[error("the token has a character that a header can't carry; only visible ASCII is allowed")]
     BadCharacter,
 }
 
@@ -92,10 +92,8 @@ fn token(text: &str) -> Result<SecretString, NoToken> {
 
 pub(super) fn read(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
     if !item.is_map() {
-        reader.error(
-            item,
-            format!("expected {EXPECTED}; the token itself never stands in this file"),
-        );
+        reader
+            .error(item, format!("expected {EXPECTED}; never put the token itself into this file"));
         return Token::default();
     }
     let fields = reader.fields(item, &["file", "env"]);

@@ -15,17 +15,17 @@ pub(super) fn report(report: &Report) {
         Report::HeldBack { source, held_back: true } => tracing::warn!(
             topic = &*source.topic,
             partition = source.partition,
-            "the partition is held back: what it has sent can't be committed, so it goes on one record after the other"
+            "the partition is held back: what it has sent can't be committed, so it continues one record at a time"
         ),
         Report::HeldBack { source, held_back: false } => tracing::info!(
             topic = &*source.topic,
             partition = source.partition,
-            "the partition is held back no more"
+            "the partition is no longer held back"
         ),
         Report::Stopped { channel, reason } => tracing::error!(
             channel = channel.as_deref().unwrap_or("all"),
             reason = reason.label(),
-            "deliveries stopped: nothing is lost, and it is probed until it works"
+            "deliveries stopped: nothing is lost; the channel is probed until it works"
         ),
         Report::Resumed { channel, reason, after } => tracing::info!(
             channel = channel.as_deref().unwrap_or("all"),
@@ -58,7 +58,7 @@ pub(super) fn report(report: &Report) {
         Report::CommitFailed { source } => tracing::warn!(
             topic = &*source.topic,
             partition = source.partition,
-            "a commit failed and is tried again"
+            "a commit failed and is retried"
         ),
         Report::Ambiguous { source, offset, rule, status } => tracing::warn!(
             topic = &*source.topic,
@@ -113,10 +113,10 @@ impl Silence {
         match self.news(status.coordinator_silent, !status.partitions.is_empty()) {
             Some(true) => tracing::warn!(
                 seconds,
-                "nothing is heard of the group's coordinator: it is away, or waits for a member that has died until that one's session is over; commits wait for it, and soon the messages do"
+                "the group's coordinator is silent: it is unreachable, or waits for the session of a dead member to expire; commits wait for it, and soon messages do too"
             ),
             Some(false) => tracing::info!(
-                "the group's coordinator is heard again, or has taken the partitions away"
+                "the group's coordinator answers again, or has revoked the partitions"
             ),
             None => {}
         }

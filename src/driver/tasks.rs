@@ -96,7 +96,7 @@ impl<A: Api, D: DeadLetters> Tasks<A, D> {
             let sent = tokio::time::timeout(DEAD_LETTER, letters.produce(&content)).await;
             let acknowledged = sent.unwrap_or_else(|_| {
                 let seconds = DEAD_LETTER.as_secs();
-                tracing::warn!(seconds, "nothing is known of a dead letter; it is written again");
+                tracing::warn!(seconds, "a dead letter has got no answer; it is written again");
                 false
             });
             reply.done(Done::DeadLettered { letter, acknowledged });

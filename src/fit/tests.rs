@@ -155,63 +155,63 @@ fn what_the_schema_does_not_have_is_a_mistake(#[case] message: &str, #[case] exp
 #[rstest]
 #[case::optional(
     "{{ event.tracking }}",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 #[case::in_a_condition(
     "{% if event.tracking %}x{% endif %}",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 #[case::on_the_way(
     "{{ event.customer.address.city }}",
-    "`event.customer.address`, needed for `event.customer.address.city`, may be missing: the schema does not require it; ask `event.customer.address is defined` before, or use the filter `default`"
+    "`event.customer.address`, needed for `event.customer.address.city`, may be missing: the schema does not require it; guard it with `event.customer.address is defined`, or use the filter `default`"
 )]
 #[case::on_the_way_to_a_default(
     "{{ event.customer.address.city | default('') }}",
-    "`event.customer.address`, needed for `event.customer.address.city`, may be missing: the schema does not require it; ask `event.customer.address is defined` before, or use the filter `default`"
+    "`event.customer.address`, needed for `event.customer.address.city`, may be missing: the schema does not require it; guard it with `event.customer.address is defined`, or use the filter `default`"
 )]
 #[case::through_a_filter(
     "{{ event.tracking | upper }}",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 #[case::guarded_the_wrong_way(
     "{% if event.tracking is defined %}x{% else %}{{ event.tracking }}{% endif %}",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 #[case::guarded_by_another(
     "{% if event.note is defined %}{{ event.tracking }}{% endif %}",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 #[case::after_its_guard(
     "{% if event.tracking is defined %}x{% endif %}{{ event.tracking }}",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 #[case::of_an_item(
     "{% for item in event.items %}{{ item.size }}{% endfor %}",
-    "`event.items[…].size` may be missing: the schema does not require it; ask `event.items[…].size is defined` before, or use the filter `default`"
+    "`event.items[…].size` may be missing: the schema does not require it; guard it with `event.items[…].size is defined`, or use the filter `default`"
 )]
 #[case::item_of_a_list(
     "{{ event.items[0].name }}",
-    "`event.items[0]`, needed for `event.items[0].name`, may be missing: the schema does not require it; ask `event.items[0] is defined` before, or use the filter `default`"
+    "`event.items[0]`, needed for `event.items[0].name`, may be missing: the schema does not require it; guard it with `event.items[0] is defined`, or use the filter `default`"
 )]
 #[case::third_of_two(
     "{% if event.pair is defined %}{{ event.pair[2] }}{% endif %}",
-    "`event.pair[2]` may be missing: the schema does not require it; ask `event.pair[2] is defined` before, or use the filter `default`"
+    "`event.pair[2]` may be missing: the schema does not require it; guard it with `event.pair[2] is defined`, or use the filter `default`"
 )]
 #[case::one_of_many(
     "{% if event.labels is defined %}{{ event.labels.a }}{% endif %}",
-    "`event.labels.a` may be missing: the schema does not require it; ask `event.labels.a is defined` before, or use the filter `default`"
+    "`event.labels.a` may be missing: the schema does not require it; guard it with `event.labels.a is defined`, or use the filter `default`"
 )]
 #[case::of_what_may_be_null(
     "{% if event.carrier is defined %}{{ event.carrier.name }}{% endif %}",
-    "`event.carrier.name` may be missing: the schema does not require it; ask `event.carrier.name is defined` before, or use the filter `default`"
+    "`event.carrier.name` may be missing: the schema does not require it; guard it with `event.carrier.name is defined`, or use the filter `default`"
 )]
 #[case::null(
     "{{ event.customer.name | default('x') }}",
-    "`event.customer.name` may be null; use the filter `default(…, true)`, or ask `event.customer.name is not none` before"
+    "`event.customer.name` may be null; use the filter `default(…, true)`, or guard it with `event.customer.name is not none`"
 )]
 #[case::null_in_a_filter(
     "{% if event.note is defined %}{{ event.note | plural('a', 'b') }}{% endif %}",
-    "`event.note` may be null; use the filter `default(…, true)`, or ask `event.note is not none` before"
+    "`event.note` may be null; use the filter `default(…, true)`, or guard it with `event.note is not none`"
 )]
 #[case::object_in_a_text(
     "{{ event.customer }}",
@@ -223,7 +223,7 @@ fn what_the_schema_does_not_have_is_a_mistake(#[case] message: &str, #[case] exp
 )]
 #[case::the_default_itself(
     "{{ event.tracking | default(event.note) }}",
-    "`event.note` may be missing: the schema does not require it; ask `event.note is defined` before, or use the filter `default`"
+    "`event.note` may be missing: the schema does not require it; guard it with `event.note is defined`, or use the filter `default`"
 )]
 fn what_may_be_missing_or_null_is_guarded(#[case] message: &str, #[case] expected: &str) {
     assert_eq!(said_of_message(message), format!("0.message: {expected}"));
@@ -291,27 +291,27 @@ fn what_is_guarded_passes(#[case] message: &str) {
 #[rstest]
 #[case::not_in_the_enum(
     "event.status == 'shiped'",
-    "`event.status` is never \"shiped\", says the schema; did you mean \"shipped\"?"
+    "`event.status` is never \"shiped\" according to the schema; did you mean \"shipped\"?"
 )]
 #[case::far_from_all(
     "event.status != 'zzzzzzzz'",
-    "`event.status` is never \"zzzzzzzz\", says the schema; it allows \"cancelled\", \"placed\", \"shipped\""
+    "`event.status` is never \"zzzzzzzz\" according to the schema; it allows \"cancelled\", \"placed\", \"shipped\""
 )]
 #[case::on_the_other_side(
     "'shiped' == event.status",
-    "`event.status` is never \"shiped\", says the schema; did you mean \"shipped\"?"
+    "`event.status` is never \"shiped\" according to the schema; did you mean \"shipped\"?"
 )]
 #[case::among_several(
     "event.status in ['placed', 'shiped']",
-    "`event.status` is never \"shiped\", says the schema; did you mean \"shipped\"?"
+    "`event.status` is never \"shiped\" according to the schema; did you mean \"shipped\"?"
 )]
 #[case::not_the_constant(
     "event.kind == 'orders'",
-    "`event.kind` is never \"orders\", says the schema; did you mean \"order\"?"
+    "`event.kind` is never \"orders\" according to the schema; did you mean \"order\"?"
 )]
 #[case::not_the_number(
     "event.level is defined and event.level == 7",
-    "`event.level` is never 7, says the schema; it allows 1, 2, 3"
+    "`event.level` is never 7 according to the schema; it allows 1, 2, 3"
 )]
 #[case::text_above_a_number(
     "event.status > 100",
@@ -339,11 +339,11 @@ fn what_is_guarded_passes(#[case] message: &str) {
 )]
 #[case::optional(
     "event.tracking == 'x'",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 #[case::guard_too_late(
     "event.tracking == 'x' and event.tracking is defined",
-    "`event.tracking` may be missing: the schema does not require it; ask `event.tracking is defined` before, or use the filter `default`"
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
 )]
 fn a_comparison_that_says_nothing_is_a_mistake(#[case] when: &str, #[case] expected: &str) {
     let said = said_of_when(when);

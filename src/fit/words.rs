@@ -54,15 +54,15 @@ pub(super) fn missing(path: &[Step], at: usize) -> String {
     let needed =
         if at < path.len() { format!(", needed for `{}`,", shown(path)) } else { String::new() };
     format!(
-        "`{missing}`{needed} may be missing: the schema does not require it; ask \
-         `{missing} is defined` before, or use the filter `default`"
+        "`{missing}`{needed} may be missing: the schema does not require it; guard it with \
+         `{missing} is defined`, or use the filter `default`"
     )
 }
 
 pub(super) fn null(path: &[Step]) -> String {
     let path = shown(path);
     format!(
-        "`{path}` may be null; use the filter `default(…, true)`, or ask `{path} is not none` before"
+        "`{path}` may be null; use the filter `default(…, true)`, or guard it with `{path} is not none`"
     )
 }
 
@@ -90,7 +90,7 @@ pub(super) fn no_number(path: &[Step], kinds: Kinds) -> String {
 
 pub(super) fn no_sum((one, of_one): (&str, Kinds), (other, of_other): (&str, Kinds)) -> String {
     format!(
-        "`{one} + {other}` adds {of_one} and {of_other}; to write one after the other, use `~` \
+        "`{one} + {other}` adds {of_one} and {of_other}; to concatenate, use `~` \
          instead of `+`"
     )
 }
@@ -118,15 +118,15 @@ pub(super) fn any_text(path: &[Step]) -> String {
 pub(super) fn braces(inside: &str) -> String {
     let name = inside.trim();
     format!(
-        "`{{{inside}}}` stands in the text as it is; the value is written by `{{{{ {name} }}}}`, \
-         and the braces themselves by `{{{{ \"{{{name}}}\" }}}}`"
+        "`{{{inside}}}` is sent literally; write the value as `{{{{ {name} }}}}`, \
+         and the braces themselves as `{{{{ \"{{{name}}}\" }}}}`"
     )
 }
 
 pub(super) fn variable(inside: &str) -> String {
     format!(
-        "`${{{inside}}}` stands in the text as it is: the environment is not put into rules; write \
-         out what it is to say, or take it from the event"
+        "`${{{inside}}}` is sent literally: environment variables are not expanded in rules; write the \
+         text itself, or take it from the event"
     )
 }
 
@@ -154,7 +154,7 @@ pub(super) fn not_allowed(path: &[Step], value: &Json, allowed: &[&Json]) -> Str
         Some(near) => format!("did you mean {}?", written(&Json::from(near))),
         None => format!("it allows {}", listed(distinct(allowed).into_iter())),
     };
-    format!("`{}` is never {}, says the schema; {way_out}", shown(path), written(value))
+    format!("`{}` is never {} according to the schema; {way_out}", shown(path), written(value))
 }
 
 pub(super) fn no_name(path: &[Step], kinds: Kinds) -> String {
@@ -182,7 +182,7 @@ pub(super) fn other_channels<'c>(
     channels: impl Iterator<Item = &'c Arc<str>>,
 ) -> String {
     format!(
-        "`{}` may be {} by the schema, and `channels` has only {}: such an event would become a \
+        "`{}` may be {} according to the schema, but `channels` has only {}: such an event would become a \
          dead letter; add the channel, or exclude the value in `when`",
         shown(path),
         listed(others.into_iter()),

@@ -282,7 +282,7 @@ impl Member {
             Command::Close => Ok(()),
         };
         if let Err(error) = result {
-            tracing::warn!(%error, "the consumer did not do what it was told");
+            tracing::warn!(%error, "the Kafka consumer could not carry out a command");
         }
     }
 

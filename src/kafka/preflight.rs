@@ -40,12 +40,12 @@ pub enum Refused {
     )]
     Unreachable { brokers: String, cause: String },
     #[error(
-        "no broker of `kafka.brokers: {brokers}` lets the bridge in ({cause}); check `kafka.properties` (security.protocol, sasl.*, ssl.*)"
+        "no broker of `kafka.brokers: {brokers}` accepts the bridge ({cause}); check `kafka.properties` (security.protocol, sasl.*, ssl.*)"
     )]
     NotLetIn { brokers: String, cause: String },
     #[error("the Kafka client refuses its configuration: {0}; check `kafka.properties`")]
     Configuration(KafkaError),
-    #[error("the topic `{topic}` does not exist; create it, or take it out of `topics`")]
+    #[error("the topic `{topic}` does not exist; create it, or remove it from `topics`")]
     NoTopic { topic: String },
     #[error(
         "the dead-letter topic `{topic}` does not exist; create it, or name another one in `dead_letters.topic`"
@@ -64,12 +64,12 @@ pub enum Refused {
     )]
     Forbidden { topic: String, cause: String },
     #[error(
-        "the brokers' session for the group `{group}` is {} ms, and the bridge counts on {} at least: set the group's `consumer.session.timeout.ms` (or the brokers' `group.consumer.session.timeout.ms`), or take `group.protocol` out of `kafka.properties`",
+        "the brokers' session for the group `{group}` is {} ms, and the bridge needs at least {}: set the group's `consumer.session.timeout.ms` (or the brokers' `group.consumer.session.timeout.ms`), or remove `group.protocol` from `kafka.properties`",
         session.as_millis(), BROKERS_SESSION.as_millis()
     )]
     ShortSession { group: String, session: Duration },
     #[error(
-        "the group `{group}` has {members} of the classic protocol, beside which Kafka lets in none of the consumer protocol: stop all instances, and start them again with `group.protocol: consumer`",
+        "the group `{group}` has {members} of the classic protocol, and Kafka admits no member of the consumer protocol beside them: stop all instances, then start them with `group.protocol: consumer`",
         members = if *members == 1 { "1 member".to_owned() } else { format!("{members} members") }
     )]
     ClassicMembers { group: String, members: usize },
@@ -192,7 +192,12 @@ pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
         }
         if looked == TOLD_AFTER {
             let limit_s = REACHABLE_WITHIN.as_secs();
-            tracing::warn!(brokers, cause, limit_s, "no broker can be reached so far; trying on");
+            tracing::warn!(
+                brokers,
+                cause,
+                limit_s,
+                "no broker can be reached so far; still trying"
+            );
         }
     }
 }
@@ -261,7 +266,7 @@ pub(super) fn dead_letter_topic(
 ) -> Result<Vec<String>, Refused> {
     let Some(resource) = described(admin, topic) else {
         return Ok(vec![format!(
-            "Kafka does not tell how the dead-letter topic `{topic}` keeps its records; see that it is not compacted"
+            "Kafka does not say how the dead-letter topic `{topic}` keeps its records; make sure that it is not compacted"
         )]);
     };
     if let Some(policy) = compaction(&resource) {

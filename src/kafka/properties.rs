@@ -118,20 +118,20 @@ impl Settings {
             let why = match alone.create_native_config() {
                 Ok(read) => match read.get(name) {
                     Ok(read) if is_another_number(&read, value.expose_secret()) => {
-                        "is to be a number of digits alone, without a unit; librdkafka reads another one"
+                        "expected a plain number without a unit; librdkafka reads a different one"
                             .to_owned()
                     }
                     Ok(_) | Err(_) => continue,
                 },
                 Err(KafkaError::ClientConfig(result, ..)) => match result {
                     RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => {
-                        format!("librdkafka has no such property; all are in {PROPERTIES}")
+                        format!("librdkafka has no such property; they are listed in {PROPERTIES}")
                     }
                     RDKafkaConfRes::RD_KAFKA_CONF_INVALID | RDKafkaConfRes::RD_KAFKA_CONF_OK => {
-                        format!("librdkafka does not take this value; see {PROPERTIES}")
+                        format!("librdkafka does not accept this value; see {PROPERTIES}")
                     }
                 },
-                Err(_) => format!("librdkafka does not take this property; see {PROPERTIES}"),
+                Err(_) => format!("librdkafka does not accept this property; see {PROPERTIES}"),
             };
             refused.push((name.clone(), why));
         }
@@ -174,7 +174,7 @@ impl Settings {
             .filter(|name| name.as_str() == first || (of_mechanism && is_mechanism(name)));
         let named = named.next().cloned();
         let way_out = if of_mechanism { MECHANISMS } else { "" };
-        Some((named, format!("the Kafka client can't be made with it: {why}{way_out}")))
+        Some((named, format!("the Kafka client can't be created with it: {why}{way_out}")))
     }
 }
 
@@ -240,9 +240,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case::a_property("sasl.mechnism", "librdkafka has no such property; all are in https://")]
-    #[case::a_value("security.protocol", "librdkafka does not take this value; see https://")]
-    #[case::a_protocol("group.protocol", "librdkafka does not take this value; see https://")]
+    #[case::a_property(
+        "sasl.mechnism",
+        "librdkafka has no such property; they are listed in https://"
+    )]
+    #[case::a_value("security.protocol", "librdkafka does not accept this value; see https://")]
+    #[case::a_protocol("group.protocol", "librdkafka does not accept this value; see https://")]
     fn what_librdkafka_refuses_is_told_with_where_to_look(
         #[case] property: &str,
         #[case] says: &str,

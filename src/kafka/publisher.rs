@@ -29,7 +29,7 @@ pub enum PublishError {
     NoTopic(String),
     #[error("a record was not acknowledged: {0}")]
     Unwritten(Unwritten),
-    #[error("a record is larger than the topic takes (its max.message.bytes)")]
+    #[error("a record is larger than the topic allows (its max.message.bytes)")]
     TooLarge,
 }
 

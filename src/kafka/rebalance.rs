@@ -119,7 +119,7 @@ impl ClientContext for Callbacks {
             brokers.map(|(name, broker)| (name.as_str(), broker.state == UP)).collect();
         let again = self.outage().seen(&brokers);
         if !again.is_empty() {
-            tracing::info!(brokers = again.join(" "), "brokers are reached again");
+            tracing::info!(brokers = again.join(" "), "brokers can be reached again");
         }
         let coordinator = statistics.brokers.get("GroupCoordinator");
         let coordinator = coordinator.filter(|broker| broker.state == UP);
@@ -175,7 +175,7 @@ impl ClientContext for Callbacks {
             return tracing::warn!(%error, reason, "Kafka");
         }
         if self.outage().failed(&error, reason) {
-            tracing::warn!(reason, "brokers can't be reached; it is tried again until they can");
+            tracing::warn!(reason, "brokers can't be reached; retrying until they can");
         } else {
             tracing::debug!(%error, reason, "brokers can't be reached");
         }

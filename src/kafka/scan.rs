@@ -36,7 +36,7 @@ pub enum ScanError {
     NoPartition { topic: String, partition: i32, partitions: Vec<i32> },
     #[error("the topic `{topic}` can't be read: {cause}")]
     Kafka { topic: String, cause: KafkaError },
-    #[error("the topic `{0}` can't be read to its end: Kafka has been silent for 30 s")]
+    #[error("the topic `{0}` can't be read to its end: Kafka has not answered for 30 s")]
     Silent(String),
 }
 

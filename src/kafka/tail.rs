@@ -38,7 +38,7 @@ pub enum From {
 pub enum TailError {
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("Kafka does not tell where to begin: {0}")]
+    #[error("Kafka does not say where to begin: {0}")]
     Kafka(#[from] KafkaError),
     #[error("the reader has crashed: {0}")]
     Crashed(#[from] JoinError),

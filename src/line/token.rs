@@ -29,13 +29,13 @@ pub enum TokenError {
     #[error("{place} is empty; put the access token of the platform's developer settings there")]
     Empty { place: String },
     #[error(
-        "{place} is longer than {TOKEN_LIMIT} bytes, which no access token is; it should hold the token alone"
+        "{place} is longer than {TOKEN_LIMIT} bytes, too long for an access token; it should hold only the token"
     )]
     TooLong { place: String },
-    #[error("{place} is not text in UTF-8; it should hold the access token alone")]
+    #[error("{place} is not text in UTF-8; it should hold only the access token")]
     NotText { place: String },
     #[error(
-        "{place} has a character that a header can't carry; it should hold the access token alone, in visible ASCII"
+        "{place} has a character that a header can't carry; it should hold only the access token, in visible ASCII"
     )]
     BadCharacter { place: String },
 }

@@ -87,7 +87,7 @@ fn check_schema(schema: &Map<String, Value>, pointer: &str, found: &mut Vec<Foun
     }
     for keyword in ["$id", "$schema"] {
         if !pointer.is_empty() && schema.contains_key(keyword) {
-            add(keyword, format!("`{keyword}` stands at the top of a file alone"));
+            add(keyword, format!("`{keyword}` is only allowed at the top of a file"));
         }
     }
     if let Some(format) = schema.get("format").and_then(Value::as_str)

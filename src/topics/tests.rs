@@ -195,7 +195,7 @@ fn what_is_wrong_with_an_example_itself_is_told() {
     line-bridge.yaml:30:39: topics.orders.examples[8].expect: expected `skip`, the reason of a dead letter, the text of the message, a map of message, rule, channel, to and reason, or a list of such, found the number 5
     line-bridge.yaml:31:39: topics.orders.examples[9].expect: expected `skip`, the reason of a dead letter, the text of the message, a map of message, rule, channel, to and reason, or a list of such, found an empty list
     line-bridge.yaml:32:31: topics.orders.examples[10].expct: unknown key; did you mean `expect`?
-    line-bridge.yaml:33:24: topics.orders.examples[11].event: this key of the event stands here again
+    line-bridge.yaml:33:24: topics.orders.examples[11].event: duplicate key of the event
     line-bridge.yaml:34:10: topics.orders.examples[12].event: expected the path of a JSON file, or the event itself, found nothing
     line-bridge.yaml:35:51: topics.orders.examples[13].record.timestamp: expected a time such as 2026-03-03T10:00:00+07:00, or whole milliseconds since 1970
     line-bridge.yaml:35:57: topics.orders.examples[13].record.kye: unknown key; did you mean `key`?
@@ -212,7 +212,7 @@ fn a_rule_that_does_not_fit_its_schema_is_told_at_its_line_with_all_other_mistak
         .replace("group: g", "group: 5");
     insta::assert_snapshot!(said(SCHEMA, &config, Strictness::Run), @r##"
     line-bridge.yaml:1:43: kafka.group: expected the name of the consumer group; a number or a boolean that is meant as text must stand in quotes
-    line-bridge.yaml:11:15: topics.orders.rules[0].when: `event.status` is never "shiped", says the schema; did you mean "shipped"?
+    line-bridge.yaml:11:15: topics.orders.rules[0].when: `event.status` is never "shiped" according to the schema; did you mean "shipped"?
     line-bridge.yaml:13:13: topics.orders.rules[0].to: `event.contct`: the schema has no such property; did you mean `contact`?
     line-bridge.yaml:14:19: topics.orders.rules[0].message: unexpected identifier, expected end of variable block (line 1 of the text)
     line-bridge.yaml:19:13: topics.orders.rules[1].to: `event.contct`: the schema has no such property; did you mean `contact`?

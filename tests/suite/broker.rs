@@ -164,6 +164,6 @@ fn a_broker_that_does_not_let_the_bridge_in_is_told_with_the_cause(
     let said = bridge.stderr();
     let told: Vec<_> = said.lines().filter(|line| !line.starts_with('{')).collect();
     assert_eq!(told.len(), 1, "{said}");
-    assert!(told[0].contains("lets the bridge in") && told[0].contains(cause), "{said}");
+    assert!(told[0].contains("accepts the bridge") && told[0].contains(cause), "{said}");
     assert!(!said.contains("not-the-password"));
 }

@@ -148,7 +148,7 @@ fn a_token_that_is_absent_or_not_taken_is_told() {
 fn a_message_is_sent_by_hand(#[case] arguments: &[&str], #[case] recipient: Value) {
     let desk = Desk::with_support();
     let (code, said, wrong) = run(&desk.workspace, "send", arguments);
-    assert!(said.starts_with("accepted; LINE does not tell whether it is delivered"), "{said}");
+    assert!(said.starts_with("accepted; LINE does not say whether it is delivered"), "{said}");
     assert_eq!((code, wrong.as_str()), (Some(0), ""));
     let inbox = desk.sandbox.inbox().messages();
     assert_eq!(inbox.len(), 1);

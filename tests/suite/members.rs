@@ -93,7 +93,7 @@ fn a_member_that_has_died_and_come_back_holds_up_no_other() {
     let _again = stage.start();
     wait_until(LIMIT, "the coordinator keeps its answers back", || {
         let said = other.stderr();
-        let told = said.contains("nothing is heard of the group's coordinator");
+        let told = said.contains("the group's coordinator is silent");
         if told { Ok(()) } else { Err(said) }
     });
     // The first commit waits from now on.

@@ -50,7 +50,7 @@ fn what_is_right_is_told_so_and_nothing_is_left_behind() {
     let topic = &stage.topics["orders"];
     assert!(said.contains(&format!("{topic} (2 partitions)")), "{said}");
     assert!(said.contains(&format!("{} (3 partitions)", stage.dead_letters)), "{said}");
-    assert!(said.contains("takes the token"), "{said}");
+    assert!(said.contains("accepts the token"), "{said}");
     assert!(stage.kafka.consume_all(&stage.dead_letters).is_empty());
     assert!(stage.kafka.committed(&stage.group, topic).is_empty());
     assert_eq!(stage.sandbox.inbox().messages().len(), 0);
@@ -89,7 +89,7 @@ fn all_that_is_wrong_is_told_at_once_each_with_its_place() {
 }
 
 #[rstest]
-#[case::revoked(Fault::RevokedToken {}, 64, "line.token", "does not take the token (HTTP 401)")]
+#[case::revoked(Fault::RevokedToken {}, 64, "line.token", "does not accept the token (HTTP 401)")]
 #[case::down(Fault::Unavailable { retry_after: None }, 1, "line.base_url", "could not be asked")]
 #[case::a_proxy(Fault::Html { accept: false }, 64, "line.base_url", "is not JSON")]
 fn an_api_that_gives_no_listing_is_one_mistake(
@@ -181,7 +181,7 @@ fn a_wrong_password_is_told_without_showing_it() {
     let stage = stage_of(GUEST, "hunter2");
     let (code, found) = check(&stage, &stage.config());
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].0 == "kafka.properties" && found[0].1.contains("lets the bridge in"));
+    assert!(found[0].0 == "kafka.properties" && found[0].1.contains("accepts the bridge"));
     assert!(!found[0].1.contains("hunter2"));
     assert_eq!(code, Some(64));
 }

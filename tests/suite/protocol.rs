@@ -150,7 +150,8 @@ fn a_group_with_a_session_of_its_own_is_warned_of() {
     let altered = block_on(async { admin.alter_configs(&[session], &AdminOptions::new()).await });
     assert!(altered.expect("an answer")[0].is_ok());
     let warns = |said: String| {
-        let told = said.contains("see that its `consumer.session.timeout.ms` is 45000 or more");
+        let told =
+            said.contains("make sure that its `consumer.session.timeout.ms` is 45000 or more");
         if told { Ok(()) } else { Err(said) }
     };
     let mut bridge = start(&stage, "consumer");

@@ -146,7 +146,7 @@ impl Looked {
         let listed = counted(listed.len() as u64, "channel");
         let configured = config.channels.len();
         self.told
-            .push(format!("LINE API: takes the token, lists {listed}; {configured} configured"));
+            .push(format!("LINE API: accepts the token, lists {listed}; {configured} configured"));
     }
 
     fn hear_no_listing(&mut self, config: &Config, error: &ListingError) {
@@ -159,7 +159,9 @@ impl Looked {
             Class::Stop(Scope::Account, StopReason::Unauthorized) => self.wrong(
                 config,
                 &["line", "token"],
-                format!("the API does not take the token{status}: it is wrong, expired or revoked"),
+                format!(
+                    "the API does not accept the token{status}: it is wrong, expired or revoked"
+                ),
             ),
             Class::Stop(_, StopReason::Forbidden) => self.wrong(
                 config,
@@ -263,7 +265,7 @@ mod tests {
     const FORBIDDEN: Class = Class::Stop(Scope::Channel, StopReason::Forbidden);
 
     #[rstest]
-    #[case::unauthorized(ListingError::Refused { status: 401, class: UNAUTHORIZED }, "line.token: the API does not take the token (HTTP 401)", 0)]
+    #[case::unauthorized(ListingError::Refused { status: 401, class: UNAUTHORIZED }, "line.token: the API does not accept the token (HTTP 401)", 0)]
     #[case::forbidden(ListingError::Refused { status: 403, class: FORBIDDEN }, "line.token: the API knows the token", 0)]
     #[case::elsewhere(ListingError::Refused { status: 404, class: Class::NotFound }, "line.base_url: the channel listing", 0)]
     #[case::not_json(ListingError::NotJson, "line.base_url: the channel listing", 0)]

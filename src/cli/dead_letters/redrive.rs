@@ -17,7 +17,8 @@ use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
 use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
 use crate::kafka::scan::{Scan, ScanError};
 
-const INTERRUPTED: &str = "interrupted; the same command goes on where it ended (not with --again)";
+const INTERRUPTED: &str =
+    "interrupted; the same command continues where it stopped (not with --again)";
 
 /// How often the progress is told.
 const PROGRESS: Duration = Duration::from_secs(2);
@@ -244,7 +245,7 @@ impl Run<'_> {
             Ok(()) => self.report.redriven_one(sent.may_repeat),
             Err(PublishError::TooLarge) => {
                 complain(format_args!(
-                    "{}: larger than the redrive topic takes (max.message.bytes)",
+                    "{}: larger than the redrive topic allows (max.message.bytes)",
                     sent.place
                 ));
                 self.report.count(Fate::Lost(Lost::TooLarge));

@@ -45,13 +45,13 @@ impl Fate {
         let (word, sentence) = match self {
             Self::Redriven => ("redriven", "redriven"),
             Self::Left(Left::RedrivenBefore) => {
-                ("redriven_before", "redriven before (--again takes them as well)")
+                ("redriven_before", "redriven before (--again includes them)")
             }
             Self::Left(Left::TooOften) => {
                 ("too_often", "redriven too often already (--max-redrives)")
             }
             Self::Left(Left::Expired) => {
-                ("expired", "past their deadline (--ignore-expiry takes them as well)")
+                ("expired", "past their deadline (--ignore-expiry includes them)")
             }
             Self::Left(Left::Skipped) => {
                 ("skipped", "would be skipped: their rule does not match now")
@@ -64,7 +64,7 @@ impl Fate {
                 ("gone", "without their event: too large to be set aside whole, and deleted since")
             }
             Self::Lost(Lost::TooLarge) => {
-                ("too_large", "larger than the redrive topic takes (max.message.bytes)")
+                ("too_large", "larger than the redrive topic allows (max.message.bytes)")
             }
         };
         (word.to_owned(), sentence.to_owned())
@@ -203,7 +203,7 @@ mod tests {
         insta::assert_snapshot!(report.told(), @r"
         2 dead letters redriven
           1 of these may give their customers the message a second time (ambiguous, retries_exhausted)
-          2 redriven before (--again takes them as well)
+          2 redriven before (--again includes them)
           1 would be set aside again: schema
           1 without their event: too large to be set aside whole, and deleted since
           2 records of the topic not written by line-bridge

@@ -128,7 +128,7 @@ impl Bridge {
     /// Done only when the bridge has failed; afterwards there is nothing left to drain.
     pub(super) async fn fails(&mut self) -> Failure {
         match (&mut self.ends).await {
-            Ok(Ok(())) => failed(&"the bridge has ended by itself"),
+            Ok(Ok(())) => failed(&"the bridge has stopped by itself"),
             Ok(Err(failure)) => failed(&failure),
             Err(error) => failed(&format!("the bridge has crashed: {error}")),
         }

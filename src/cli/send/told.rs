@@ -23,7 +23,7 @@ pub(super) fn meaning(outcome: &Outcome, listed: Option<bool>) -> Meaning {
         }
     };
     let words = match outcome.class {
-        Class::Accepted => "accepted; LINE does not tell whether it is delivered".to_owned(),
+        Class::Accepted => "accepted; LINE does not say whether it is delivered".to_owned(),
         Class::Unverified => format!(
             "accepted, it seems: {status} without a word on the message; look at the chat before you send it again"
         ),
@@ -86,7 +86,7 @@ fn not_found(listed: Option<bool>) -> &'static str {
 fn stop(why: StopReason, status: &str) -> String {
     let words = match why {
         StopReason::Unauthorized => {
-            "the API does not take the token: it is wrong, expired or revoked; put a new one where `line.token` says"
+            "the API does not accept the token: it is wrong, expired or revoked; put a new one where `line.token` says"
         }
         StopReason::Forbidden => "the token may not send through this channel; look at its rights",
         StopReason::Redirect => {
@@ -106,7 +106,7 @@ fn stop(why: StopReason, status: &str) -> String {
         | StopReason::Rejected
         | StopReason::Unverified
         | StopReason::NotJson => {
-            "the API does not take such a request; look whether `line.base_url` is this API, and at `line.encoding`"
+            "the API does not accept such a request; check that `line.base_url` is this API, and check `line.encoding`"
         }
     };
     format!("{words} ({status})")

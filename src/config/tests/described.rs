@@ -29,7 +29,7 @@ const BEYOND_A_SCHEMA: [&str; 22] = [
     "the token is empty",
     "a header can't carry",
     "longer than 8 KiB",
-    "stands here again",
+    "duplicate key",
     "has this id already",
     "another rule of this topic",
     "there is no channel",
@@ -41,7 +41,7 @@ const BEYOND_A_SCHEMA: [&str; 22] = [
     "expected a duration from",
     "a text that begins with",
     "this is not YAML",
-    "no variable's name",
+    "followed by a variable's name",
 ];
 
 /// How the schema stands to a text that the reader has read: it lets pass what loads, and refuses

@@ -58,10 +58,10 @@ loging: {}
     line-bridge.yaml:6:25: kafka.properties."enable.auto.commit": the bridge sets this property itself: the bridge commits what has settled, and nothing else
     line-bridge.yaml:7:24: kafka.properties."bootstrap.servers": the bridge sets this property itself: set `kafka.brokers` instead
     line-bridge.yaml:9:13: warning: line.base_url: the token and the messages would travel in the clear; use https
-    line-bridge.yaml:10:10: line.token: expected {file: PATH} or {env: NAME}; the token itself never stands in this file
+    line-bridge.yaml:10:10: line.token: expected {file: PATH} or {env: NAME}; never put the token itself into this file
     line-bridge.yaml:11:13: line.encoding: expected `json` or `form`, found the text "xml"
     line-bridge.yaml:12:12: line.timeout: expected a duration such as 30s, 15m or 24h, found the number 15
-    line-bridge.yaml:13:3: line.timeout: this key stands here again; it is on line 12 already
+    line-bridge.yaml:13:3: line.timeout: duplicate key; it is on line 12 already
     line-bridge.yaml:14:24: line.requests_per_second: expected a number above 0 and up to 2000, found the number 5000
     line-bridge.yaml:16:18: delivery.max_in_flight: expected a whole number from 1 to 10000, found the number 0
     line-bridge.yaml:17:17: delivery.held_records: expected a whole number from 1 to 10000000, found the text "many"
@@ -115,14 +115,14 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::token_nowhere(&with("line: {token: {}}"), "line-bridge.yaml:1:15: line.token: expected exactly one of `file` and `env`: {file: PATH} or {env: NAME}")]
 #[case::token_file_missing(&with("line: {token: {file: nowhere}}"), "line-bridge.yaml:1:22: line.token.file: the token's file can't be read: no such file")]
 #[case::token_file_empty(&with("line: {token: {file: empty}}"), "line-bridge.yaml:1:22: line.token.file: the token is empty")]
-#[case::token_file_binary(&with("line: {token: {file: binary}}"), "line-bridge.yaml:1:22: line.token.file: the token has a character that a header can't carry; only visible ASCII can be in it")]
+#[case::token_file_binary(&with("line: {token: {file: binary}}"), "line-bridge.yaml:1:22: line.token.file: the token has a character that a header can't carry; only visible ASCII is allowed")]
 #[case::token_variable_missing(&with("line: {token: {env: NOT_SET}}"), "line-bridge.yaml:1:21: line.token.env: the environment variable `NOT_SET` is not set")]
 #[case::token_variable_long(&with("line: {token: {env: LONG}}"), "line-bridge.yaml:1:21: line.token.env: the token is longer than 8 KiB: is it the right one?")]
 #[case::token_variable_empty(&with("line: {token: {env: EMPTY}}"), "line-bridge.yaml:1:21: line.token.env: the token is empty")]
 #[case::variable_missing(&with("dead_letters: {topic: \"${A}-${B}\"}"), "line-bridge.yaml:1:23: dead_letters.topic: the environment variables `A`, `B` are not set")]
-#[case::variable_malformed(&with("dead_letters: {topic: \"${A\"}"), "line-bridge.yaml:1:23: dead_letters.topic: `${` has no variable's name and `}` after it; write `$${` for a plain `${`")]
+#[case::variable_malformed(&with("dead_letters: {topic: \"${A\"}"), "line-bridge.yaml:1:23: dead_letters.topic: `${` must be followed by a variable's name and `}`; write `$${` for a literal `${`")]
 #[case::variable_of_another_form(&with("delivery: {brake: \"${GROUP}\"}"), "line-bridge.yaml:1:19: delivery.brake: expected a whole number from 1 to 1000000, found something else in the environment")]
-#[case::redrive_is_dead_letters(&with("dead_letters: {topic: a, redrive_topic: a}"), "line-bridge.yaml:1:41: dead_letters.redrive_topic: this is `dead_letters.topic`; a redrive needs a topic of its own")]
+#[case::redrive_is_dead_letters(&with("dead_letters: {topic: a, redrive_topic: a}"), "line-bridge.yaml:1:41: dead_letters.redrive_topic: this is `dead_letters.topic`; redriven events need a topic of their own")]
 #[case::redrive_is_a_source(&with("dead_letters: {topic: a, redrive_topic: orders}"), "line-bridge.yaml:1:41: dead_letters.redrive_topic: this is one of `topics`: the bridge would read what it sets aside")]
 #[case::redrive_too_long(&with(&format!("dead_letters: {{topic: {}}}", "x".repeat(249))), "line-bridge.yaml:1:23: dead_letters.topic: too long for `.redrive` after it; name `redrive_topic` as well")]
 #[case::no_topics(&with("topics: {}"), "line-bridge.yaml:1:9: topics: expected a map of topic names, each with its schema and rules, found none")]
@@ -140,7 +140,7 @@ line-bridge.yaml:7:22: topics.orders.rules[0].to.contct: expected an expression 
 #[case::slip_beside_the_key(&with("admin: {listen: 0.0.0.0:9090, listn: 1}"), "line-bridge.yaml:1:31: admin.listn: unknown key; did you mean `listen`?")]
 #[case::rule_without_to(&with_rule("name: a\nmessage: b"), "line-bridge.yaml:5:9: topics.orders.rules[0].to: is missing; expected {contact: EXPRESSION} or {user: EXPRESSION}")]
 #[case::to_is_text(&with_rule("name: a\nmessage: b\nto: event.contactId"), "line-bridge.yaml:7:13: topics.orders.rules[0].to: expected {contact: EXPRESSION} or {user: EXPRESSION}")]
-#[case::variable_in_a_rule(&with_rule("name: a\nmessage: b\nto: {contact: c}\nexpires_after: ${TIME}"), "line-bridge.yaml:8:24: topics.orders.rules[0].expires_after: expected a duration such as 30s, 15m or 24h, found the text \"${TIME}\"; the environment is not put into rules")]
+#[case::variable_in_a_rule(&with_rule("name: a\nmessage: b\nto: {contact: c}\nexpires_after: ${TIME}"), "line-bridge.yaml:8:24: topics.orders.rules[0].expires_after: expected a duration such as 30s, 15m or 24h, found the text \"${TIME}\"; environment variables are not expanded in rules")]
 #[case::rules_as_a_map(&with("topics: {orders: {schema: schemas/orders.json, rules: {name: a}}}"), "line-bridge.yaml:1:55: topics.orders.rules: expected a list of at least one rule, found a map")]
 #[case::schema_is_a_folder(&MINIMAL.replace("schemas/orders.json", "schemas"), "line-bridge.yaml:7:13: topics.orders.schema: schemas: it is not a file")]
 #[case::schema_from_the_environment(&MINIMAL.replace("schemas/orders.json", "${SCHEMAS}/none.json"), "line-bridge.yaml:7:13: topics.orders.schema: ${SCHEMAS}/none.json: no such file")]

@@ -33,7 +33,7 @@ pub struct PartitionStatus {
     pub held_bytes: usize,
     /// The bound is reached.
     pub full: bool,
-    /// What it has sent can't be committed, so it goes on one record after the other.
+    /// What it has sent can't be committed, so it continues one record at a time.
     pub held_back: bool,
     pub paused: Option<PauseReason>,
     /// It is being handed over or drained.

@@ -111,7 +111,7 @@ pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<Stri
     }
     // Valid, and never meant: it would give the same for every time.
     let constant = !format.contains('%');
-    constant.then(|| format!("`{format}` has no `%`, so that no part of the time is in it"))
+    constant.then(|| format!("`{format}` has no `%`, so it shows no part of the time"))
 }
 
 fn write_value(

@@ -168,7 +168,7 @@ fn in_expression(source: &str, error: &Error) -> Found {
     // In parentheses, the engine names what it did not expect after an expression.
     let in_parentheses = parse_expr(&format!("({source})")).err();
     let hint = if source.contains("{{") {
-        "; an expression stands without `{{` and `}}`"
+        "; expressions are written without `{{` and `}}`"
     } else {
         in_parentheses.and_then(|error| hint(error.detail()?)).unwrap_or_default()
     };

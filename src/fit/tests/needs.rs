@@ -17,15 +17,15 @@ use super::*;
 )]
 #[case::sum_with_a_number(
     "{{ event.id + 1 }}",
-    "`event.id + 1` adds a string and a number; to write one after the other, use `~` instead of `+`"
+    "`event.id + 1` adds a string and a number; to concatenate, use `~` instead of `+`"
 )]
 #[case::sum_of_a_number(
     "{{ 'no. ' + event.count }}",
-    "`\"no. \" + event.count` adds a string and a number; to write one after the other, use `~` instead of `+`"
+    "`\"no. \" + event.count` adds a string and a number; to concatenate, use `~` instead of `+`"
 )]
 #[case::sum_of_two(
     "{{ event.id + event.count }}",
-    "`event.id + event.count` adds a string and a number; to write one after the other, use `~` instead of `+`"
+    "`event.id + event.count` adds a string and a number; to concatenate, use `~` instead of `+`"
 )]
 fn arithmetic_with_a_text_is_a_mistake(#[case] message: &str, #[case] expected: &str) {
     assert_eq!(said_of_message(message), format!("0.message: {expected}"));
@@ -74,7 +74,7 @@ fn said_of_time(at: &str, message: &str) -> String {
 )]
 #[case::perhaps_null(
     r#"{"type": ["string", "null"], "format": "date-time"}"#,
-    "K`event.at` may be null; use the filter `default(…, true)`, or ask `event.at is not none` before"
+    "K`event.at` may be null; use the filter `default(…, true)`, or guard it with `event.at is not none`"
 )]
 fn what_may_be_no_time_is_told(#[case] at: &str, #[case] expected: &str) {
     let said = said_of_time(at, "{{ event.at | date('Asia/Bangkok') }}");
@@ -96,23 +96,23 @@ fn a_time_passes(#[case] at: &str) {
 #[rstest]
 #[case::spaces(
     "Order { event.id }.",
-    "`{ event.id }` stands in the text as it is; the value is written by `{{ event.id }}`, and the braces themselves by `{{ \"{event.id}\" }}`"
+    "`{ event.id }` is sent literally; write the value as `{{ event.id }}`, and the braces themselves as `{{ \"{event.id}\" }}`"
 )]
 #[case::a_variable(
     "See ${SHOP_URL}",
-    "`${SHOP_URL}` stands in the text as it is: the environment is not put into rules; write out what it is to say, or take it from the event"
+    "`${SHOP_URL}` is sent literally: environment variables are not expanded in rules; write the text itself, or take it from the event"
 )]
 #[case::a_sum_in_dollars(
     "It is ${event.total}",
-    "`{event.total}` stands in the text as it is; the value is written by `{{ event.total }}`, and the braces themselves by `{{ \"{event.total}\" }}`"
+    "`{event.total}` is sent literally; write the value as `{{ event.total }}`, and the braces themselves as `{{ \"{event.total}\" }}`"
 )]
 #[case::thai(
     "แต้ม { event.แต้ม }",
-    "`{ event.แต้ม }` stands in the text as it is; the value is written by `{{ event.แต้ม }}`, and the braces themselves by `{{ \"{event.แต้ม}\" }}`"
+    "`{ event.แต้ม }` is sent literally; write the value as `{{ event.แต้ม }}`, and the braces themselves as `{{ \"{event.แต้ม}\" }}`"
 )]
 #[case::in_a_branch(
     "{% if event.flag %}{id}{% endif %}",
-    "`{id}` stands in the text as it is; the value is written by `{{ id }}`, and the braces themselves by `{{ \"{id}\" }}`"
+    "`{id}` is sent literally; write the value as `{{ id }}`, and the braces themselves as `{{ \"{id}\" }}`"
 )]
 fn a_name_in_single_braces_is_a_warning(#[case] message: &str, #[case] expected: &str) {
     assert_eq!(said_of_message(message), format!("0.message: warning: {expected}"));
@@ -137,7 +137,7 @@ fn other_braces_are_just_a_text(#[case] message: &str) {
 #[case::some_are_none(
     None,
     "event.status",
-    "0.channel: warning: `event.status` may be \"cancelled\", \"shipped\" by the schema, and \
+    "0.channel: warning: `event.status` may be \"cancelled\", \"shipped\" according to the schema, but \
      `channels` has only `placed`, `support`: such an event would become a dead letter; add the \
      channel, or exclude the value in `when`"
 )]
@@ -174,8 +174,8 @@ fn other_braces_are_just_a_text(#[case] message: &str) {
 #[case::may_be_missing(
     None,
     "event.tracking",
-    "0.channel: `event.tracking` may be missing: the schema does not require it; ask \
-     `event.tracking is defined` before, or use the filter `default`"
+    "0.channel: `event.tracking` may be missing: the schema does not require it; guard it with \
+     `event.tracking is defined`, or use the filter `default`"
 )]
 fn a_channel_that_is_chosen_exists(
     #[case] when: Option<&str>,

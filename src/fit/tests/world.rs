@@ -202,7 +202,7 @@ proptest! {
         let found: Vec<String> = check(schema.outline(), &source, &channels())
             .into_iter()
             .map(|misfit| misfit.message)
-            .filter(|message| !message.contains("says the schema"))
+            .filter(|message| !message.contains("according to the schema"))
             .collect();
         let failing = failing(&schema, &rules);
         prop_assert_eq!(found.is_empty(), failing.is_none(), "{} | {} | {:?} | {:?}", text, message, found, failing);

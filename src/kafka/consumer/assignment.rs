@@ -77,7 +77,7 @@ impl Member {
             }
             // Nothing is read until the member has joined anew.
             Err(Unknown::Kafka(error)) if is_fenced(&error) => {
-                tracing::warn!(%error, "the group has gone on without this member");
+                tracing::warn!(%error, "the group has moved on without this member");
                 self.to_assign.clear();
                 self.assignment_waits = false;
                 if let Err(error) = self.consumer.incremental_assign(&TopicPartitionList::new()) {
@@ -85,7 +85,7 @@ impl Member {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, grant = error.grant(), "where to begin reading is not known yet; it is asked again");
+                tracing::warn!(%error, grant = error.grant(), "the offset to start from is not known yet; asking again");
                 self.assign_not_before = Some(now + AGAIN);
             }
         }
@@ -142,7 +142,7 @@ impl Member {
         let can_be = self.protocol == Protocol::Consumer && !self.assignment_waits;
         if is_quiet && can_be && !self.has_joined {
             tracing::info!(
-                "joined the group, and has no partitions: other members have them, be it one that has died, until its session is over"
+                "joined the group, without partitions: other members have them, perhaps a dead one whose session has not expired yet"
             );
             self.tell_assigned(Vec::new());
         }

@@ -122,7 +122,7 @@ fn fatal(error: &KafkaError) -> String {
     let way_out = match error.rdkafka_error_code() {
         // librdkafka says the one or the other, as the broker's version has it.
         Some(RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::UnsupportedFeature) => {
-            "; the brokers don't have the consumer protocol (Apache Kafka has it from 4.0 on, unless `group.coordinator.rebalance.protocols` leaves it out): take `group.protocol` out of `kafka.properties`"
+            "; the brokers don't have the consumer protocol (Apache Kafka has it from 4.0 on, unless `group.coordinator.rebalance.protocols` leaves it out): remove `group.protocol` from `kafka.properties`"
         }
         Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
             "; under the consumer protocol that ends the client: grant the bridge Read on the group, and start it again"
@@ -180,7 +180,7 @@ mod tests {
     #[rstest]
     #[case::brokers_without_the_protocol(
         RDKafkaErrorCode::UnsupportedVersion,
-        "take `group.protocol` out of `kafka.properties`"
+        "remove `group.protocol` from `kafka.properties`"
     )]
     #[case::no_right_to_use_the_group(
         RDKafkaErrorCode::GroupAuthorizationFailed,

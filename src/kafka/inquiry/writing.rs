@@ -60,7 +60,7 @@ pub(super) fn look(settings: &Settings) -> Option<Finding> {
             return finding(
                 Weight::Wrong,
                 format!(
-                    "Kafka lets the bridge write to no topic, and so to the dead-letter topic neither ({cause}); grant it Write"
+                    "Kafka lets the bridge write to no topic, and so not to the dead-letter topic ({cause}); grant it Write"
                 ),
             );
         }

@@ -54,7 +54,7 @@ fn session(
         // rdkafka does not know the source of a value that was set for the group.
         Err(KafkaError::AdminOpCreation(_)) => {
             return Ok(Some(format!(
-                "the group `{group}` has a configuration of its own, which the Kafka client can't read: see that its `consumer.session.timeout.ms` is {} or more",
+                "the group `{group}` has a configuration of its own, which the Kafka client can't read: make sure that its `consumer.session.timeout.ms` is {} or more",
                 BROKERS_SESSION.as_millis()
             )));
         }

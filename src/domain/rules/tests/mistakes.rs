@@ -10,7 +10,7 @@ fn mistakes(source: RuleSource) -> Vec<RuleMistake> {
 
 #[rstest]
 #[case::syntax("event.a ==", "unexpected end of input")]
-#[case::braces("{{ event.a }}", "stands without `{{` and `}}`")]
+#[case::braces("{{ event.a }}", "are written without `{{` and `}}`")]
 #[case::unknown_name(
     "evnet.a == 1",
     "there is no `evnet`, only `event` and `record`; did you mean `event`?"
