@@ -41,7 +41,7 @@ use voice::{Voice, complain, tell};
     line-bridge run --config line-bridge.yaml\n\n\
     Exit codes: 0 done, 1 failed, 64 bad usage or configuration.\n\
     LINE_BRIDGE_LOG sets what is logged on standard error: error, warn, info (what run does) or\n\
-    debug. -q and -v win over it. NO_COLOR takes the colours away.")]
+    debug. -q and -v override it. NO_COLOR turns colours off.")]
 struct Cli {
     #[command(flatten)]
     voice: Voice,
@@ -53,11 +53,11 @@ struct Cli {
 enum Command {
     /// Runs the bridge until SIGTERM, then settles what is in flight and leaves.
     Run(run::Run),
-    /// Shows the whole of it without any setup: a broker, the API's stand-in, events, the bridge.
+    /// Shows everything at work without any setup: a broker, a stand-in for the API, events, the bridge.
     Demo(demo::Demo),
-    /// Tells every mistake in the configuration, its schemas, expressions and templates.
+    /// Reports every error in the configuration, its schemas, expressions and templates.
     Check(check::Check),
-    /// Tells what an event would send, and why; sends nothing.
+    /// Shows what an event would send, and why; sends nothing.
     Preview(preview::Preview),
     /// Publishes events (JSON lines) to a topic.
     Publish(publish::Publish),
@@ -65,13 +65,13 @@ enum Command {
     Channels(channels::Channels),
     /// Sends one message by hand.
     Send(send::Send),
-    /// Looks through the dead letters, and sends them again.
+    /// Lists dead letters, shows them, and sends them again.
     DeadLetters(dead_letters::DeadLetters),
-    /// Stands in for the LINE API, with faults and an inbox page.
+    /// Runs a stand-in for the LINE API, with faults and an inbox page.
     Sandbox(sandbox::Sandbox),
     /// Prints the configuration's own JSON Schema, for editors.
     Schema(schema::Schema),
-    /// Prints the completions of a shell.
+    /// Prints shell completions.
     Completions(completions::Completions),
 }
 

@@ -20,7 +20,7 @@ use crate::line::listing::ListedChannel;
 pub(super) struct Channels {
     #[command(flatten)]
     file: ConfigFile,
-    /// Those alone whose name has this in it.
+    /// Only channels whose name contains this.
     #[arg(long)]
     keyword: Option<String>,
     /// A table, or an array of the API's own objects.

@@ -18,11 +18,11 @@ pub(super) struct Check {
     #[command(flatten)]
     file: ConfigFile,
     /// Asks Kafka for the topics and rights, and the LINE API for the token and every channel.
-    /// Nothing is sent, committed or joined. Exit code 1 says that nothing was found wrong and that
+    /// Nothing is sent, committed or joined. Exit code 1 means that nothing was found wrong, but
     /// something could not be asked.
     #[arg(long)]
     online: bool,
-    /// How the mistakes are written to standard output.
+    /// How errors and warnings are written to standard output.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }
@@ -72,7 +72,7 @@ impl Check {
                 let questions = counted(errors as u64, "question");
                 Err(Failure::Failed(format!("{questions} without an answer")))
             }
-            errors => Err(Failure::Usage(counted(errors as u64, "mistake"))),
+            errors => Err(Failure::Usage(counted(errors as u64, "error"))),
         }
     }
 }

@@ -38,7 +38,7 @@ enum Command {
     List(list::List),
     /// Shows one: why it was set aside, its event, and what would become of it now.
     Show(show::Show),
-    /// Has the bridge try the chosen ones again.
+    /// Sends the selected dead letters again, through the bridge.
     Redrive(redrive::Redrive),
 }
 

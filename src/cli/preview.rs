@@ -24,31 +24,33 @@ mod told;
 const INPUT_LIMIT: u64 = 16 << 20;
 
 #[derive(Args, Debug)]
-#[command(after_help = "Several events in one input (JSON lines) are told one after the other.\n\
-    Nothing is sent, and no token is needed. Exit code 0 says that it could be told what would\n\
-    happen, not that a message would be sent.\n\n\
+#[command(
+    after_help = "Several events in one input (JSON lines) are reported one after the other.\n\
+    Nothing is sent, and no token is needed. Exit code 0 means that the result could be\n\
+    shown, not that a message would be sent.\n\n\
     Examples:\n  \
     line-bridge preview --config line-bridge.yaml --topic orders --event order.json\n  \
     echo '{\"orderId\": \"1\"}' | line-bridge preview --config line-bridge.yaml --topic orders\n  \
     line-bridge preview --config line-bridge.yaml --topic orders --partition 0 --offset 17\n  \
     line-bridge preview --config line-bridge.yaml --topic orders --event order.json \\\n    \
-    --output json | jq -r '.messages[].text'")]
+    --output json | jq -r '.messages[].text'"
+)]
 pub(super) struct Preview {
     #[command(flatten)]
     file: ConfigFile,
-    /// The topic whose schema and rules are asked.
+    /// The topic whose schema and rules apply.
     #[arg(long)]
     topic: String,
-    /// The file of the event; standard input where it is left out, or `-`.
+    /// The file of the event; default, or with `-`: standard input.
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
     /// The record's key, for rules that read `record.key`.
     #[arg(long)]
     key: Option<String>,
-    /// A header of the record, for rules that read `record.headers`; may be given again.
+    /// A header of the record, for rules that read `record.headers`; may be repeated.
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = input::header)]
     headers: Vec<Header>,
-    /// The record's timestamp, in RFC 3339 or in milliseconds since 1970; now where it is left out.
+    /// The record's timestamp, in RFC 3339 or in milliseconds since 1970; default: now.
     #[arg(long, value_name = "TIME", value_parser = moments::read, allow_hyphen_values = true)]
     timestamp: Option<Timestamp>,
     /// Asks about a record of the real topic instead: its partition. The group is not joined.
@@ -68,7 +70,7 @@ pub(super) struct Preview {
         value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64)
     )]
     offset: Option<u64>,
-    /// How it is told on standard output; JSON is an object for each event, one a line.
+    /// How it is printed on standard output; JSON is one object per event and line.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }

@@ -28,7 +28,7 @@ pub(super) struct Publish {
     /// The record's key: an expression over the event. Events with one key stay in order.
     #[arg(long, value_name = "EXPRESSION")]
     key: Option<String>,
-    /// A file of events, one JSON value a line; standard input where it is left out.
+    /// A file of events, one JSON value per line; default: standard input.
     #[arg(value_name = "FILE")]
     events: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ use crate::reload;
     line-bridge run --config line-bridge.yaml\n  \
     LINE_BRIDGE_CONFIG=line-bridge.yaml line-bridge run --dry-run\n\n\
     Changes of the configuration, the schemas and the token take effect within seconds;\n\
-    SIGHUP has them looked at at once.")]
+    SIGHUP applies them at once.")]
 pub(super) struct Run {
     #[command(flatten)]
     file: ConfigFile,

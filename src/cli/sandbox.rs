@@ -16,13 +16,13 @@ use crate::sandbox::{self, Faults, Options};
     curl -X PUT 127.0.0.1:8080/_sandbox/faults -H 'Content-Type: application/json' \\\n    \
     -d '{\"rules\": [{\"fault\": {\"kind\": \"status\", \"status\": 502}, \"every\": 20}]}'")]
 pub(super) struct Sandbox {
-    /// Where it listens; its inbox is a page there.
+    /// The address to listen on, which also serves the inbox page.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// The bearer token that is valid.
     #[arg(long, default_value = "sandbox-token")]
     token: String,
-    /// A file of faults to begin with, in the form of `PUT /_sandbox/faults`.
+    /// A file with initial faults, in the format of `PUT /_sandbox/faults`.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
 }

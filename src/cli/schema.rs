@@ -8,7 +8,7 @@ use crate::config::JSON_SCHEMA;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     line-bridge schema > line-bridge.schema.json\n\n\
-    An editor with the YAML language server takes it by this line at the top of the configuration:\n  \
+    Editors with the YAML language server use it if this line is at the top of the configuration:\n  \
     # yaml-language-server: $schema=line-bridge.schema.json")]
 pub(super) struct Schema {}
 

@@ -25,8 +25,8 @@ const INPUT_LIMIT: u64 = 4 * TEXT_LIMIT as u64 + 2;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The message is tried once. Exit code 0 says that the API has accepted it; LINE does not\n\
-    tell whether it was delivered. No Kafka is needed.\n\n\
+    after_help = "The message is attempted once. Exit code 0 means that the API has accepted it; LINE does not\n\
+    say whether it was delivered. No Kafka is needed.\n\n\
     Examples:\n  \
     line-bridge send --config line-bridge.yaml --channel support --contact c-10001 'Hello.'\n  \
     line-bridge send --config line-bridge.yaml --channel support \\\n    \
@@ -43,7 +43,7 @@ pub(super) struct Send {
     /// The text, at most 5,000 UTF-16 code units; `-` reads it from standard input.
     #[arg(value_name = "MESSAGE")]
     message: String,
-    /// How the answer is told on standard output.
+    /// How the answer is printed on standard output.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
 }

@@ -15,10 +15,10 @@ static CHOSEN: OnceLock<Voice> = OnceLock::new();
 
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Voice {
-    /// Says nothing on standard error but errors.
+    /// Prints only errors on standard error.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Says more on standard error.
+    /// Prints more on standard error.
     #[arg(short, long, global = true)]
     verbose: bool,
     /// What `LINE_BRIDGE_LOG` says.

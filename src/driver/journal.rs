@@ -165,7 +165,7 @@ pub(super) fn log_event(event: &LogEvent) {
         LogEvent::OutOfRange(source) => tracing::error!(
             topic = &*source.topic,
             partition = source.partition,
-            "the committed offset is not in the log any more, or the topic was deleted and made again: \
+            "the committed offset is not in the log any more, or the topic was deleted and recreated: \
              set the group's offset by hand and restart. Where the group has none, a restart alone \
              begins where `kafka.start` says"
         ),

@@ -117,7 +117,7 @@ fn a_topic_made_anew_after_an_outage_is_not_passed_over_in_silence(
         let paused = bridge.metrics().sum("line_bridge_topic_paused");
         if paused >= 1.0 { Ok(()) } else { Err(bridge.stderr()) }
     });
-    assert!(bridge.stderr().contains("the topic was deleted and made again"));
+    assert!(bridge.stderr().contains("the topic was deleted and recreated"));
     assert!(bridge.drain(LIMIT).success());
 }
 

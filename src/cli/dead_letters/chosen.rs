@@ -16,14 +16,14 @@ use crate::kafka::scan::Part;
 /// Those that fit all that is given. What may be given several times fits where one does.
 #[derive(Args, Debug, Default)]
 pub(super) struct Chosen {
-    /// Only those whose event came from this topic; may be given again.
+    /// Only those whose event came from this topic; may be repeated.
     #[arg(long, value_name = "TOPIC")]
     topic: Vec<String>,
-    /// Only those that were set aside for one of these reasons, with commas between them; may be
-    /// given again.
+    /// Only those that were set aside for one of these reasons, comma-separated; may be
+    /// repeated.
     #[arg(long, value_name = "REASON", value_delimiter = ',', value_parser = reasons())]
     reason: Vec<Reason>,
-    /// Only those that are a message of this rule; may be given again.
+    /// Only those that are a message of this rule; may be repeated.
     #[arg(long, value_name = "RULE")]
     rule: Vec<String>,
     /// Only those that were set aside from then on: how long ago (2h, 1d12h), or RFC 3339.
@@ -35,8 +35,8 @@ pub(super) struct Chosen {
     /// Only those in this partition of the dead-letter topic.
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(i32).range(0..))]
     partition: Option<i32>,
-    /// Only those at these offsets of that partition: 17, or 17..20 with both ends, or several with
-    /// commas between them.
+    /// Only those at these offsets of that partition: 17, or 17..20 with both ends, or several,
+    /// comma-separated.
     #[arg(
         long,
         value_name = "OFFSETS",

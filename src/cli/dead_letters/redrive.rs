@@ -40,16 +40,16 @@ pub(super) struct Redrive {
     file: ConfigFile,
     #[command(flatten)]
     chosen: Chosen,
-    /// All there are. Needed where nothing else says which.
+    /// All of them. Required if no other option selects some.
     #[arg(long)]
     all: bool,
-    /// Says what would become of each, and does nothing.
+    /// Shows what would become of each, and does nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Redrives at most so many.
+    /// Redrives at most this many.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Redrives at most so many a second.
+    /// Redrives at most this many per second.
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
@@ -62,14 +62,14 @@ pub(super) struct Redrive {
 /// Which of the chosen ones are taken.
 #[derive(Args, Debug)]
 struct Taken {
-    /// Takes those whose deadline has passed as well: it counts anew from now (24 h for a rule with
+    /// Includes those whose deadline has passed: it counts from now (24 h for a rule with
     /// `expires_at`).
     #[arg(long)]
     ignore_expiry: bool,
-    /// Takes those that have been redriven before as well.
+    /// Includes those that have been redriven before.
     #[arg(long)]
     again: bool,
-    /// Leaves out what has been redriven so often and has come back.
+    /// Leaves out what has been redriven this often and has come back.
     #[arg(
         long,
         value_name = "N",

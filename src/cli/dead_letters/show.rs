@@ -18,7 +18,7 @@ use crate::kafka::lookup;
 const HEX: usize = 256;
 
 #[derive(Args, Debug)]
-#[command(after_help = "It shows the whole event: mind who looks on.\n\n\
+#[command(after_help = "It shows the whole event: mind who is watching.\n\n\
     Examples:\n  \
     line-bridge dead-letters show 0 17 --config line-bridge.yaml\n  \
     line-bridge dead-letters show --config line-bridge.yaml 0 17 --output json | jq .event")]
