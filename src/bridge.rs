@@ -57,11 +57,13 @@ pub enum Failure {
     #[error(transparent)]
     Broken(#[from] Broken),
     #[error(
-        "the last commit was not confirmed for {}, or had no room for everything that was sent: some messages may be sent again; see that the brokers can be reached, and that no other instance has just died",
+        "the last commit was not confirmed for {}, or had no room for everything that was sent: some messages may be sent again; check that the brokers can be reached, and that no other instance has just died",
         if *partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
     )]
     Uncommitted { partitions: usize },
-    #[error("a part of the bridge has crashed: {0}")]
+    #[error(
+        "an internal task has failed: {0}; this is a bug: start the bridge again, and report it with the log"
+    )]
     Crashed(#[from] tokio::task::JoinError),
 }
 
@@ -188,7 +190,11 @@ pub async fn run_on(
     };
     let driver = Driver::new(machine, ports, timeout, kafka.silence(timeout));
     let mut driver = tokio::spawn(driver.run());
-    tracing::info!(group = kafka.group, topics = running.config.topics.len(), "line-bridge runs");
+    tracing::info!(
+        group = kafka.group,
+        topics = running.config.topics.len(),
+        "line-bridge is running"
+    );
     let joining = tell_while_joining(Arc::clone(&metrics), kafka.session_timeout());
     let _joining = AbortOnDropHandle::new(tokio::spawn(joining));
     let _following = source.map(|source| {

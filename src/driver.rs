@@ -61,7 +61,7 @@ pub struct Ports<L, A, D> {
 
 /// The driver ended before it was told to.
 #[derive(Debug, thiserror::Error)]
-#[error("the Kafka client can't go on: {0}")]
+#[error("fatal error of the Kafka client, so the bridge stops: {0}")]
 pub struct Broken(String);
 
 /// The end of a driver that was told to drain.

@@ -157,7 +157,7 @@ impl Records {
             )?,
             dead_letter_failures: to.add(IntCounter::new(
                 "dead_letter_failures_total",
-                "Dead letters that the broker did not acknowledge; each is tried again.",
+                "Dead letters that the broker did not acknowledge; each is retried.",
             ))?,
             event_age: to.histograms(
                 "event_age_seconds",
@@ -203,12 +203,12 @@ impl Attempts {
         Ok(Self {
             made: to.counters(
                 "attempts_total",
-                "HTTP tries of messages, by what the answer means.",
+                "HTTP attempts to send messages, by what the answer means.",
                 &["channel", "outcome"],
             )?,
             duration: to.histograms(
                 "attempt_duration_seconds",
-                "How long an HTTP try took.",
+                "How long an HTTP attempt took.",
                 &ATTEMPT_BUCKETS,
                 &["channel"],
             )?,

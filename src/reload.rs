@@ -144,7 +144,7 @@ impl Follower {
 
     /// Whoever asks says that the files are whole, and wants to hear what becomes of them.
     async fn look_now(&mut self) -> Result<Result<(), Ended>, JoinError> {
-        tracing::info!("SIGHUP: the configuration's files are looked at");
+        tracing::info!("SIGHUP: checking the files for changes");
         self.refusal = None;
         self.token_refusal = None;
         if let Err(ended) = self.look().await? {
@@ -226,13 +226,13 @@ impl Follower {
         }
         match &why {
             Refusal::Mistakes(mistakes) => tracing::error!(
-                mistakes,
+                errors = mistakes,
                 "the changed configuration is refused; the previous one stays in force"
             ),
             Refusal::NeedsRestart(keys) => tracing::error!(
                 keys = keys.join(", "),
-                "the changed configuration needs a restart, for these keys can't change while the \
-                 bridge runs; the one before stays in force, as a whole"
+                "the changed configuration needs a restart, because these keys can't change while the \
+                 bridge runs; until then all of the previous one stays in force"
             ),
         }
         self.metrics.reloaded(why.result());

@@ -145,7 +145,7 @@ mod tests {
         for piece in text.iter().chain(&[
             "server_error 502, 7 times, 3 s ago",
             "0123456789ab",
-            "they have mistakes",
+            "they have errors",
         ]) {
             assert!(page.contains(piece), "{piece}: {page}");
         }

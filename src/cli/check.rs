@@ -19,7 +19,7 @@ pub(super) struct Check {
     file: ConfigFile,
     /// Asks Kafka for the topics and rights, and the LINE API for the token and every channel.
     /// Nothing is sent, committed or joined. Exit code 1 means that nothing was found wrong, but
-    /// something could not be asked.
+    /// something could not be checked.
     #[arg(long)]
     online: bool,
     /// How errors and warnings are written to standard output.

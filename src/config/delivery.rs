@@ -80,7 +80,7 @@ fn cross_check(
     line: Option<&Line>,
 ) {
     if delivery.held_records < delivery.max_in_flight {
-        let message = "fewer than `delivery.max_in_flight`, which can never be reached";
+        let message = "less than `delivery.max_in_flight`, so that many attempts can never be in flight; raise this, or lower `delivery.max_in_flight`";
         reader.warn_at(fields, "held_records", message);
     }
     let Some(timeout) = line.map(|line| line.timeout) else { return };
@@ -90,7 +90,7 @@ fn cross_check(
         reader.warn_at(fields, "drain_timeout", message);
     }
     if delivery.retry.max_elapsed <= timeout {
-        let message = "not longer than `line.timeout`: an attempt that times out is the last";
+        let message = "not longer than `line.timeout`, so an attempt that times out is never retried; make this longer";
         reader.warn_at(retry, "max_elapsed", message);
     }
 }
@@ -110,7 +110,7 @@ pub(super) fn read_dead_letters<'s>(
         let name = reader.text_where(&item, TOPIC_NAME, is_topic_name);
         if sources.clone().any(|source| source == name) {
             reader
-                .error(&item, "this is one of `topics`: the bridge would read what it sets aside");
+                .error(&item, "this is one of `topics`, so the bridge would read its own dead letters; use another topic");
         }
         name
     };
@@ -130,11 +130,12 @@ pub(super) fn read_dead_letters<'s>(
             && is_topic_name(&topic_name)
         {
             if !is_topic_name(&name) {
-                reader
-                    .error(item, "too long for `.redrive` after it; name `redrive_topic` as well");
+                reader.error(
+                    item,
+                    "too long to append `.redrive`; set `dead_letters.redrive_topic` as well",
+                );
             } else if sources.clone().any(|source| source == name) {
-                let message =
-                    "with `.redrive` after it, this is one of `topics`; name `redrive_topic`";
+                let message = "with `.redrive` appended, this is one of `topics`; set `dead_letters.redrive_topic`";
                 reader.error(item, message);
             }
         }

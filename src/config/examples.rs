@@ -213,7 +213,7 @@ fn part(reader: &mut Reader<'_>, item: &Item<'_>, known: &Known<'_>) -> Option<E
         let label = Reason::ALL.into_iter().find(|reason| reason.label() == text);
         if label.is_some_and(|reason| !REASONS.contains(&reason)) {
             return Err(Refusal::Because(format!(
-                "`{text}` shows only when a message is sent; an example gives {}",
+                "`{text}` occurs only when a message is sent; an example can expect {}",
                 labels().join(", ")
             )));
         }

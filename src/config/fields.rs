@@ -139,7 +139,7 @@ impl Reader<'_> {
             parent.path.key(name)
         };
         if let Some(first) = seen.get(name) {
-            let message = format!("duplicate key; it is on line {} already", first.line);
+            let message = format!("duplicate key; it is already on line {}", first.line);
             let path = if parent.secret { &parent.path } else { &path };
             self.report(Severity::Error, name_place, path, message);
             return None;
@@ -260,7 +260,9 @@ impl Reader<'_> {
         let message = match (nearest(name, known), names.as_slice()) {
             (Some(near), _) => format!("there is no {what} {shown}; did you mean `{near}`?"),
             (None, []) => format!("there is no {what} {shown}; `{what}s` names none"),
-            (None, names) => format!("there is no {what} {shown}; there are {}", names.join(", ")),
+            (None, names) => {
+                format!("there is no {what} {shown}; expected one of {}", names.join(", "))
+            }
         };
         self.error(item, message);
     }

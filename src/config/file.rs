@@ -31,7 +31,7 @@ pub(super) fn read(path: &Path) -> Result<String, Mistakes> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let place = end(&String::from_utf8_lossy(valid));
-        mistake(&file, Some(place), "this is not UTF-8; save the file in that encoding")
+        mistake(&file, Some(place), "this is not UTF-8; save the file as UTF-8")
     })?;
     Ok(text.strip_prefix(BYTE_ORDER_MARK).map_or_else(|| text.clone(), str::to_owned))
 }

@@ -35,7 +35,10 @@ pub(super) const OWNED: [(&str, &str); 31] = [
     ("metadata.broker.list", "set `kafka.brokers` instead"),
     ("group.id", "set `kafka.group` instead"),
     ("auto.offset.reset", "set `kafka.start` instead"),
-    ("group.instance.id", "every member of the group would have the same one"),
+    (
+        "group.instance.id",
+        "every instance would have the same id, and ids must be unique in the group",
+    ),
     ("group.protocol.type", "the bridge is a consumer"),
     ("group.remote.assignor", "the brokers' own choice leaves partitions where they are"),
     (
@@ -71,7 +74,7 @@ pub(super) const OWNED: [(&str, &str); 31] = [
     ("enable.gapless.guarantee", "one dead letter that fails must not fail the others"),
     ("transactional.id", "dead letters are written without transactions"),
     ("transaction.timeout.ms", "dead letters are written without transactions"),
-    ("allow.auto.create.topics", "a topic that is missing is a mistake, not one to create"),
+    ("allow.auto.create.topics", "a missing topic is an error; the bridge never creates one"),
     ("enable.partition.eof", "the bridge reads on at the end of a partition"),
     ("statistics.interval.ms", "the bridge's own metrics need it"),
 ];

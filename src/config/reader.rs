@@ -211,11 +211,13 @@ impl<'a> Reader<'a> {
     /// What stands there, short, and never what a secret or the environment holds.
     fn found(&self, item: &Item<'_>, given: &Given<'_>) -> String {
         if item.secret {
-            return "another form".to_owned();
+            return "something else (not shown)".to_owned();
         }
         let written = || spelling(item.node, self.source).unwrap_or_default();
         match given {
-            Given::Text { substituted: true, .. } => "something else in the environment".to_owned(),
+            Given::Text { substituted: true, .. } => {
+                "something else in the environment variable (not shown)".to_owned()
+            }
             Given::Text { text, .. } if item.verbatim && text.contains("${") => {
                 let text = quoted(text, SHOWN_TEXT);
                 format!("the text {text}; environment variables are not expanded in rules")
@@ -250,7 +252,7 @@ impl<'a> Reader<'a> {
             }
             Given::Text { .. } => Err(Refusal::OtherForm),
             Given::Whole(_) | Given::Float(_) | Given::Bool(_) => Err(Refusal::Because(format!(
-                "expected {expected}; a number or a boolean that is meant as text must stand in quotes"
+                "expected {expected}; quote a number or a boolean that is meant as text"
             ))),
         });
         read.unwrap_or_else(|| item.written().to_owned())

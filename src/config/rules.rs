@@ -112,7 +112,8 @@ fn name(reader: &mut Reader<'_>, item: &Item<'_>, names: &mut BTreeMap<String, P
         return name;
     }
     if let Some(first) = names.get(&name) {
-        let message = format!("another rule of this topic has this name, on line {}", first.line);
+        let message =
+            format!("duplicate rule name; the rule on line {} already has it", first.line);
         reader.error(item, message);
     } else {
         names.insert(name.clone(), item.place());
@@ -124,7 +125,7 @@ fn message(reader: &mut Reader<'_>, item: &Item<'_>) -> String {
     if reader.is_cut_short(item) {
         reader.warn(
             item,
-            "the text ends before the `#`: after a space it begins a comment in YAML; put the text in quotes",
+            "the text ends before the `#`: after a space it begins a comment in YAML; quote the text",
         );
     }
     reader.text(item, MESSAGE)
@@ -159,7 +160,10 @@ fn channel(
         let expected = "an expression that gives the name of one of `channels`";
         let from = reader.require(&fields, "from", expected)?;
         if channels.is_empty() {
-            reader.error(&from, "`channels` names none, so this can't give one");
+            reader.error(
+                &from,
+                "`channels` is empty, so no channel can be chosen; add the channels there",
+            );
         }
         return Some(ChannelSource::From(reader.text(&from, expected)));
     }

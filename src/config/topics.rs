@@ -46,7 +46,7 @@ pub(super) fn read_channels(
     let mut ids: BTreeMap<String, &str> = BTreeMap::new();
     for named in reader.entries(&section, CHANNELS) {
         if !is_channel_name(named.name) {
-            let message = "a channel's name has only letters from a to z, small or capital, digits, `-` and `_`";
+            let message = "a channel's name has 1 to 100 letters (a-z, A-Z), digits, `-` or `_`";
             reader.report(Severity::Error, named.name_place, &named.item.path, message);
         }
         let (id_item, is_paused) = channel_id(reader, &named.item);

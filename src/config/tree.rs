@@ -70,9 +70,9 @@ fn not_yaml(error: &serde_saphyr::Error, source: &str) -> NotYaml {
     let said = UserMessageFormatter.format_message(cause).replace(char::is_control, " ");
     let message = if matches!(cause, Yaml::UnsupportedTag { .. }) {
         // The parser's own words show the tag, which may be a password that begins with `!`.
-        "a text that begins with `!` must stand in quotes; YAML tags are not used here".to_owned()
+        "a text that begins with `!` must be quoted; YAML tags are not used here".to_owned()
     } else if matches!(cause, Yaml::Unexpected { expected: "string scalar", .. }) {
-        "expected a key; a text that begins with `{` or `[` must stand in quotes".to_owned()
+        "expected a key; a text that begins with `{` or `[` must be quoted".to_owned()
     } else if let Some(key) = place.and_then(|place| key_without_colon(&said, source, place)) {
         let message = "this is not YAML: a key needs a `:` after it".to_owned();
         return NotYaml { message, place: Some(key) };
@@ -109,11 +109,11 @@ fn hint(said: &str, source: &str, place: Place) -> Option<&'static str> {
     if said.contains("tab") && line.contains('\t') {
         Some("indent with spaces")
     } else if said.contains("mapping values") {
-        Some("a text with `: ` in it must stand in quotes")
+        Some("a text that contains `: ` must be quoted")
     } else if said.contains("simple key expected") {
         Some("a key needs a `:` after it")
     } else if said.contains("flow mapping") && line.contains("${") {
-        Some("between `{` and `}`, a `${NAME}` must stand in quotes")
+        Some("between `{` and `}`, a `${NAME}` must be quoted")
     } else {
         None
     }
@@ -237,12 +237,12 @@ mod tests {
 
     #[rstest]
     #[case::tab("a:\n\t- b\n", 2, "indent with spaces")]
-    #[case::colon_in_text("a: b: c\n", 1, "must stand in quotes")]
+    #[case::colon_in_text("a: b: c\n", 1, "must be quoted")]
     #[case::key_without_colon("kafka\n\n  # the address\n  brokers: k\n", 1, "a key needs a `:`")]
     #[case::key_further_in_without_colon("a:\n  kafka\n    brokers: k\n", 2, "a key needs a `:`")]
-    #[case::colon_in_a_text_of_two_lines("a: x\n  b: c\n", 2, "must stand in quotes")]
-    #[case::template_without_quotes("a: {{ event.x }}\n", 1, "must stand in quotes")]
-    #[case::variable_in_flow("a: {x: ${N}}\n", 1, "a `${NAME}` must stand in quotes")]
+    #[case::colon_in_a_text_of_two_lines("a: x\n  b: c\n", 2, "must be quoted")]
+    #[case::template_without_quotes("a: {{ event.x }}\n", 1, "must be quoted")]
+    #[case::variable_in_flow("a: {x: ${N}}\n", 1, "a `${NAME}` must be quoted")]
     #[case::unclosed_quote("a: 'x\nb: 1\n", 1, "unclosed quote")]
     #[case::two_documents("a: 1\n---\nb: 2\n", 3, "multiple")]
     #[case::unknown_anchor("a: *x\n", 1, "unknown")]

@@ -335,7 +335,7 @@ impl Rule {
     }
 }
 
-const UNKNOWN_CHANNEL: &str = "the expression gives the name of no channel of the configuration";
+const UNKNOWN_CHANNEL: &str = "the expression gives a name that is not under `channels`";
 
 fn boolean(value: &Value) -> Result<bool, String> {
     if value.kind() == ValueKind::Bool {

@@ -43,10 +43,10 @@ pub(super) fn report(report: &Report) {
                 PauseReason::OffsetOutOfRange | PauseReason::Paused => "a restart",
             }
         ),
-        Report::Reconfigured { decided_anew, kept } => tracing::info!(
-            decided_anew,
+        Report::Reconfigured { decided_again, kept } => tracing::info!(
+            decided_again,
             kept,
-            "the changed configuration is in force; held records were decided anew by it, but for \
+            "the changed configuration is in force; held records were decided again, except \
              those of which something has been sent"
         ),
         Report::MetadataIgnored { source, why } => tracing::warn!(
@@ -137,7 +137,7 @@ pub(super) fn decision(decision: &Decision) {
             topic = &*source.topic,
             partition = source.partition,
             offset = offset.0,
-            "a redriven event is skipped: the rule that it was set aside for, or any rule where there is none, does not match it now"
+            "a redriven event is skipped: the rule that it was set aside for (if none, every rule) does not match it now"
         );
     }
 }
@@ -165,11 +165,11 @@ pub(super) fn log_event(event: &LogEvent) {
         LogEvent::OutOfRange(source) => tracing::error!(
             topic = &*source.topic,
             partition = source.partition,
-            "the committed offset is not in the log any more, or the topic was deleted and recreated: \
-             set the group's offset by hand and restart. Where the group has none, a restart alone \
+            "the committed offset is no longer in the log, or the topic was deleted and recreated: stop the bridge, \
+             set the group's offset (kafka-consumer-groups.sh --reset-offsets), and start it. If the group has no offset, a restart alone \
              begins where `kafka.start` says"
         ),
-        LogEvent::Fatal(why) => tracing::error!(why, "the Kafka client can't go on"),
+        LogEvent::Fatal(why) => tracing::error!(why, "fatal error of the Kafka client"),
         LogEvent::Records(_) | LogEvent::Committed(_) | LogEvent::Seen { .. } => {}
     }
 }

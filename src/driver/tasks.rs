@@ -96,7 +96,10 @@ impl<A: Api, D: DeadLetters> Tasks<A, D> {
             let sent = tokio::time::timeout(DEAD_LETTER, letters.produce(&content)).await;
             let acknowledged = sent.unwrap_or_else(|_| {
                 let seconds = DEAD_LETTER.as_secs();
-                tracing::warn!(seconds, "a dead letter has got no answer; it is written again");
+                tracing::warn!(
+                    seconds,
+                    "a dead letter was not acknowledged in time; writing it again"
+                );
                 false
             });
             reply.done(Done::DeadLettered { letter, acknowledged });

@@ -53,18 +53,18 @@ impl<'r> Remaining<'r> {
         for (name, earlier) in &self.ending {
             if earlier.as_ref() == Some(&always) {
                 return Some(format!(
-                    "never asked: `{name}` before it always matches, and does not say `continue: true`"
+                    "never evaluated: `{name}` before it always matches, without `continue: true`; move this rule up, or set `continue` there"
                 ));
             }
             if when.is_some() && earlier.as_ref() == when {
                 return Some(format!(
-                    "never true: `{name}` before it has the same condition, and does not say `continue: true`"
+                    "never true: `{name}` before it has the same condition, and has no `continue: true`"
                 ));
             }
         }
         let alone = when.map(|when| assume(root, when, true, &[World::default()]));
         Some(if alone.is_some_and(|alone| alone.is_empty()) {
-            "never true: no event that satisfies the schema is so".to_owned()
+            "never true: no event that satisfies the schema can match; correct the condition or the schema".to_owned()
         } else {
             "never true: the rules before it match every event that it would, and do not say `continue: true`"
                 .to_owned()

@@ -368,13 +368,13 @@ fn a_comparison_that_can_come_out_both_ways_passes(#[case] when: &str) {
 }
 
 #[rstest]
-#[case::always(&[None, Some("event.flag")], "1.when: warning: never asked: `r0` before it always matches, and does not say `continue: true`")]
-#[case::always_in_words(&[Some("true"), Some("event.flag")], "1.when: warning: never asked: `r0` before it always matches, and does not say `continue: true`")]
-#[case::the_same(&[Some("event.count > 5"), Some("event.count  >  5")], "1.when: warning: never true: `r0` before it has the same condition, and does not say `continue: true`")]
+#[case::always(&[None, Some("event.flag")], "1.when: warning: never evaluated: `r0` before it always matches, without `continue: true`; move this rule up, or set `continue` there")]
+#[case::always_in_words(&[Some("true"), Some("event.flag")], "1.when: warning: never evaluated: `r0` before it always matches, without `continue: true`; move this rule up, or set `continue` there")]
+#[case::the_same(&[Some("event.count > 5"), Some("event.count  >  5")], "1.when: warning: never true: `r0` before it has the same condition, and has no `continue: true`")]
 #[case::included(&[Some("event.count > 5"), Some("event.count > 5 and event.flag")], "1.when: warning: never true: the rules before it match every event that it would, and do not say `continue: true`")]
 #[case::used_up(&[Some("event.status in ['placed', 'shipped']"), Some("event.status == 'cancelled'"), Some("event.flag")], "2.when: warning: never true: the rules before it match every event that it would, and do not say `continue: true`")]
-#[case::contradiction(&[Some("event.status == 'placed' and event.status == 'shipped'")], "0.when: warning: never true: no event that satisfies the schema is so")]
-#[case::by_the_schema(&[Some("event.kind != 'order'")], "0.when: warning: never true: no event that satisfies the schema is so")]
+#[case::contradiction(&[Some("event.status == 'placed' and event.status == 'shipped'")], "0.when: warning: never true: no event that satisfies the schema can match; correct the condition or the schema")]
+#[case::by_the_schema(&[Some("event.kind != 'order'")], "0.when: warning: never true: no event that satisfies the schema can match; correct the condition or the schema")]
 #[case::switched_off(&[Some("false"), Some("event.flag")], "")]
 #[case::different(&[Some("event.count > 5"), Some("event.count < 5"), Some("event.flag"), None], "")]
 #[case::no_schema_for_it(&[Some("record.key == 'a'"), Some("record.key == 'b'")], "")]

@@ -41,9 +41,9 @@ impl ClientContext for Logging {
     fn error(&self, error: KafkaError, reason: &str) {
         // The consumer's connections go to the same brokers, and it tells when it is over.
         if is_of_connection(&error) {
-            tracing::debug!(%error, reason, "Kafka");
+            tracing::debug!(%error, reason, "Kafka reports an error");
         } else {
-            tracing::warn!(%error, reason, "Kafka");
+            tracing::warn!(%error, reason, "Kafka reports an error");
         }
     }
 }

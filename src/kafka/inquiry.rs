@@ -162,7 +162,10 @@ impl Answers {
                 Ok(None)
             }
             Some(error) => {
-                add(Weight::Unanswered, format!("Kafka says nothing of `{name}`: {error}"));
+                add(
+                    Weight::Unanswered,
+                    format!("Kafka gives no metadata for the topic `{name}`: {error}"),
+                );
                 Ok(None)
             }
             None => {
@@ -173,7 +176,7 @@ impl Answers {
                     add(
                         Weight::Warning,
                         format!(
-                            "of the {number} partitions of `{name}`, {without} have no leader just now"
+                            "{without} of the {number} partitions of `{name}` have no leader; check the brokers"
                         ),
                     );
                 }
@@ -217,7 +220,7 @@ fn reading(
         }
         cause = error.to_string();
     }
-    let message = format!("whether the topic `{topic}` may be read is not known: {cause}");
+    let message = format!("can't tell whether the bridge may read the topic `{topic}`: {cause}");
     Ok(Some(Finding { about: about(), weight: Weight::Unanswered, message }))
 }
 
@@ -304,7 +307,8 @@ fn not_reached(refused: &Refused) -> Finding {
 }
 
 fn silent(error: &KafkaError) -> Finding {
-    let message = format!("Kafka has fallen silent ({error}), so the rest was not asked");
+    let message =
+        format!("Kafka has stopped answering ({error}), so the rest was not checked; try again");
     Finding { about: About::Brokers, weight: Weight::Unanswered, message }
 }
 

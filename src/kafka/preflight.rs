@@ -266,7 +266,7 @@ pub(super) fn dead_letter_topic(
 ) -> Result<Vec<String>, Refused> {
     let Some(resource) = described(admin, topic) else {
         return Ok(vec![format!(
-            "Kafka does not say how the dead-letter topic `{topic}` keeps its records; make sure that it is not compacted"
+            "the configuration of the dead-letter topic `{topic}` can't be read; grant DescribeConfigs, or make sure yourself that it is not compacted"
         )]);
     };
     if let Some(policy) = compaction(&resource) {
@@ -275,7 +275,7 @@ pub(super) fn dead_letter_topic(
     let short = retention(&resource).filter(|kept| *kept < SHORT_RETENTION);
     let warning = |kept: Duration| {
         format!(
-            "the dead-letter topic `{topic}` keeps its records for {} h only (retention.ms)",
+            "the dead-letter topic `{topic}` keeps its records for only {} h (retention.ms); raise it to 72 h or more, to have time to look at dead letters",
             kept.as_secs() / 3600
         )
     };

@@ -64,7 +64,7 @@ impl Settings {
         let least = session.max(attempt + LET_GO + self.heartbeat() + LATE);
         let why = || {
             format!(
-                "shorter than the session timeout, or than it takes to let partitions go: make it {} or more, or leave it out",
+                "shorter than the session timeout, or than it takes to hand over partitions: set it to {} or more, or remove it",
                 least.as_millis()
             )
         };
@@ -78,18 +78,19 @@ impl Settings {
         if self.session_timeout() >= least {
             return None;
         }
-        let so_that = "so that an attempt ends before the session of a member that was cut off";
+        let so_that =
+            "so that a member that was cut off ends its attempts before its session expires";
         let (property, why) = match self.protocol() {
             Protocol::Classic => {
                 let least = least.as_millis();
                 let why =
-                    format!("too short beside `line.timeout`: make it {least} or more, {so_that}");
+                    format!("too short for `line.timeout`: set it to {least} or more, {so_that}");
                 ("session.timeout.ms", why)
             }
             Protocol::Consumer => {
                 let most = self.session_timeout().saturating_sub(self.heartbeat() + LATE).as_secs();
                 let why = format!(
-                    "under the consumer protocol the session is the brokers', {} s: make `line.timeout` {most}s or less, {so_that}",
+                    "under the consumer protocol the brokers set the session timeout, {} s: set `line.timeout` to {most}s or less, {so_that}",
                     BROKERS_SESSION.as_secs()
                 );
                 (PROTOCOL, why)
@@ -374,6 +375,6 @@ mod tests {
         let settings = settings(Duration::from_secs(135), &[("group.protocol", "consumer")]);
         let wrong = settings.wrong_times(Duration::from_secs(attempt));
         assert_eq!(wrong.as_ref().map(|(name, _)| name.as_str()), told, "{wrong:?}");
-        assert!(wrong.is_none_or(|(_, why)| why.contains("make `line.timeout` 32s or less")));
+        assert!(wrong.is_none_or(|(_, why)| why.contains("set `line.timeout` to 32s or less")));
     }
 }

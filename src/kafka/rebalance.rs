@@ -167,12 +167,12 @@ impl ClientContext for Callbacks {
         }
         if is_unknown_topic(&error) {
             if self.unknown().insert(reason.to_owned()) {
-                tracing::warn!(reason, "Kafka");
+                tracing::warn!(reason, "Kafka reports an error");
             }
             return;
         }
         if !is_of_connection(&error) {
-            return tracing::warn!(%error, reason, "Kafka");
+            return tracing::warn!(%error, reason, "Kafka reports an error");
         }
         if self.outage().failed(&error, reason) {
             tracing::warn!(reason, "brokers can't be reached; retrying until they can");

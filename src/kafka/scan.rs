@@ -30,7 +30,7 @@ pub enum ScanError {
     Refused(#[from] Refused),
     #[error("the reader has crashed: {0}")]
     Crashed(#[from] tokio::task::JoinError),
-    #[error("the topic `{0}` does not exist")]
+    #[error("the topic `{0}` does not exist; create it, or correct its name under `dead_letters`")]
     NoTopic(String),
     #[error("the topic `{topic}` has no partition {partition}; it has {}", numbered(.partitions))]
     NoPartition { topic: String, partition: i32, partitions: Vec<i32> },
@@ -216,7 +216,7 @@ impl Reader {
                 }
                 Some(Err(cause)) if is_final(&cause) => Some(Err(self.failed(cause))),
                 Some(Err(error)) => {
-                    tracing::debug!(%error, "Kafka");
+                    tracing::debug!(%error, "Kafka reports an error");
                     None
                 }
                 None if silent > SILENT_POLLS => Some(Err(ScanError::Silent(self.topic.clone()))),

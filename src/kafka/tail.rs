@@ -84,7 +84,7 @@ impl Tail {
                             return;
                         }
                     }
-                    Some(Err(error)) => tracing::warn!(%error, "Kafka"),
+                    Some(Err(error)) => tracing::warn!(%error, "Kafka reports an error"),
                 }
             }
         });

@@ -98,13 +98,13 @@ impl fmt::Debug for Settings {
 pub enum ClientError {
     #[error("`line.base_url` {problem}; it should be like https://api.klink.cloud")]
     BaseUrl { problem: &'static str },
-    #[error("`line.timeout` is zero; no attempt can be made in no time")]
+    #[error("`line.timeout` is zero, so no attempt could be made; set it to 1s or more")]
     Timeout,
     #[error(
         "`line.delivery_id_header` is not the name of a header that may carry an id; X-Request-Id is one"
     )]
     DeliveryIdHeader,
-    #[error("the HTTP client can't be built: {0}; look at the system's TLS certificates")]
+    #[error("the HTTP client can't be built: {0}; check the system's TLS certificates")]
     Build(#[source] reqwest::Error),
 }
 

@@ -96,21 +96,21 @@ impl fmt::Display for ListingError {
                 write!(f, "was refused with HTTP {status}; {}", way_out(*status))
             }
             Self::Failed(Failure::Unreachable) => {
-                f.write_str("can't be reached; look at `line.base_url`, the network and its proxy")
+                f.write_str("can't be reached; check `line.base_url`, the network and its proxy")
             }
             Self::Failed(Failure::NoAnswer) => f.write_str("got no answer; try again"),
             Self::Failed(Failure::Transport) => f.write_str(
-                "can't be asked for; look at the host's certificate, `line.base_url`, and \
+                "can't be requested; check the host's certificate, `line.base_url`, and \
                  `line.token` for characters that a header can't have",
             ),
             Self::CutShort => f.write_str("was cut short; try again"),
             Self::NotJson => {
-                f.write_str("is not JSON; look whether `line.base_url` is the API or a proxy")
+                f.write_str("is not JSON; check whether `line.base_url` is the API or a proxy")
             }
             Self::Malformed(field) => {
-                write!(f, "lacks `{field}`; look whether `line.base_url` is this API")
+                write!(f, "lacks `{field}`; check whether `line.base_url` is this API")
             }
-            Self::TooLong => f.write_str("does not end; look whether `line.base_url` is this API"),
+            Self::TooLong => f.write_str("does not end; check whether `line.base_url` is this API"),
         }
     }
 }
@@ -119,10 +119,10 @@ impl std::error::Error for ListingError {}
 
 fn way_out(status: u16) -> &'static str {
     match status {
-        401..=403 => "look at `line.token` and what it may do",
+        401..=403 => "check `line.token` and what it may do",
         429 => "wait and try again",
         500.. => "try again later",
-        _ => "look at `line.base_url`",
+        _ => "check `line.base_url`",
     }
 }
 

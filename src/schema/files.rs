@@ -225,7 +225,7 @@ fn read(path: &Path) -> Result<Value, Unreadable> {
         .and_then(|file| file.take(FILE_LIMIT + 1).read_to_end(&mut bytes))
         .map_err(|error| file_reason(&error))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > FILE_LIMIT) {
-        return Err(format!("a schema file may have {FILE_LIMIT} bytes").into());
+        return Err(format!("a schema file may have at most {FILE_LIMIT} bytes").into());
     }
     // Some editors begin a file with a byte-order mark, which a reader may pass over (RFC 8259, 8.1).
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);

@@ -102,7 +102,7 @@ pub(super) fn objection(keyword: &str) -> Option<String> {
     }
     Some(match nearest(keyword, KEYWORDS.iter().map(|(name, _)| *name)) {
         Some(name) => format!("unknown keyword `{keyword}`: did you mean `{name}`?"),
-        None => format!("unknown keyword `{keyword}`: a keyword of one's own begins with `x-`"),
+        None => format!("unknown keyword `{keyword}`: start keywords of your own with `x-`"),
     })
 }
 
@@ -175,7 +175,7 @@ mod tests {
     #[case::wrong_case("minlength", "did you mean `minLength`?")]
     #[case::plural("propertys", "did you mean `properties`?")]
     #[case::old_draft("definitions", "use `$defs`")]
-    #[case::far_from_all("colour", "begins with `x-`")]
+    #[case::far_from_all("colour", "with `x-`")]
     fn an_unknown_keyword_is_named_with_the_way_out(#[case] keyword: &str, #[case] says: &str) {
         let text = objection(keyword).unwrap();
         assert!(text.contains(says) && text.contains(keyword), "{text}");

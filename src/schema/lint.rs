@@ -57,7 +57,7 @@ pub(super) fn check(document: &mut Value) -> Vec<Found> {
     {
         // Judging the rest by another draft's keywords would only hide this one.
         let message =
-            format!("only draft 2020-12 is taken: write `{META_SCHEMA}`, or leave it out");
+            format!("only draft 2020-12 is supported: write `{META_SCHEMA}`, or remove `$schema`");
         return vec![("/$schema".to_owned(), message)];
     }
     keywords::visit(document, &mut |schema, pointer| check_schema(schema, pointer, &mut found));
@@ -126,7 +126,9 @@ fn is_pattern(pattern: &str) -> bool {
 }
 
 fn not_a_pattern(pattern: &str) -> String {
-    format!("`{pattern}` is not a regular expression without look-around and back-references")
+    format!(
+        "`{pattern}` is not a valid regular expression; look-around and back-references are not supported"
+    )
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl Search<'_> {
             file: document.path.clone(),
             pointer,
             place: None,
-            message: "leads back to itself without a step into the event, so it would never end"
+            message: "refers back to itself without descending into the event, so validation would never end; put it below `properties` or `items`"
                 .to_owned(),
         });
     }

@@ -87,7 +87,9 @@ fn objection(expected: &[ExpectedPart], parts: &Parts, strictness: Strictness) -
         return None;
     }
     if strictness == Strictness::Run {
-        return Some("the example comes out otherwise; `line-bridge check` shows how".to_owned());
+        return Some(
+            "the example gives a different result; `line-bridge check` shows both".to_owned(),
+        );
     }
     let wanted = listed(expected.iter().map(wanted));
     let given = listed(parts.iter().zip(wider(expected)).map(|(part, by)| given(part, by)));

@@ -161,7 +161,7 @@ fn run_refuses_what_comes_out_otherwise_and_shows_no_text() {
     assert_eq!(
         said_of_examples(examples, Strictness::Run),
         "line-bridge.yaml:22:39: topics.orders.examples[0].expect: \
-         the example comes out otherwise; `line-bridge check` shows how"
+         the example gives a different result; `line-bridge check` shows both"
     );
 }
 
@@ -187,7 +187,7 @@ fn what_is_wrong_with_an_example_itself_is_told() {
     line-bridge.yaml:22:17: topics.orders.examples[0].event: nowhere.json: no such file
     line-bridge.yaml:23:9: topics.orders.examples[1].expect: is missing; expected `skip`, the reason of a dead letter, the text of the message, a map of message, rule, channel, to and reason, or a list of such
     line-bridge.yaml:24:9: topics.orders.examples[2].event: is missing; expected the path of a JSON file, or the event itself
-    line-bridge.yaml:25:39: topics.orders.examples[3].expect: `expired` shows only when a message is sent; an example gives undecodable, schema, no_rule, rule_error, invalid_message
+    line-bridge.yaml:25:39: topics.orders.examples[3].expect: `expired` occurs only when a message is sent; an example can expect undecodable, schema, no_rule, rule_error, invalid_message
     line-bridge.yaml:26:39: topics.orders.examples[4].expect: expected `skip`, the reason of a dead letter, the text of the message, a map of message, rule, channel, to and reason, or a list of such, found nothing to compare
     line-bridge.yaml:27:39: topics.orders.examples[5].expect: a dead letter has a `reason` and at most a `rule`
     line-bridge.yaml:28:46: topics.orders.examples[6].expect.rule: there is no rule "shiped"; did you mean `shipped`?
@@ -211,7 +211,7 @@ fn a_rule_that_does_not_fit_its_schema_is_told_at_its_line_with_all_other_mistak
         .replace("to: {contact: event.contact}", "to: {contact: event.contct}")
         .replace("group: g", "group: 5");
     insta::assert_snapshot!(said(SCHEMA, &config, Strictness::Run), @r##"
-    line-bridge.yaml:1:43: kafka.group: expected the name of the consumer group; a number or a boolean that is meant as text must stand in quotes
+    line-bridge.yaml:1:43: kafka.group: expected the name of the consumer group; quote a number or a boolean that is meant as text
     line-bridge.yaml:11:15: topics.orders.rules[0].when: `event.status` is never "shiped" according to the schema; did you mean "shipped"?
     line-bridge.yaml:13:13: topics.orders.rules[0].to: `event.contct`: the schema has no such property; did you mean `contact`?
     line-bridge.yaml:14:19: topics.orders.rules[0].message: unexpected identifier, expected end of variable block (line 1 of the text)
@@ -263,7 +263,7 @@ fn a_rule_that_is_never_asked_is_a_warning() {
     assert_eq!(
         said(SCHEMA, &config, Strictness::Run),
         "line-bridge.yaml:16:15: warning: topics.orders.rules[1].when: never true: `shipped` before \
-         it has the same condition, and does not say `continue: true`"
+         it has the same condition, and has no `continue: true`"
     );
 }
 

@@ -45,7 +45,7 @@ fn sigterm_while_it_waits_to_be_let_into_its_group_ends_it() {
     // The group waits for this member's answer, for as long as its session lasts: 45 s.
     frozen.signal("STOP");
     let mut waiting = stage.start();
-    wait_for_log(&waiting, "line-bridge runs");
+    wait_for_log(&waiting, "line-bridge is running");
     assert_eq!(waiting.get("/readyz").0, 503);
     assert!(waiting.drain(SOON).success());
     frozen.signal("CONT");

@@ -90,7 +90,7 @@ fn all_that_is_wrong_is_told_at_once_each_with_its_place() {
 
 #[rstest]
 #[case::revoked(Fault::RevokedToken {}, 64, "line.token", "does not accept the token (HTTP 401)")]
-#[case::down(Fault::Unavailable { retry_after: None }, 1, "line.base_url", "could not be asked")]
+#[case::down(Fault::Unavailable { retry_after: None }, 1, "line.base_url", "could not be checked")]
 #[case::a_proxy(Fault::Html { accept: false }, 64, "line.base_url", "is not JSON")]
 fn an_api_that_gives_no_listing_is_one_mistake(
     #[case] fault: Fault,
@@ -162,7 +162,7 @@ fn each_right_that_is_missing_is_named_until_none_is() {
     awaits(64, &[no_group, (letters_key, "Describe and Write"), (&orders, "Describe and Read")]);
     grant(stage.kafka, topic, Operation::Describe);
     grant(stage.kafka, letters, Operation::Describe);
-    let untold = (letters_key, "Kafka does not tell how");
+    let untold = (letters_key, "can't be read; grant DescribeConfigs");
     let unseen = ("dead_letters.redrive_topic", "Kafka does not let the bridge see the topic");
     let no_write = (letters_key, "grant it Write");
     awaits(64, &[no_group, unseen, untold, no_write, (&orders, "read the topic")]);

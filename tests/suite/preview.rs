@@ -161,7 +161,7 @@ fn an_offset_without_a_record_says_which_one_is_next() {
         producer.commit_transaction(LIMIT).expect("a commit");
     }
     for (offset, told) in
-        [("1", "it is a transaction's mark; the next one is at 2"), ("3", "mark\n")]
+        [("1", "it is a transaction marker; the next one is at 2"), ("3", "marker\n")]
     {
         let arguments = format!("--partition 0 --offset {offset}");
         let (code, _, wrong) = preview(&stage.workspace, topic, &arguments);

@@ -310,7 +310,7 @@ fn what_is_wrong_with_the_redrive_topic_is_a_warning() {
     stage.wait_committed(LIMIT);
     let said = bridge.stderr();
     assert!(said.contains("is compacted (cleanup.policy=compact,delete)"), "{said}");
-    assert!(said.contains("forgets sooner (retention.ms)"), "{said}");
+    assert!(said.contains("has a shorter retention (retention.ms)"), "{said}");
     assert!(bridge.drain(LIMIT).success());
 }
 

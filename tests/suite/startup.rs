@@ -47,7 +47,7 @@ fn refused(workspace: &Workspace, config: &str) -> (Option<i32>, String) {
 #[case::a_number_with_a_unit(
     "start: earliest",
     "start: earliest, properties: {session.timeout.ms: 6000ms}",
-    "kafka.properties.\"session.timeout.ms\": is to be a number of digits alone",
+    "kafka.properties.\"session.timeout.ms\": expected a plain number without a unit",
     64
 )]
 #[case::a_file_that_is_missing(

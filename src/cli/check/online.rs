@@ -61,7 +61,7 @@ impl Looked {
 
     fn not_answered(&mut self, config: &Config, keys: &[&str], message: &str) {
         self.unanswered += 1;
-        self.wrong(config, keys, format!("could not be asked: {message}"));
+        self.wrong(config, keys, format!("could not be checked: {message}"));
     }
 
     fn warn(&mut self, config: &Config, keys: &[&str], message: String) {
@@ -166,7 +166,7 @@ impl Looked {
             Class::Stop(_, StopReason::Forbidden) => self.wrong(
                 config,
                 &["line", "token"],
-                format!("the API knows the token, and it may not list the channels{status}"),
+                format!("the API accepts the token, but it may not list the channels{status}; grant it that right, or use another token"),
             ),
             // It may be right the next time.
             Class::NotApplied(
@@ -198,7 +198,7 @@ fn objection(
             format!("the channel {} has been deleted", near::shown(found))
         }
         Some(found) => format!(
-            "the channel {} is of the type {}, and only `line` can be sent through",
+            "the channel {} is of the type {}, but messages can only be sent through the type `line`",
             near::shown(found),
             near::quoted(&found.kind)
         ),
@@ -251,7 +251,7 @@ mod tests {
                     "f.yaml:5:6: channels.b: the channel \"Name of id-b\" (id-b) has been deleted; {instead}"
                 ),
                 format!(
-                    "f.yaml:6:6: channels.c: the channel \"Name of id-c\" (id-c) is of the type \"x\", and only `line` can be sent through; {instead}"
+                    "f.yaml:6:6: channels.c: the channel \"Name of id-c\" (id-c) is of the type \"x\", but messages can only be sent through the type `line`; {instead}"
                 ),
                 format!(
                     "f.yaml:7:6: channels.d: the account has no channel with this id; {instead}"
@@ -266,15 +266,15 @@ mod tests {
 
     #[rstest]
     #[case::unauthorized(ListingError::Refused { status: 401, class: UNAUTHORIZED }, "line.token: the API does not accept the token (HTTP 401)", 0)]
-    #[case::forbidden(ListingError::Refused { status: 403, class: FORBIDDEN }, "line.token: the API knows the token", 0)]
+    #[case::forbidden(ListingError::Refused { status: 403, class: FORBIDDEN }, "line.token: the API accepts the token", 0)]
     #[case::elsewhere(ListingError::Refused { status: 404, class: Class::NotFound }, "line.base_url: the channel listing", 0)]
     #[case::not_json(ListingError::NotJson, "line.base_url: the channel listing", 0)]
     #[case::away(
         ListingError::Failed(Failure::Unreachable),
-        "line.base_url: could not be asked",
+        "line.base_url: could not be checked",
         1
     )]
-    #[case::cut_short(ListingError::CutShort, "line.base_url: could not be asked", 1)]
+    #[case::cut_short(ListingError::CutShort, "line.base_url: could not be checked", 1)]
     fn without_a_listing_it_is_told_whose_fault_that_is(
         #[case] error: ListingError,
         #[case] says: &str,

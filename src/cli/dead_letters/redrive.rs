@@ -77,7 +77,7 @@ struct Taken {
         value_parser = clap::value_parser!(u32).range(1..=i64::from(REDRIVES_LIMIT))
     )]
     max_redrives: u32,
-    /// Takes what bridges of this group have set aside; that of the configuration where left out.
+    /// The consumer group whose dead letters are redriven; if omitted, `kafka.group`.
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
 }

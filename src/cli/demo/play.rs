@@ -81,7 +81,7 @@ impl<'a, W: Write> Play<'a, W> {
         ];
         self.until(Goal::new(0, &reasons)).await?;
 
-        let text = "3. So is what the API refuses, or does not answer plainly (this is tried again \
+        let text = "3. So is what the API refuses, or does not answer clearly (this is retried \
                     for a while)";
         self.screen.heading(text)?;
         let inbox = self.stage.sandbox.inbox();
@@ -130,7 +130,7 @@ impl<'a, W: Write> Play<'a, W> {
 
 fn stalled(missing: &str) -> Trouble {
     Trouble::failed(&format!(
-        "it stands still: after {} s there is still missing: {missing}; LINE_BRIDGE_LOG=info shows \
+        "the demo is stuck: still missing after {} s: {missing}; LINE_BRIDGE_LOG=info shows \
          what the bridge does",
         ACT.as_secs()
     ))

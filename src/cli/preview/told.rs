@@ -143,10 +143,10 @@ impl Told<'_> {
         let last = before.into_iter().find(|asked| asked.answer != Answer::NotAsked);
         match last {
             Some(Asked { rule, answer }) if answer.matches() => {
-                format!("not asked: `{rule}` matches, and does not say `continue: true`")
+                format!("not evaluated: `{rule}` matches, without `continue: true`")
             }
-            Some(Asked { rule, .. }) => format!("not asked: `{rule}` failed"),
-            None => "not asked: `event_time` failed".to_owned(),
+            Some(Asked { rule, .. }) => format!("not evaluated: `{rule}` failed"),
+            None => "not evaluated: `event_time` failed".to_owned(),
         }
     }
 

@@ -25,16 +25,16 @@ pub(super) fn meaning(outcome: &Outcome, listed: Option<bool>) -> Meaning {
     let words = match outcome.class {
         Class::Accepted => "accepted; LINE does not say whether it is delivered".to_owned(),
         Class::Unverified => format!(
-            "accepted, it seems: {status} without a word on the message; look at the chat before you send it again"
+            "probably accepted: {status}, but the answer does not confirm it; check the chat before you send it again"
         ),
         Class::Ambiguous(why) => format!(
-            "it may have been sent, and is not tried again: {}; look at the chat before you send it again",
+            "it may have been sent, and is not retried: {}; check the chat before you send it again",
             ambiguity(why, &status)
         ),
         Class::NotApplied(why) => format!("not sent: {}", not_applied(why, &status)),
         Class::Permanent => {
             format!(
-                "not sent: the API refuses the message ({status}); look at the recipient and the text"
+                "not sent: the API refuses the message ({status}); check the recipient and the text"
             )
         }
         Class::NotFound => format!("not sent: {}", not_found(listed)),
@@ -59,8 +59,7 @@ fn ambiguity(why: Ambiguity, status: &str) -> String {
 fn not_applied(why: NotApplied, status: &str) -> String {
     match why {
         NotApplied::Unreachable => {
-            "the API can't be reached; look at `line.base_url`, the network and its proxy"
-                .to_owned()
+            "the API can't be reached; check `line.base_url`, the network and its proxy".to_owned()
         }
         NotApplied::RetryAfter(wait) => {
             format!("the API is busy ({status}); try again in {} s", wait.as_secs())
@@ -72,13 +71,13 @@ fn not_applied(why: NotApplied, status: &str) -> String {
 fn not_found(listed: Option<bool>) -> &'static str {
     match listed {
         Some(true) => {
-            "the channel is there, and does not know the recipient (HTTP 404); look at the id, and whether the customer is this channel's"
+            "the channel exists, but does not know the recipient (HTTP 404); check the id, and that the customer belongs to this channel"
         }
         Some(false) => {
             "the account has no such channel that can be sent through (HTTP 404); `line-bridge channels` lists what it has"
         }
         None => {
-            "the channel or the recipient is not known (HTTP 404), and the channel listing could not be had; look at both ids and at `line.base_url`"
+            "the channel or the recipient is not known (HTTP 404), and the channel listing could not be fetched; check both ids and `line.base_url`"
         }
     }
 }
@@ -88,7 +87,7 @@ fn stop(why: StopReason, status: &str) -> String {
         StopReason::Unauthorized => {
             "the API does not accept the token: it is wrong, expired or revoked; put a new one where `line.token` says"
         }
-        StopReason::Forbidden => "the token may not send through this channel; look at its rights",
+        StopReason::Forbidden => "the token may not send through this channel; check its rights",
         StopReason::Redirect => {
             "the API is elsewhere, and redirects are not followed; correct `line.base_url`"
         }
@@ -96,7 +95,7 @@ fn stop(why: StopReason, status: &str) -> String {
             "the account's messages of this month are used up; buy more or wait"
         }
         StopReason::Transport => {
-            "the request can't be made; look at the host's certificate, `line.base_url`, and `line.token` for characters that a header can't have"
+            "the request can't be made; check the host's certificate, `line.base_url`, and `line.token` for characters that a header can't have"
         }
         StopReason::Contract
         | StopReason::ChannelMissing
@@ -127,7 +126,7 @@ mod tests {
 
     #[rstest]
     #[case::accepted(Class::Accepted, 200, "accepted; ")]
-    #[case::unverified(Class::Unverified, 200, "accepted, it seems: HTTP 200")]
+    #[case::unverified(Class::Unverified, 200, "probably accepted: HTTP 200")]
     fn what_is_accepted_is_never_called_delivered(
         #[case] class: Class,
         #[case] status: u16,
@@ -151,7 +150,7 @@ mod tests {
         let Meaning { accepted, may_have_been_sent, text } =
             told(Class::Ambiguous(why), status, None);
         assert!(!accepted && may_have_been_sent);
-        assert!(text.starts_with("it may have been sent, and is not tried again"), "{text}");
+        assert!(text.starts_with("it may have been sent, and is not retried"), "{text}");
         assert!(text.contains(says), "{text}");
     }
 

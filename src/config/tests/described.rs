@@ -19,9 +19,8 @@ static VALIDATOR: LazyLock<Validator> =
 
 /// What mistakes say that no schema can find: what is outside the file, what two places say
 /// together, and how long a duration is.
-const BEYOND_A_SCHEMA: [&str; 22] = [
+const BEYOND_A_SCHEMA: [&str; 21] = [
     "there is no rule",
-    "key of the event stands here",
     "no such file",
     "it is not a file",
     "environment variable",
@@ -31,13 +30,13 @@ const BEYOND_A_SCHEMA: [&str; 22] = [
     "longer than 8 KiB",
     "duplicate key",
     "has this id already",
-    "another rule of this topic",
+    "duplicate rule name",
     "there is no channel",
-    "names none",
+    "`channels` is empty",
     "is missing; expected the name of one of `channels`",
     "this is one of `topics`",
     "this is `dead_letters.topic`",
-    "too long for `.redrive`",
+    "too long to append",
     "expected a duration from",
     "a text that begins with",
     "this is not YAML",

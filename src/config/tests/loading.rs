@@ -231,7 +231,7 @@ fn the_hash_is_the_contents() {
 )]
 #[case::not_utf8(
     Some(b"a: 1\nb: \xe9\n".into()),
-    "f.yaml:2:4: this is not UTF-8; save the file in that encoding"
+    "f.yaml:2:4: this is not UTF-8; save the file as UTF-8"
 )]
 #[case::a_list(
     Some("- a\n".into()),

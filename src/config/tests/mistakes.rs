@@ -61,16 +61,16 @@ loging: {}
     line-bridge.yaml:10:10: line.token: expected {file: PATH} or {env: NAME}; never put the token itself into this file
     line-bridge.yaml:11:13: line.encoding: expected `json` or `form`, found the text "xml"
     line-bridge.yaml:12:12: line.timeout: expected a duration such as 30s, 15m or 24h, found the number 15
-    line-bridge.yaml:13:3: line.timeout: duplicate key; it is on line 12 already
+    line-bridge.yaml:13:3: line.timeout: duplicate key; it is already on line 12
     line-bridge.yaml:14:24: line.requests_per_second: expected a number above 0 and up to 2000, found the number 5000
     line-bridge.yaml:16:18: delivery.max_in_flight: expected a whole number from 1 to 10000, found the number 0
     line-bridge.yaml:17:17: delivery.held_records: expected a whole number from 1 to 10000000, found the text "many"
     line-bridge.yaml:18:18: delivery.drain_timeout: expected a duration such as 30s, 15m or 24h, found the text "5 s"
     line-bridge.yaml:19:24: delivery.retry.max_elapsed: expected a duration such as 30s, 15m or 24h, found the text "2w"
     line-bridge.yaml:21:12: channels.support: expected a channel's id, found the text ""
-    line-bridge.yaml:22:3: channels."sup port": a channel's name has only letters from a to z, small or capital, digits, `-` and `_`
+    line-bridge.yaml:22:3: channels."sup port": a channel's name has 1 to 100 letters (a-z, A-Z), digits, `-` or `_`
     line-bridge.yaml:24:11: channels.orders: the channel `sales` has this id already
-    line-bridge.yaml:25:23: dead_letters.topic: this is one of `topics`: the bridge would read what it sets aside
+    line-bridge.yaml:25:23: dead_letters.topic: this is one of `topics`, so the bridge would read its own dead letters; use another topic
     line-bridge.yaml:28:13: topics.orders.schema: schemas/missing.json: no such file
     line-bridge.yaml:31:15: topics.orders.rules[0].when: expected an expression such as event.status == "shipped", found the number 5
     line-bridge.yaml:32:18: topics.orders.rules[0].channel: there is no channel "suport"; did you mean `sup port`?
@@ -82,7 +82,7 @@ loging: {}
     line-bridge.yaml:38:19: topics.orders.rules[0].continue: expected true or false, found the text "maybe"
     line-bridge.yaml:39:9: topics.orders.rules[1].channel: is missing; expected the name of one of `channels` or {from: EXPRESSION}
     line-bridge.yaml:39:9: topics.orders.rules[1].to: is missing; expected {contact: EXPRESSION} or {user: EXPRESSION}
-    line-bridge.yaml:39:15: topics.orders.rules[1].name: another rule of this topic has this name, on line 30
+    line-bridge.yaml:39:15: topics.orders.rules[1].name: duplicate rule name; the rule on line 30 already has it
     line-bridge.yaml:40:9: topics.orders.rules[1].mesage: unknown key; did you mean `message`?
     line-bridge.yaml:41:16: topics.orders.unmatched: expected `skip` or `dead_letter`, found the text "ignore"
     line-bridge.yaml:42:3: topics."pay ments": expected a Kafka topic's name: 1 to 249 letters, digits, `.`, `_` or `-`, and not `.` or `..`
@@ -101,7 +101,7 @@ line-bridge.yaml:1:1: topics: is missing; expected a map of topic names, each wi
 line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's name: 1 to 249 letters, digits, `.`, `_` or `-`, and not `.` or `..`")]
 #[case::required_in_a_section(&with("kafka: {group: g}"), "line-bridge.yaml:1:1: kafka.brokers: is missing; expected brokers such as kafka-0:9092,kafka-1:9092")]
 #[case::null_for_text(&with("kafka:\n  brokers:\n  group: g"), "line-bridge.yaml:2:3: kafka.brokers: expected brokers such as kafka-0:9092,kafka-1:9092, found nothing")]
-#[case::number_for_text(&with("kafka: {brokers: k, group: 12}"), "line-bridge.yaml:1:28: kafka.group: expected the name of the consumer group; a number or a boolean that is meant as text must stand in quotes")]
+#[case::number_for_text(&with("kafka: {brokers: k, group: 12}"), "line-bridge.yaml:1:28: kafka.group: expected the name of the consumer group; quote a number or a boolean that is meant as text")]
 #[case::section_as_text(&with("admin: yes"), "line-bridge.yaml:1:8: admin: expected a map of listen, found a single value")]
 #[case::address(&with("admin: {listen: \":9090\"}"), "line-bridge.yaml:1:17: admin.listen: expected an IP address and a port such as 0.0.0.0:9090, found the text \":9090\"")]
 #[case::rate_of_zero(&with("line: {token: {env: LINE_TOKEN}, requests_per_second: 0}"), "line-bridge.yaml:1:55: line.requests_per_second: expected a number above 0 and up to 2000, found the number 0")]
@@ -121,10 +121,10 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::token_variable_empty(&with("line: {token: {env: EMPTY}}"), "line-bridge.yaml:1:21: line.token.env: the token is empty")]
 #[case::variable_missing(&with("dead_letters: {topic: \"${A}-${B}\"}"), "line-bridge.yaml:1:23: dead_letters.topic: the environment variables `A`, `B` are not set")]
 #[case::variable_malformed(&with("dead_letters: {topic: \"${A\"}"), "line-bridge.yaml:1:23: dead_letters.topic: `${` must be followed by a variable's name and `}`; write `$${` for a literal `${`")]
-#[case::variable_of_another_form(&with("delivery: {brake: \"${GROUP}\"}"), "line-bridge.yaml:1:19: delivery.brake: expected a whole number from 1 to 1000000, found something else in the environment")]
+#[case::variable_of_another_form(&with("delivery: {brake: \"${GROUP}\"}"), "line-bridge.yaml:1:19: delivery.brake: expected a whole number from 1 to 1000000, found something else in the environment variable (not shown)")]
 #[case::redrive_is_dead_letters(&with("dead_letters: {topic: a, redrive_topic: a}"), "line-bridge.yaml:1:41: dead_letters.redrive_topic: this is `dead_letters.topic`; redriven events need a topic of their own")]
-#[case::redrive_is_a_source(&with("dead_letters: {topic: a, redrive_topic: orders}"), "line-bridge.yaml:1:41: dead_letters.redrive_topic: this is one of `topics`: the bridge would read what it sets aside")]
-#[case::redrive_too_long(&with(&format!("dead_letters: {{topic: {}}}", "x".repeat(249))), "line-bridge.yaml:1:23: dead_letters.topic: too long for `.redrive` after it; name `redrive_topic` as well")]
+#[case::redrive_is_a_source(&with("dead_letters: {topic: a, redrive_topic: orders}"), "line-bridge.yaml:1:41: dead_letters.redrive_topic: this is one of `topics`, so the bridge would read its own dead letters; use another topic")]
+#[case::redrive_too_long(&with(&format!("dead_letters: {{topic: {}}}", "x".repeat(249))), "line-bridge.yaml:1:23: dead_letters.topic: too long to append `.redrive`; set `dead_letters.redrive_topic` as well")]
 #[case::no_topics(&with("topics: {}"), "line-bridge.yaml:1:9: topics: expected a map of topic names, each with its schema and rules, found none")]
 #[case::channel_left_out_of_two(&MINIMAL.replace("channels: {", "channels: {sales: b, "), "line-bridge.yaml:9:9: topics.orders.rules[0].channel: is missing; expected the name of one of `channels` or {from: EXPRESSION}")]
 #[case::no_channels(&MINIMAL.replace("channels: {support: f6154dda-bd9a-4d03-8a77-ff3421070009}\n", ""), "line-bridge.yaml:8:9: topics.orders.rules[0].channel: is missing; expected the name of one of `channels` or {from: EXPRESSION}")]
@@ -153,9 +153,9 @@ fn a_mistake_names_its_place_and_the_expected_form(#[case] source: &str, #[case]
 #[rstest]
 #[case::plain_http(&with("line: {base_url: \"http://10.0.0.1\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: warning: line.base_url: the token and the messages would travel in the clear; use https")]
 #[case::short_drain(&with("delivery: {drain_timeout: 5s}"), "line-bridge.yaml:1:27: warning: delivery.drain_timeout: shorter than `line.timeout`: a drain may cut attempts off, and nobody knows then whether the customer has the message")]
-#[case::short_retry(&with("delivery: {retry: {max_elapsed: 15s}}"), "line-bridge.yaml:1:33: warning: delivery.retry.max_elapsed: not longer than `line.timeout`: an attempt that times out is the last")]
-#[case::few_held(&with("delivery: {held_records: 10}"), "line-bridge.yaml:1:26: warning: delivery.held_records: fewer than `delivery.max_in_flight`, which can never be reached")]
-#[case::a_text_cut_short(&with_rule("name: a\nmessage: Order #{{ event.orderId }} is here\nto: {contact: c}"), "line-bridge.yaml:6:18: warning: topics.orders.rules[0].message: the text ends before the `#`: after a space it begins a comment in YAML; put the text in quotes")]
+#[case::short_retry(&with("delivery: {retry: {max_elapsed: 15s}}"), "line-bridge.yaml:1:33: warning: delivery.retry.max_elapsed: not longer than `line.timeout`, so an attempt that times out is never retried; make this longer")]
+#[case::few_held(&with("delivery: {held_records: 10}"), "line-bridge.yaml:1:26: warning: delivery.held_records: less than `delivery.max_in_flight`, so that many attempts can never be in flight; raise this, or lower `delivery.max_in_flight`")]
+#[case::a_text_cut_short(&with_rule("name: a\nmessage: Order #{{ event.orderId }} is here\nto: {contact: c}"), "line-bridge.yaml:6:18: warning: topics.orders.rules[0].message: the text ends before the `#`: after a space it begins a comment in YAML; quote the text")]
 #[case::a_comment(&with_rule("name: a\nmessage: Order # of a customer\nto: {contact: c}"), "")]
 #[case::a_hash_in_quotes(&with_rule("name: a\nmessage: \"Order #1\" #really\nto: {contact: c}"), "")]
 #[case::a_hash_in_a_block(&with_rule("name: a\nmessage: >-\n  Order #1\nto: {contact: c}"), "")]

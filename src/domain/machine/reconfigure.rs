@@ -19,10 +19,10 @@ impl Machine {
         self.change_gates(now);
         self.forgive(&old);
         self.change_rules(&old);
-        let (decided_anew, kept) = self.decide_anew(decisions, now);
+        let (decided_again, kept) = self.decide_anew(decisions, now);
         self.change_pauses(&old.paused, now);
         self.share_out();
-        self.report(Report::Reconfigured { decided_anew, kept });
+        self.report(Report::Reconfigured { decided_again, kept });
     }
 
     /// The gate of a channel that stays keeps all it knows. Gates keep their places, for attempts

@@ -107,7 +107,7 @@ pub enum Report {
     /// Another configuration is in force.
     Reconfigured {
         /// Held records that were decided by it.
-        decided_anew: usize,
+        decided_again: usize,
         /// Held records that keep what the configuration before made of them, for some of it has
         /// been sent, or may have been.
         kept: usize,

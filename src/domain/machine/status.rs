@@ -90,7 +90,7 @@ impl Waits {
             Self::Gate => "its channel's rate or concurrency",
             Self::RetryAfter => "the end of Retry-After",
             Self::Stop(_) => "its channel to work again",
-            Self::Backoff => "the next try",
+            Self::Backoff => "the next attempt",
             Self::Answer => "the API's answer",
             Self::Listing => "the channel listing",
             Self::Verdict => "a different answer of its channel",

@@ -112,7 +112,7 @@ impl Member {
         } else if is_of_connection(error) {
             tracing::debug!(%error, "told by its callback as well");
         } else {
-            tracing::warn!(%error, grant = missing(error, READ), "Kafka");
+            tracing::warn!(%error, grant = missing(error, READ), "Kafka reports an error");
         }
     }
 }

@@ -39,7 +39,7 @@ pub(in crate::kafka) fn look(
     let letters = described(admin, dead_letters).map(|topic| kept(retention(&topic)));
     if letters.is_some_and(|letters| kept(retention(&described_topic)) < letters) {
         warnings.push(format!(
-            "the redrive topic `{topic}` forgets sooner (retention.ms) than the dead-letter topic `{dead_letters}` what has been redriven; a later redrive may send it again"
+            "the redrive topic `{topic}` has a shorter retention (retention.ms) than the dead-letter topic `{dead_letters}`, so a later redrive may send again what has been redriven; raise it to that of the dead-letter topic"
         ));
     }
     Ok(warnings)

@@ -17,7 +17,7 @@ pub(super) fn instead(wanted: &Channel, listed: &[ListedChannel]) -> String {
     usable.sort_by_cached_key(|channel| distance(wanted, channel));
     let shown: Vec<String> = usable.iter().take(SUGGESTED).map(|channel| shown(channel)).collect();
     match (shown.as_slice(), usable.len() - shown.len()) {
-        ([], _) => "the account has none that messages can be sent through".to_owned(),
+        ([], _) => "the account has no channel that messages can be sent through; connect a LINE Official Account".to_owned(),
         (shown, 0) => format!("there is {}", shown.join(", ")),
         (shown, more) => {
             format!("the nearest are {} ({more} more: line-bridge channels)", shown.join(", "))
@@ -92,7 +92,10 @@ mod tests {
     fn only_what_can_be_sent_through_is_suggested() {
         let deleted = ListedChannel { deleted: true, ..listed("1", "Support") };
         let told = instead(&wanted("support", "2"), &[deleted]);
-        assert_eq!(told, "the account has none that messages can be sent through");
+        assert_eq!(
+            told,
+            "the account has no channel that messages can be sent through; connect a LINE Official Account"
+        );
         let told = instead(&wanted("support", "2"), &[listed("1", "Shop")]);
         assert_eq!(told, "there is \"Shop\" (1)");
     }

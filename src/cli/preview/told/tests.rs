@@ -54,7 +54,7 @@ fn a_message_is_told_with_all_that_a_rule_gave_it() {
       event time: 2025-11-09T02:12:35Z (1 min 30 s ago)
       rule one: does not match, its `when` is false
       rule two: matches, its `when` is true
-      rule three: not asked: `two` matches, and does not say `continue: true`
+      rule three: not evaluated: `two` matches, without `continue: true`
       message of the rule two
         channel       support (id-1)
         to            contact c-1
@@ -86,7 +86,7 @@ fn a_message_is_told_with_all_that_a_rule_gave_it() {
             {
                 "rule": "three",
                 "answer": "not_asked",
-                "why": "not asked: `two` matches, and does not say `continue: true`",
+                "why": "not evaluated: `two` matches, without `continue: true`",
             },
         ],
         "topic": "orders",
@@ -142,7 +142,7 @@ fn a_failed_condition_says_why_the_rules_after_it_were_not_asked() {
     assert!(text.contains("rule one: failed: when: undefined value in `event.n`"), "{text}");
     assert_eq!(
         json["rules"][1],
-        json!({"rule": "two", "answer": "not_asked", "why": "not asked: `one` failed"})
+        json!({"rule": "two", "answer": "not_asked", "why": "not evaluated: `one` failed"})
     );
 }
 
