@@ -1,13 +1,21 @@
 //! Which delivery starts next.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
-use super::super::delivery::{DeliveryId, State, Verdict};
+use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
 use super::super::gate::{Gate, Passage};
 use super::super::paused::Pause;
 use super::{Attempt, Effect, Machine, OnWire, Report, on_monotonic_clock};
+
+/// How many ids of what has moved on a gate's queue may have besides.
+const SPARE: usize = 64;
+
+fn is_ready(deliveries: &HashMap<DeliveryId, Box<Delivery>>, id: DeliveryId) -> bool {
+    deliveries.get(&id).is_some_and(|delivery| delivery.state == State::Ready)
+}
 
 impl Machine {
     /// Puts the head of a lane in the queue of its channel's gate, unless its topic or its rule is
@@ -23,9 +31,21 @@ impl Machine {
             return;
         };
         if !waits {
+            // Nobody passes over what has expired at a gate that is closed for long.
+            if gate.ready.len() > 2 * self.deliveries.len() + SPARE {
+                gate.ready.retain(|id| is_ready(&self.deliveries, *id));
+            }
             gate.ready.push_back(id);
         }
         self.set_timer(id, Some(on_monotonic_clock(deadline, now)));
+    }
+
+    /// Takes what has moved on away from the front of a gate's queue.
+    pub(super) fn pass_over_what_has_moved_on(&mut self, at: usize) {
+        let Some(gate) = self.gates.get_mut(at) else { return };
+        while gate.ready.front().is_some_and(|id| !is_ready(&self.deliveries, *id)) {
+            gate.ready.pop_front();
+        }
     }
 
     /// Starts what may start. The channels take turns, so that a busy one does not starve the
@@ -82,25 +102,19 @@ impl Machine {
     /// moved on, or are held back, are passed over; those whose deadline has passed are set aside.
     pub(super) fn next_ready(&mut self, at: usize, now: Moment) -> Option<DeliveryId> {
         loop {
-            let gate = self.gates.get_mut(at)?;
-            let id = *gate.ready.front()?;
-            match self.deliveries.get(&id) {
-                Some(delivery) if delivery.state == State::Ready => {
-                    let expired = delivery.message.expired(now.wall);
-                    let repeats = delivery.must_not_repeat();
-                    if !expired && !repeats && !self.put_aside(id) {
-                        return Some(id);
-                    }
-                    self.gates.get_mut(at)?.ready.pop_front();
-                    if expired {
-                        self.expire(id);
-                    } else if repeats {
-                        self.spend(id, Verdict::Ambiguous);
-                    }
-                }
-                Some(_) | None => {
-                    gate.ready.pop_front();
-                }
+            self.pass_over_what_has_moved_on(at);
+            let id = *self.gates.get(at)?.ready.front()?;
+            let delivery = self.deliveries.get(&id)?;
+            let expired = delivery.message.expired(now.wall);
+            let repeats = delivery.must_not_repeat();
+            if !expired && !repeats && !self.put_aside(id) {
+                return Some(id);
+            }
+            self.gates.get_mut(at)?.ready.pop_front();
+            if expired {
+                self.expire(id);
+            } else if repeats {
+                self.spend(id, Verdict::Ambiguous);
             }
         }
     }

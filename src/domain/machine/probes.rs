@@ -12,6 +12,10 @@ impl Machine {
     pub(super) fn probe(&mut self, now: Moment) {
         let due = |stop: &Stop| matches!(stop.probe, Probe::Due(at) if at <= now.elapsed);
         let mut list = false;
+        // Of a channel that is gone, what is left of its queue says whether to probe it.
+        for gate in 0..self.gates.len() {
+            self.pass_over_what_has_moved_on(gate);
+        }
         let wanted = self.gates.iter_mut().filter(|gate| gate.is_wanted());
         let channels = wanted.filter_map(|gate| gate.stop.as_mut());
         for stop in self.account.as_mut().into_iter().chain(channels) {

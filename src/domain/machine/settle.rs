@@ -77,6 +77,9 @@ impl Machine {
         let rejection = Rejection { reason, detail, rule: Some(delivery.message.rule.clone()) };
         let tries = delivery.tries.clone();
         let (epoch, offset, part) = (delivery.lane.epoch, delivery.offset, delivery.part);
+        if let Some(tenure) = self.tenures.get_mut(&epoch) {
+            tenure.aside.remove(&(offset, part));
+        }
         self.dead_letter(epoch, offset, part, Some(id), rejection, tries);
     }
 

@@ -397,8 +397,9 @@ impl Machine {
         self.set_timer(id, None);
         let Some(delivery) = self.deliveries.remove(&id) else { return };
         self.lanes.remove(&delivery.lane, id);
-        if let Some(tenure) = self.tenures.get_mut(&delivery.lane.epoch)
-            && let Some(held) = tenure.offsets.get_mut(delivery.offset)
+        let Some(tenure) = self.tenures.get_mut(&delivery.lane.epoch) else { return };
+        tenure.aside.remove(&(delivery.offset, delivery.part));
+        if let Some(held) = tenure.offsets.get_mut(delivery.offset)
             && let Some(part) = held.parts.get_mut(delivery.part)
         {
             part.delivery = None;

@@ -294,6 +294,9 @@ fn what_expires_aside_does_not_hold_up_what_is_aside_behind_it() {
     (3..40).for_each(|offset| rig.read_for(offset, &format!("s{offset}")));
     serve(&mut rig, false, 1_000);
     assert!(rig.machine.status(rig.now).partitions[0].held_back);
+    let machine = &rig.machine;
+    let mut aside = machine.tenures.values().flat_map(|tenure| tenure.aside.values());
+    assert!(aside.all(|id| machine.deliveries.contains_key(id)), "what has expired is forgotten");
     serve(&mut rig, true, 1_000);
     assert_eq!(rig.held(), 0);
 }

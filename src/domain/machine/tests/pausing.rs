@@ -64,6 +64,23 @@ fn only_its_deadline_ends_what_is_paused(#[case] what: Pause) {
     assert!(rig.sent().is_empty());
 }
 
+/// A channel may be paused for days, and its messages expire within minutes.
+#[test]
+fn what_has_expired_at_a_paused_channel_is_forgotten() {
+    let mut rig = Rig::owning(pausing(Pause::Channel));
+    for offset in 0..2_000 {
+        let deadline = rig.now.wall.plus(Duration::from_secs(10));
+        let message = Message { deadline, ..message(&format!("r{offset}")) };
+        rig.read(offset, deliver(vec![Ok(message)]));
+        rig.pass(Duration::from_secs(1));
+        for (letter, _) in rig.letters() {
+            rig.acknowledge(letter, true);
+        }
+    }
+    let queued: usize = rig.machine.gates.iter().map(|gate| gate.ready.len()).sum();
+    assert!(rig.held() < 12 && queued < 100, "{} held, {queued} queued", rig.held());
+}
+
 #[test]
 fn a_paused_topic_spends_no_dead_letter_either() {
     let mut rig = Rig::owning(pausing(Pause::Topic));
