@@ -105,8 +105,20 @@ pub struct Redecided {
 pub enum CommitFailure {
     /// `OFFSET_METADATA_TOO_LARGE`: a shorter string will do.
     MetadataTooLarge,
+    /// `UNKNOWN_TOPIC_OR_PARTITION`: it was deleted. One that takes its name has nothing of it.
+    NoTopic,
     /// Anything else; it is tried again.
     Other,
+}
+
+impl CommitFailure {
+    /// Whether the same commit is to be tried again, after a while.
+    fn waits(self) -> bool {
+        match self {
+            Self::MetadataTooLarge => false,
+            Self::NoTopic | Self::Other => true,
+        }
+    }
 }
 
 #[derive(Debug)]

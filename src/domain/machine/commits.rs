@@ -51,6 +51,8 @@ pub(super) struct Uncommitted {
     /// Grows with every change of what would be committed.
     changes: u64,
     confirmed: u64,
+    /// A commit has failed because there is no such topic.
+    pub(super) topic_gone: bool,
     /// The offsets of messages accepted since the last commit that covers them.
     accepted: Vec<RecordOffset>,
     under_way: Option<UnderWay>,
@@ -80,6 +82,7 @@ impl Uncommitted {
             in_doubt: Vec::new(),
             changes: 0,
             confirmed: 0,
+            topic_gone: false,
             accepted: Vec::new(),
             under_way: None,
             stranded: 0,
@@ -184,6 +187,7 @@ impl Uncommitted {
                         let too_long = commit.written.metadata.len();
                         self.metadata_limit = shorter(self.stands.metadata.len(), too_long);
                     }
+                    CommitFailure::NoTopic => self.topic_gone = true,
                     CommitFailure::Other => self.doubt(commit.written),
                 }
                 self.stranded = commit.accepted.len();
@@ -207,7 +211,7 @@ impl Uncommitted {
     /// When the next commit may be tried, after this one. A shorter string is not a fault to wait
     /// for.
     fn wait_after(&mut self, result: Result<(), CommitFailure>, jitter: f64, now: Moment) {
-        if result == Err(CommitFailure::Other) {
+        if result.is_err_and(CommitFailure::waits) {
             self.failures = self.failures.saturating_add(1);
             self.not_before = now.elapsed + retry::BROKER.delay(self.failures, jitter);
         } else {
@@ -291,13 +295,16 @@ impl Machine {
         // One for all: what fails together is tried again together.
         let jitter = self.jitter.f64();
         let is_here = |epoch: &Epoch| self.tenures.contains_key(epoch);
-        let failed = Err(CommitFailure::Other);
-        if results.iter().any(|(epoch, result)| is_here(epoch) && *result == failed) {
+        let failed = |result: &Result<_, CommitFailure>| result.is_err_and(CommitFailure::waits);
+        if results.iter().any(|(epoch, result)| is_here(epoch) && failed(result)) {
             for tenure in self.tenures.values_mut() {
                 tenure.uncommitted.unproven = true;
             }
         }
         for (epoch, result) in results {
+            if result == Err(CommitFailure::NoTopic) {
+                self.forget(epoch);
+            }
             let Some(tenure) = self.tenures.get_mut(&epoch) else { continue };
             self.uncommitted -= tenure.uncommitted.end(result);
             tenure.uncommitted.wait_after(result, jitter, now);

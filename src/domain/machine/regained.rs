@@ -83,6 +83,10 @@ impl Machine {
     /// Keeps what is not committed of a partition that goes.
     pub(super) fn remember(&mut self, epoch: Epoch, now: Moment) {
         let Some(tenure) = self.tenures.get(&epoch) else { return };
+        // Where it comes back, it is of another topic of that name, which may stand at the same place.
+        if tenure.uncommitted.topic_gone {
+            return;
+        }
         let mut maybe_sent = self.maybe_sent(tenure);
         maybe_sent.extend(&tenure.maybe_sent);
         let letters = self.letters_of(epoch, tenure);
@@ -101,6 +105,11 @@ impl Machine {
             letters,
         };
         self.pasts.insert(tenure.source.clone(), past);
+    }
+
+    /// Keeps nothing of a partition whose topic is gone.
+    pub(super) fn forget(&mut self, epoch: Epoch) {
+        self.pasts.retain(|_, past| past.epoch != epoch);
     }
 
     /// By the rules in force: what an older message of a record went through says nothing of the one

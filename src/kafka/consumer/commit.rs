@@ -174,6 +174,7 @@ fn failure(error: &KafkaError) -> CommitFailure {
         Some(
             RDKafkaErrorCode::OffsetMetadataTooLarge | RDKafkaErrorCode::InvalidCommitOffsetSize,
         ) => CommitFailure::MetadataTooLarge,
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => CommitFailure::NoTopic,
         Some(_) | None => CommitFailure::Other,
     }
 }

@@ -133,6 +133,29 @@ fn a_commit_in_doubt_is_known_again_after_another_one_has_failed() {
     assert_eq!(sent_anew(&mut rig, 1, applied.offset.0), [12, 13]);
 }
 
+/// One that another member has begun stands where the old one did, if that had no commit yet.
+#[rstest]
+#[case::that_the_commits_before_had_missed(true)]
+#[case::that_the_last_commit_misses(false)]
+fn a_topic_that_was_deleted_has_no_past(#[case] before: bool) {
+    let mut rig = four_read();
+    for attempt in rig.sent().iter().filter(|attempt| attempt.offset.0 != 12) {
+        rig.answer(attempt, Class::Accepted);
+    }
+    rig.pass(Duration::from_secs(1));
+    let commit = rig.commits().pop().unwrap();
+    let gone = Err(CommitFailure::NoTopic);
+    if before {
+        rig.commit_ended(&commit, gone);
+    }
+    rig.input(Input::Lost(vec![source(0)]));
+    if !before {
+        rig.commit_ended(&commit, gone);
+    }
+    rig.assign(1, 10, "");
+    assert_eq!(sent_anew(&mut rig, 1, 10), [10, 11, 12, 13]);
+}
+
 /// Its offsets went with it, so the group begins anew.
 #[test]
 fn a_topic_that_was_made_anew_has_no_past() {
