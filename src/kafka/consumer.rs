@@ -125,6 +125,8 @@ struct Member {
     assignment_waits: bool,
     to_assign_since: Duration,
     assign_not_before: Option<Duration>,
+    /// What was said of topics whose partitions wait for that, and when.
+    told_unknown: BTreeMap<Arc<str>, (String, Duration)>,
     /// Taken by the group, and not yet let go: what is in flight settles first.
     to_release: Vec<TopicPartition>,
     /// Let go, each list at once, as soon as no commit is under way.
@@ -204,6 +206,7 @@ impl Consumer {
             assignment_waits: false,
             to_assign_since: Duration::ZERO,
             assign_not_before: None,
+            told_unknown: BTreeMap::new(),
             to_release: Vec::new(),
             to_unassign: Vec::new(),
             unread: Unread::default(),

@@ -90,7 +90,7 @@ fn an_outage_longer_than_the_session_repeats_nothing() {
 /// The leader's epoch has grown with the outage, and that of the new topic begins anew.
 #[rstest]
 #[case::that_the_client_misses("classic", "topic does not exist")]
-#[case::that_the_coordinator_takes_away("consumer", "partitions revoked")]
+#[case::that_the_coordinator_takes_away("consumer", "partitions lost")]
 fn a_topic_made_anew_after_an_outage_is_not_passed_over_in_silence(
     #[case] protocol: &str,
     #[case] missed: &str,

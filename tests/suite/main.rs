@@ -13,6 +13,8 @@ mod alerts;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod assignments;
+#[cfg(test)]
 mod backlog;
 #[cfg(test)]
 mod broker;

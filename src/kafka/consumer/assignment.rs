@@ -21,8 +21,15 @@ use crate::domain::record::{CommitOffset, Epoch, TopicPartition};
 /// How long the broker may take to answer a question about offsets.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Between two tries to find out where to begin.
+/// Between two attempts to find out where to begin.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The same for partitions that are left over: the others are being read, and wait for the answer.
+const ANSWER_LATER: Duration = Duration::from_secs(2);
+const AGAIN_LATER: Duration = Duration::from_secs(5);
+
+/// Between two log lines of the same.
+const TOLD: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug)]
 struct Position {
@@ -35,10 +42,6 @@ struct Position {
 /// before another one does so.
 const FIRST_MEMBER: Duration = Duration::from_secs(10);
 
-/// How long a topic may be unknown to the brokers that are asked before it counts as deleted: those
-/// that have not heard yet of a new one say the same.
-const DELETED_AFTER: Duration = Duration::from_secs(5);
-
 /// Why it is not known where to begin.
 #[derive(Debug, thiserror::Error)]
 enum Unknown {
@@ -46,7 +49,8 @@ enum Unknown {
     Kafka(#[from] KafkaError),
     #[error("the member that has the first partition of `{0}` commits where the group starts")]
     NotBegun(Arc<str>),
-    #[error("the broker that was asked does not know {0} yet")]
+    /// Brokers that have not heard yet of a new topic say the same as of a deleted one.
+    #[error("{0} does not exist, or the broker that was asked does not know it yet")]
     NoPartition(TopicPartition),
 }
 
@@ -61,19 +65,37 @@ impl Unknown {
 
 type Positions = BTreeMap<TopicPartition, Position>;
 
+/// Where partitions are read from, as far as that could be found out.
+#[derive(Debug, Default)]
+struct Found {
+    positions: Positions,
+    /// Why it could not be for others, by topic.
+    unknown: BTreeMap<Arc<str>, Unknown>,
+}
+
 impl Member {
-    /// Answers an assignment. Where the committed offsets can't be had, the answer waits: reading
-    /// from a guessed position would lose or repeat messages.
+    /// Answers an assignment. While the committed offsets can't be had, the answer waits: reading
+    /// from a guessed position would lose or repeat messages. What concerns one topic alone does not
+    /// keep it back, for until it comes no partition is read and no other member let in: such a
+    /// partition is left over, and added when its position is known.
     pub(super) fn assign_what_waits(&mut self) {
         let (now, _) = self.now();
-        if !self.assignment_waits || self.assign_not_before.is_some_and(|then| now < then) {
+        let nothing_waits = !self.assignment_waits && self.to_assign.is_empty();
+        if nothing_waits || self.assign_not_before.is_some_and(|then| now < then) {
             return;
         }
         let sources = self.to_assign.clone();
-        match self.positions(&sources).and_then(|positions| self.assign(&sources, &positions)) {
-            Ok(()) => {
-                self.to_assign.clear();
+        let assigned = self.positions(&sources).and_then(|found| {
+            self.assign(&found.positions)?;
+            Ok(found)
+        });
+        match assigned {
+            Ok(found) => {
                 self.assignment_waits = false;
+                self.to_assign.retain(|source| !found.positions.contains_key(source));
+                let soon = self.waited() < FIRST_MEMBER;
+                self.assign_not_before = Some(now + if soon { AGAIN } else { AGAIN_LATER });
+                self.tell_unknown(&found.unknown);
             }
             // Nothing is read until the member has joined anew.
             Err(Unknown::Kafka(error)) if is_fenced(&error) => {
@@ -91,19 +113,39 @@ impl Member {
         }
     }
 
-    fn assign(&mut self, sources: &[TopicPartition], positions: &Positions) -> Result<(), Unknown> {
-        let mut list = TopicPartitionList::with_capacity(sources.len());
-        let mut assignments = Vec::with_capacity(sources.len());
-        for source in sources {
-            let Some(Position { offset, metadata }) = positions.get(source).cloned() else {
-                tracing::warn!(%source, "the topic has been deleted; it is not read");
-                continue;
-            };
+    /// Says why partitions are left over, once a minute.
+    fn tell_unknown(&mut self, unknown: &BTreeMap<Arc<str>, Unknown>) {
+        let (now, _) = self.now();
+        for (topic, why) in unknown {
+            let said = why.to_string();
+            let is_new = |(before, at): &(String, Duration)| *before != said || now >= *at + TOLD;
+            if self.told_unknown.get(topic).is_none_or(is_new) {
+                tracing::warn!(
+                    error = said,
+                    grant = why.grant(),
+                    "the offset to start from is not known yet; partitions of this topic are read when it is"
+                );
+                self.told_unknown.insert(Arc::clone(topic), (said, now));
+            }
+        }
+        self.told_unknown.retain(|topic, _| unknown.contains_key(topic));
+    }
+
+    fn assign(&mut self, positions: &Positions) -> Result<(), Unknown> {
+        if positions.is_empty() && !self.to_assign.is_empty() {
+            // Only an answer: it has joined when it has something to read.
+            if self.assignment_waits {
+                self.consumer.incremental_assign(&TopicPartitionList::new())?;
+            }
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        let mut assignments = Vec::with_capacity(positions.len());
+        for (source, Position { offset, metadata }) in positions.clone() {
             let raw = Offset::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX));
             list.add_partition_offset(&source.topic, source.partition, raw)?;
             self.last_epoch += 1;
             let epoch = Epoch(self.last_epoch);
-            let source = source.clone();
             assignments.push(Assignment { source, epoch, position: offset, metadata });
         }
         self.consumer.incremental_assign(&list)?;
@@ -139,7 +181,8 @@ impl Member {
     pub(super) fn join_without_partitions(&mut self, requests: Option<u64>) {
         let before = std::mem::replace(&mut self.requests, requests);
         let is_quiet = requests.is_some() && requests == before;
-        let can_be = self.protocol == Protocol::Consumer && !self.assignment_waits;
+        let nothing_waits = !self.assignment_waits && self.to_assign.is_empty();
+        let can_be = self.protocol == Protocol::Consumer && nothing_waits;
         if is_quiet && can_be && !self.has_joined {
             tracing::info!(
                 "joined the group, without partitions: other members have them, perhaps a dead one whose session has not expired yet"
@@ -149,39 +192,66 @@ impl Member {
     }
 
     /// Where to read each partition from: what is committed, or where the group is to start.
-    fn positions(&mut self, sources: &[TopicPartition]) -> Result<Positions, Unknown> {
-        let partitions = self.partitions(sources)?;
+    fn positions(&mut self, sources: &[TopicPartition]) -> Result<Found, Unknown> {
+        let mut found = Found::default();
+        let partitions = self.partitions(sources, &mut found)?;
         self.partitions_in_all = partitions.values().map(Vec::len).sum();
         let topics: BTreeSet<_> = sources.iter().map(|source| &source.topic).collect();
-        let of_topics = topics.into_iter().filter_map(|topic| partitions.get(topic)).flatten();
+        let of_topics = topics.iter().filter_map(|topic| partitions.get(*topic)).flatten();
         let all: BTreeSet<_> = of_topics.chain(sources).cloned().collect();
-        let known = self.committed(&Vec::from_iter(all))?;
+        let known = self.committed(&Vec::from_iter(all), &mut found)?;
         self.notice_what_is_gone(sources, &known);
-        let known_of = |source: &TopicPartition| Some((source.clone(), known.get(source)?.clone()));
-        let mut positions: Positions = sources.iter().filter_map(known_of).collect();
-        let missing = sources.iter().filter(|source| !positions.contains_key(*source)).cloned();
-        let missing: Vec<_> = missing.collect();
-        let topics: BTreeSet<_> = missing.iter().map(|source| Arc::clone(&source.topic)).collect();
         for topic in topics {
-            let of_topic = partitions.get(&topic).cloned().unwrap_or_default();
-            let mut of_topic_missing = missing.iter().filter(|source| source.topic == topic);
-            if let Some(new) = of_topic_missing.find(|source| !of_topic.contains(source))
-                && (!of_topic.is_empty() || self.waited() < DELETED_AFTER)
-            {
-                return Err(Unknown::NoPartition(new.clone()));
-            }
-            if !known.keys().any(|known| known.topic == topic) {
-                self.leave_it_to_the_first(sources, &of_topic)?;
-                let begun = self.start_group(&of_topic)?;
-                self.committed.extend(begun.iter().map(|(source, at)| (source.clone(), at.offset)));
-                positions.extend(begun);
+            if found.unknown.contains_key(topic) {
                 continue;
             }
-            // The group knows the topic, so these partitions were added later, and nobody has
-            // read their first records.
-            for source in missing.iter().filter(|source| source.topic == topic) {
-                positions.insert(source.clone(), self.watermark(source, Start::Earliest)?);
+            let of_topic = partitions.get(topic).map(Vec::as_slice).unwrap_or_default();
+            match self.positions_of(topic, sources, of_topic, &known) {
+                Ok(positions) => found.positions.extend(positions),
+                Err(Unknown::Kafka(error)) if is_fenced(&error) => return Err(error.into()),
+                Err(why) => drop(found.unknown.insert(Arc::clone(topic), why)),
             }
+            let is_none = |source: &&TopicPartition| !of_topic.contains(source);
+            if let Some(none) = sources.iter().filter(|it| it.topic == *topic).find(is_none) {
+                found
+                    .positions
+                    .retain(|source, _| source.topic != *topic || of_topic.contains(source));
+                let why = Unknown::NoPartition(none.clone());
+                found.unknown.entry(Arc::clone(topic)).or_insert(why);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same for those of one topic, of which all partitions and all commits are known.
+    fn positions_of(
+        &mut self,
+        topic: &Arc<str>,
+        sources: &[TopicPartition],
+        of_topic: &[TopicPartition],
+        known: &Positions,
+    ) -> Result<Positions, Unknown> {
+        let ours = sources.iter().filter(|source| source.topic == *topic);
+        let known_of = |source: &TopicPartition| Some((source.clone(), known.get(source)?.clone()));
+        let mut positions: Positions = ours.clone().filter_map(known_of).collect();
+        let is_missing = |source: &&TopicPartition| {
+            !positions.contains_key(*source) && of_topic.contains(source)
+        };
+        let missing: Vec<_> = ours.filter(is_missing).cloned().collect();
+        if missing.is_empty() {
+            return Ok(positions);
+        }
+        if !known.keys().any(|known| known.topic == *topic) {
+            self.leave_it_to_the_first(sources, of_topic)?;
+            let begun = self.start_group(of_topic)?;
+            self.committed.extend(begun.iter().map(|(source, at)| (source.clone(), at.offset)));
+            return Ok(begun.into_iter().filter(|(source, _)| missing.contains(source)).collect());
+        }
+        // The group knows the topic, so these partitions were added later, and nobody has
+        // read their first records.
+        for source in missing {
+            let position = self.watermark(&source, Start::Earliest)?;
+            positions.insert(source, position);
         }
         Ok(positions)
     }
@@ -199,6 +269,22 @@ impl Member {
             self.unread.forgotten(&at.topic);
         }
         self.committed.extend(known.iter().map(|(at, now)| (at.clone(), now.offset)));
+    }
+
+    /// Whether the coordinator takes these away because their topic was deleted, as it does at once under
+    /// the consumer protocol. What is in flight of them must not be committed any more: it might be on
+    /// another topic of the same name.
+    pub(super) fn are_deleted(&mut self, sources: &[TopicPartition]) -> bool {
+        let known = |source: &&TopicPartition| self.committed.contains_key(*source);
+        let known: Vec<_> = sources.iter().filter(known).cloned().collect();
+        if self.protocol == Protocol::Classic || known.is_empty() {
+            return false;
+        }
+        let stands = self.consumer.committed_offsets(list(&known), ANSWER_LATER);
+        let is_gone = |element: &TopicPartitionListElem<'_>| {
+            element.error().is_ok() && !matches!(element.offset(), Offset::Offset(_))
+        };
+        stands.is_ok_and(|stands| stands.elements().iter().any(is_gone))
     }
 
     /// Of members that join together, only one may commit where the group starts: a second one
@@ -244,9 +330,14 @@ impl Member {
         Ok(positions)
     }
 
+    /// How long an answer is waited for.
+    fn patience(&self) -> Duration {
+        if self.assignment_waits { ANSWER } else { ANSWER_LATER }
+    }
+
     fn watermark(&self, source: &TopicPartition, end: Start) -> Result<Position, KafkaError> {
         let (low, high) =
-            self.consumer.fetch_watermarks(&source.topic, source.partition, ANSWER)?;
+            self.consumer.fetch_watermarks(&source.topic, source.partition, self.patience())?;
         let offset = match end {
             Start::Earliest => low,
             Start::Latest => high,
@@ -260,19 +351,21 @@ impl Member {
     fn partitions(
         &self,
         sources: &[TopicPartition],
+        found: &mut Found,
     ) -> Result<BTreeMap<Arc<str>, Vec<TopicPartition>>, KafkaError> {
         let mut all = BTreeMap::new();
         for topic in &self.topics {
-            let metadata = self.consumer.fetch_metadata(Some(topic), ANSWER)?;
-            let wanted = sources.iter().any(|source| *source.topic == **topic);
+            let metadata = self.consumer.fetch_metadata(Some(topic), self.patience())?;
+            let topic: Arc<str> = topic.as_str().into();
+            let wanted = sources.iter().any(|source| source.topic == topic);
             let errors = metadata.topics().iter().filter_map(MetadataTopic::error);
-            for code in errors.map(RDKafkaErrorCode::from).filter(|_| wanted) {
-                if code != RDKafkaErrorCode::UnknownTopicOrPartition {
-                    return Err(KafkaError::MetadataFetch(code));
-                }
+            let errors = errors.map(RDKafkaErrorCode::from);
+            let refused = |code: &_| wanted && *code != RDKafkaErrorCode::UnknownTopicOrPartition;
+            if let Some(code) = errors.into_iter().find(refused) {
+                let why = Unknown::Kafka(KafkaError::MetadataFetch(code));
+                found.unknown.insert(Arc::clone(&topic), why);
             }
             let partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-            let topic: Arc<str> = topic.as_str().into();
             let source = |partition: i32| TopicPartition { topic: Arc::clone(&topic), partition };
             let sources = partitions.map(|partition| source(partition.id())).collect();
             all.insert(Arc::clone(&topic), sources);
@@ -280,11 +373,18 @@ impl Member {
         Ok(all)
     }
 
-    fn committed(&self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
-        let committed = self.consumer.committed_offsets(list(sources), ANSWER)?;
+    fn committed(
+        &self,
+        sources: &[TopicPartition],
+        found: &mut Found,
+    ) -> Result<Positions, KafkaError> {
+        let committed = self.consumer.committed_offsets(list(sources), self.patience())?;
         let mut positions = Positions::new();
         for element in committed.elements() {
-            element.error()?;
+            if let Err(error) = element.error() {
+                found.unknown.insert(element.topic().into(), error.into());
+                continue;
+            }
             if let Offset::Offset(offset) = element.offset() {
                 let topic = element.topic().into();
                 let source = TopicPartition { topic, partition: element.partition() };

@@ -54,6 +54,7 @@ impl Member {
         for callback in callbacks {
             match callback {
                 Callback::Assign(sources) => {
+                    self.to_assign.retain(|source| !sources.contains(source));
                     self.to_assign.extend(sources);
                     self.assignment_waits = true;
                     self.to_assign_since = self.now().0;
@@ -91,11 +92,14 @@ impl Member {
 
     fn revoke(&mut self, sources: Vec<TopicPartition>, lost: bool) {
         self.to_assign.retain(|source| !sources.contains(source));
-        if lost {
+        if lost || self.are_deleted(&sources) {
             self.let_go(sources.clone());
             return self.tell(LogEvent::Lost(sources));
         }
-        if let Err(error) = self.consumer.pause(&list(&sources)) {
+        // A pause of one that is not assigned would outlive that: nobody would take it back.
+        let assigned = sources.iter().filter(|source| self.assigned.contains_key(*source));
+        let assigned: Vec<_> = assigned.cloned().collect();
+        if let Err(error) = self.consumer.pause(&list(&assigned)) {
             tracing::warn!(%error, "revoked partitions could not be paused");
         }
         self.to_release.extend_from_slice(&sources);
