@@ -110,7 +110,9 @@ impl Check<'_> {
         self.at(Some(index), "when");
         self.expression(when, worlds, Need::Condition);
         let matched = assume(&self.root, when, true, worlds);
-        for (key, need, expression) in &rule.expressions {
+        // A constant is looked at when the rules are compiled.
+        let reads = |(_, _, reading): &&(_, _, _)| !matches!(reading, Reading::Constant(_));
+        for (key, need, expression) in rule.expressions.iter().filter(reads) {
             self.at(Some(index), key);
             self.expression(expression, &matched, *need);
         }

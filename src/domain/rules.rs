@@ -263,6 +263,23 @@ impl Rules {
     }
 }
 
+impl RecipientRule {
+    /// The recipient that the expression's value names, or why it names none.
+    fn recipient(&self, id: &Value) -> Result<Recipient, String> {
+        let id = match id.as_str() {
+            Some(id) => Cow::Borrowed(id),
+            // A platform may number its contacts.
+            None if id.is_integer() => Cow::Owned(id.to_string()),
+            None => return Err("the expression does not give a string".to_owned()),
+        };
+        let made = match self {
+            Self::Contact(_) => Recipient::contact(&id),
+            Self::LineUser(_) => Recipient::line_user(&id),
+        };
+        made.map_err(|error| error.to_string())
+    }
+}
+
 impl Rule {
     fn matches(&self, scope: &Value) -> Result<bool, Rejection> {
         let Some(when) = &self.when else { return Ok(true) };
@@ -313,17 +330,7 @@ impl Rule {
     fn recipient(&self, scope: &Value) -> Result<Recipient, Rejection> {
         let (RecipientRule::Contact(expression) | RecipientRule::LineUser(expression)) = &self.to;
         let id = expression.value(scope).map_err(|words| self.failed("to", &words))?;
-        let id = match id.as_str() {
-            Some(id) => Cow::Borrowed(id),
-            // A platform may number its contacts.
-            None if id.is_integer() => Cow::Owned(id.to_string()),
-            None => return Err(self.invalid("to", "the expression does not give a string")),
-        };
-        let made = match &self.to {
-            RecipientRule::Contact(_) => Recipient::contact(&id),
-            RecipientRule::LineUser(_) => Recipient::line_user(&id),
-        };
-        made.map_err(|error| self.invalid("to", &error.to_string()))
+        self.to.recipient(&id).map_err(|why| self.invalid("to", &why))
     }
 
     fn failed(&self, key: &str, words: &str) -> Rejection {

@@ -10,7 +10,7 @@ use super::{
     ChannelRule, ChannelSource, Expiry, ExpiryRule, RecipientRule, RecipientSource, Rule,
     RuleMistake, RuleSource, Rules, TopicRules, fingerprint, time,
 };
-use crate::domain::message::{Channel, Recipient, Text};
+use crate::domain::message::{Channel, Text};
 
 struct Compiler<'c> {
     channels: &'c BTreeMap<Arc<str>, Channel>,
@@ -133,24 +133,16 @@ impl Compiler<'_> {
     }
 
     fn recipient(&mut self, source: &RecipientSource) -> Option<RecipientRule> {
-        match source {
-            RecipientSource::Contact(source) => {
-                let expression = self.expression("to", source)?;
-                self.check_constant("to", &expression, |value| {
-                    let id = value.to_string();
-                    Recipient::contact(&id).err().map(|error| error.to_string())
-                });
-                Some(RecipientRule::Contact(expression))
-            }
-            RecipientSource::LineUser(source) => {
-                let expression = self.expression("to", source)?;
-                self.check_constant("to", &expression, |value| {
-                    let id = value.as_str().unwrap_or_default();
-                    Recipient::line_user(id).err().map(|error| error.to_string())
-                });
-                Some(RecipientRule::LineUser(expression))
-            }
-        }
+        let (RecipientSource::Contact(text) | RecipientSource::LineUser(text)) = source;
+        let expression = self.expression("to", text)?;
+        let of = |expression| match source {
+            RecipientSource::Contact(_) => RecipientRule::Contact(expression),
+            RecipientSource::LineUser(_) => RecipientRule::LineUser(expression),
+        };
+        let rule = of(expression);
+        let (RecipientRule::Contact(expression) | RecipientRule::LineUser(expression)) = &rule;
+        self.check_constant("to", expression, |value| rule.recipient(value).err());
+        Some(rule)
     }
 
     fn message(&mut self, source: &str) -> Option<Template> {

@@ -160,7 +160,7 @@ fn other_braces_are_just_a_text(#[case] message: &str) {
 )]
 #[case::far_from_all(
     None,
-    "'zzz'",
+    "'placed' if event.flag else 'zzz'",
     "0.channel: \"zzz\" is not among `channels`; it has `placed`, `support`"
 )]
 #[case::by_default(None, "event.tracking | default('support')", "")]

@@ -78,6 +78,19 @@ fn a_template_that_only_lacks_an_event_is_taken(#[case] message: &str) {
     compile(vec![rule("r", None, message)]);
 }
 
+/// It would be so for every event.
+#[rstest]
+#[case::a_number_that_is_whole("17", true)]
+#[case::a_number_that_is_not("1.5", false)]
+#[case::a_boolean("true", false)]
+#[case::nothing("none", false)]
+fn a_constant_that_is_no_recipient_is_a_mistake(#[case] contact: &str, #[case] taken: bool) {
+    let mut source = rule("a", None, "x");
+    source.to = RecipientSource::Contact(contact.to_owned());
+    let compiled = Rules::compile(&topic(vec![source]), &channels());
+    assert_eq!(compiled.is_ok(), taken, "{:?}", compiled.err());
+}
+
 #[test]
 fn every_mistake_of_every_rule_comes_at_once() {
     let mut first = rule("a", Some("nope"), "{{ nope }}");
