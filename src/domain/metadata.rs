@@ -21,6 +21,9 @@ const VERSION: &str = "lb1:";
 /// (`offset.metadata.max.bytes`).
 pub const METADATA_LIMIT: usize = 4_096;
 
+/// More runs, or more partial records, than fit into it: each takes two bytes at least.
+pub const ENTRIES_LIMIT: usize = METADATA_LIMIT / 2;
+
 /// A longer string than any broker is likely to allow is not looked at.
 const READ_LIMIT: usize = 64 * 1024;
 

@@ -118,10 +118,11 @@ impl<T> Offsets<T> {
         self.held().next()
     }
 
-    /// What has settled beyond the frontier, nearest the frontier first.
-    pub fn settled_beyond(&self) -> Runs {
-        let mut runs: Runs = self.between.iter().map(|(start, end)| *start..*end).collect();
-        for run in &self.restored {
+    /// What has settled beyond the frontier, nearest the frontier first: about so many runs of it.
+    pub fn settled_beyond(&self, most: usize) -> Runs {
+        let between = self.between.iter().take(most);
+        let mut runs: Runs = between.map(|(start, end)| *start..*end).collect();
+        for run in self.restored.iter().take(most - runs.len()) {
             push(&mut runs, run.start.max(self.next)..run.end);
         }
         runs
@@ -170,12 +171,12 @@ mod tests {
         let mut offsets = tracking(10..14);
         offsets.settle(RecordOffset(12));
         assert_eq!(offsets.frontier(), CommitOffset(10));
-        assert_eq!(offsets.settled_beyond(), run(12..13));
+        assert_eq!(offsets.settled_beyond(usize::MAX), run(12..13));
         offsets.settle(RecordOffset(10));
         assert_eq!(offsets.frontier(), CommitOffset(11));
         offsets.settle(RecordOffset(11));
         assert_eq!(offsets.frontier(), CommitOffset(13));
-        assert!(offsets.settled_beyond().is_empty());
+        assert!(offsets.settled_beyond(usize::MAX).is_empty());
     }
 
     #[test]
@@ -196,17 +197,17 @@ mod tests {
         assert_eq!(offsets.track(RecordOffset(4), ()), Tracked::SettledBefore);
         assert_eq!(offsets.track(RecordOffset(5), ()), Tracked::SettledBefore);
         assert_eq!(offsets.track(RecordOffset(6), ()), Tracked::Held);
-        assert_eq!(offsets.settled_beyond(), run(4..6));
+        assert_eq!(offsets.settled_beyond(usize::MAX), run(4..6));
     }
 
     #[test]
     fn what_settled_before_is_remembered_until_the_frontier_has_passed_it() {
         let mut offsets = Offsets::starting_at(CommitOffset(3), vec![4..6, 8..9]);
         offsets.track(RecordOffset(3), ());
-        assert_eq!(offsets.settled_beyond(), [4..6, 8..9]);
+        assert_eq!(offsets.settled_beyond(usize::MAX), [4..6, 8..9]);
         offsets.settle(RecordOffset(3));
         assert_eq!(offsets.frontier(), CommitOffset(4));
-        assert_eq!(offsets.settled_beyond(), [4..6, 8..9]);
+        assert_eq!(offsets.settled_beyond(usize::MAX), [4..6, 8..9]);
     }
 
     #[test]
@@ -247,11 +248,11 @@ mod tests {
                     let last = part.last().copied().unwrap_or(0);
                     let frontier = offsets.frontier().0;
                     for settled in all.iter().filter(|o| **o <= last && !unsettled.contains(o)) {
-                        let beyond = offsets.settled_beyond().iter().any(|run| run.contains(settled));
+                        let beyond = offsets.settled_beyond(usize::MAX).iter().any(|run| run.contains(settled));
                         prop_assert_eq!(*settled >= frontier, beyond);
                     }
                     prop_assert!(unsettled.iter().all(|held| *held >= frontier));
-                    let runs = offsets.settled_beyond();
+                    let runs = offsets.settled_beyond(usize::MAX);
                     prop_assert!(runs.iter().all(|run| !run.is_empty()));
                     prop_assert!(runs.windows(2).all(|two| two[0].end < two[1].start));
                     let in_runs = |held: &u64| runs.iter().any(|run| run.contains(held));

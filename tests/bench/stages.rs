@@ -236,7 +236,7 @@ fn offsets_beside_held_records(bencher: Bencher<'_, '_>, held: u64) {
     let mut next = held;
     bencher.bench_local(|| {
         offsets.track(RecordOffset(next), next);
-        let committed = (offsets.frontier(), offsets.settled_beyond());
+        let committed = (offsets.frontier(), offsets.settled_beyond(metadata::ENTRIES_LIMIT));
         offsets.settle(RecordOffset(next));
         next += 1;
         committed

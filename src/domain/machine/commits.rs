@@ -227,16 +227,19 @@ fn shorter(fits: usize, too_long: usize) -> usize {
 }
 
 impl Tenure {
-    pub(super) fn beyond(&self) -> Beyond {
+    /// What has settled beyond the frontier: about so many runs and partial records of it, those
+    /// nearest the frontier.
+    pub(super) fn beyond(&self, most: usize) -> Beyond {
         let settled = |parts: &[Part]| parts.iter().map(|part| part.settled).collect();
         let partials = self.partly_settled.iter().filter_map(|offset| {
             let held = self.offsets.get(*offset).filter(|held| !held.outdated)?;
             Some(Partial { offset: offset.0, settled: settled(&held.parts) })
         });
-        let restored = self.restored.values().cloned();
-        let mut partials: Vec<_> = partials.chain(restored).collect();
+        let restored = self.restored.values().take(most).cloned();
+        let mut partials: Vec<_> = partials.take(most).chain(restored).collect();
         partials.sort_by_key(|partial| partial.offset);
-        Beyond { runs: self.offsets.settled_beyond(), partials }
+        partials.truncate(most);
+        Beyond { runs: self.offsets.settled_beyond(most), partials }
     }
 }
 
@@ -270,7 +273,8 @@ impl Machine {
         for (epoch, tenure) in self.tenures.iter_mut().filter(|(_, tenure)| is_due(tenure)) {
             let offset = tenure.offsets.frontier();
             let limit = tenure.uncommitted.metadata_limit;
-            let beyond = tenure.beyond();
+            // A commit costs the same however much is held.
+            let beyond = tenure.beyond(metadata::ENTRIES_LIMIT);
             let encoded = metadata::encode(offset, tenure.fingerprint, &beyond, limit);
             tenure.uncommitted.start(offset, &encoded);
             requests.push(CommitRequest {

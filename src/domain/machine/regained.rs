@@ -98,7 +98,7 @@ impl Machine {
             since: now.elapsed,
             written: tenure.uncommitted.written(),
             frontier: tenure.offsets.frontier(),
-            beyond: tenure.beyond(),
+            beyond: tenure.beyond(usize::MAX),
             fingerprint: tenure.fingerprint,
             accepted: tenure.uncommitted.all_accepted(),
             maybe_sent,
