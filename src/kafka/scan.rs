@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::preflight::{Looking, Reasons, Refused, reach};
 use super::settings::Settings;
@@ -69,6 +70,8 @@ impl Default for Part {
 #[derive(Debug)]
 pub struct Scan {
     records: mpsc::Receiver<Result<Record, ScanError>>,
+    /// None once its end has been seen.
+    reader: Option<JoinHandle<()>>,
     offsets: u64,
     stopped: Arc<AtomicBool>,
 }
@@ -88,8 +91,8 @@ impl Scan {
         let reader = began.await??;
         let offsets = reader.left.values().map(|range| range.end - range.start).sum();
         let (tell, records) = mpsc::channel(64);
-        tokio::task::spawn_blocking(move || reader.read(&tell));
-        Ok(Self { records, offsets, stopped })
+        let reader = Some(tokio::task::spawn_blocking(move || reader.read(&tell)));
+        Ok(Self { records, reader, offsets, stopped })
     }
 
     /// How many offsets are read; of some there may be no record.
@@ -99,7 +102,14 @@ impl Scan {
 
     /// The next record; none at the end.
     pub async fn next(&mut self) -> Result<Option<Record>, ScanError> {
-        self.records.recv().await.transpose()
+        if let Some(record) = self.records.recv().await {
+            return record.map(Some);
+        }
+        // A reader that has crashed has not read to the end.
+        if let Some(reader) = self.reader.take() {
+            reader.await?;
+        }
+        Ok(None)
     }
 }
 
@@ -207,7 +217,12 @@ impl Reader {
             let polled = polled.map(|polled| {
                 polled.map(|message| super::consumer::own(&message, || Timestamp(0)))
             });
-            silent = if polled.is_some() { 0 } else { silent + 1 };
+            silent = match polled {
+                Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => 0,
+                // Brokers that can't be reached are no sign of life, however often that is said.
+                Some(Err(_)) => silent,
+                None => silent + 1,
+            };
             let told = match polled {
                 Some(Ok(record)) => self.take(record).map(Ok),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
