@@ -16,7 +16,7 @@ pub(super) use assignment::metadata;
 pub(super) use poll::own;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -258,13 +258,17 @@ impl Member {
     fn run(mut self) {
         loop {
             (self.turned)(Duration::ZERO);
-            while let Ok(command) = self.commands.try_recv() {
-                if matches!(command, Command::Close) {
-                    self.committer.end();
-                    self.answer_what_waits();
-                    return;
+            loop {
+                match self.commands.try_recv() {
+                    // Without a driver nobody would ever read what it polls.
+                    Ok(Command::Close) | Err(TryRecvError::Disconnected) => {
+                        self.committer.end();
+                        self.answer_what_waits();
+                        return;
+                    }
+                    Ok(command) => self.obey(command),
+                    Err(TryRecvError::Empty) => break,
                 }
-                self.obey(command);
             }
             self.look_at_commit();
             if !self.poll() {
