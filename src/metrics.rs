@@ -56,6 +56,8 @@ pub struct Metrics {
     attempts: Attempts,
     group: Group,
     topics: Vec<String>,
+    /// Those that are shown.
+    channels: Mutex<Vec<String>>,
     positions: Mutex<Positions>,
     answers: Mutex<LastAnswers>,
     /// As the driver told it last.
@@ -329,6 +331,7 @@ impl Metrics {
             attempts,
             group,
             topics: labels.topics.clone(),
+            channels: Mutex::new(labels.channels.clone()),
             positions: Mutex::default(),
             answers: Mutex::default(),
             status: Mutex::default(),
@@ -343,11 +346,11 @@ impl Metrics {
     pub fn reconfigured(&self, labels: &Labels) {
         self.reloads.show(&labels.config);
         self.attempts.start_at_zero(labels);
-        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown = status.channels.iter().map(|channel| channel.name.to_string());
-        for gone in shown.filter(|name| !labels.channels.contains(name)) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = std::mem::replace(&mut *channels, labels.channels.clone());
+        for gone in shown.iter().filter(|name| !labels.channels.contains(name)) {
             // A series that has no value yet is not there to be removed.
-            drop(self.attempts.gate_state.remove_label_values(&[&gone]));
+            drop(self.attempts.gate_state.remove_label_values(&[gone]));
             for reason in StopReason::ALL {
                 drop(self.attempts.stopped.remove_label_values(&[gone.as_str(), reason.label()]));
             }

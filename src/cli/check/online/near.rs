@@ -1,7 +1,7 @@
 //! Which channel of the account, or topic of the cluster, may have been meant.
 
 use crate::domain::message::Channel;
-use crate::domain::words::{apart, nearest};
+use crate::domain::words::{self, apart, nearest};
 use crate::line::listing::ListedChannel;
 
 /// How many are suggested.
@@ -52,7 +52,7 @@ pub(super) fn quoted(text: &str) -> String {
     if shown.len() < text.len() {
         shown.push('…');
     }
-    format!("{shown:?}")
+    words::quoted(&shown)
 }
 
 #[cfg(test)]
