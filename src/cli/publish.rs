@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
 use super::{ConfigFile, Failure, counted, load_parts, logging, tell};
 use crate::bridge;
@@ -86,7 +86,8 @@ async fn publish(
         line.clear();
         number += 1;
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", place(number)));
-        let read = lines.read_until(b'\n', &mut line).await;
+        let most = LINE_LIMIT as u64 + 2;
+        let read = (&mut lines).take(most).read_until(b'\n', &mut line).await;
         if read.map_err(|error| wrong(format!("can't be read: {}", file_reason(&error))))? == 0 {
             return Ok(());
         }
