@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use minijinja::machinery::parse_expr;
+use minijinja::machinery::{parse_expr, tokenize};
+use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, Value};
 
 use super::environment::{self, LANGUAGE};
@@ -64,9 +65,9 @@ impl Expression {
     pub(super) fn compile(source: &str) -> Result<Self, Vec<Found>> {
         let code = names::expression(source);
         check_length(source, &code)?;
-        let compiled = LANGUAGE
-            .compile_expression_owned(source.to_owned())
-            .map_err(|error| vec![in_expression(source, &error)])?;
+        let compiled = read_whole(source, true)
+            .and_then(|()| LANGUAGE.compile_expression_owned(source.to_owned()))
+            .map_err(|error| vec![in_expression(source, &code, &error)])?;
         let names = sorted(compiled.undeclared_variables(true));
         check(&names, &names::uses(&code))?;
         let is_name = is_name(source, &names);
@@ -104,9 +105,9 @@ impl Template {
         let code = names::template(source);
         check_length(source, &code)?;
         let mut compiled = LANGUAGE.clone();
-        compiled
-            .add_template_owned(TEMPLATE, source.to_owned())
-            .map_err(|error| vec![in_template(&error)])?;
+        read_whole(source, false)
+            .and_then(|()| compiled.add_template_owned(TEMPLATE, source.to_owned()))
+            .map_err(|error| vec![in_template(&code, &error)])?;
         let template =
             compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string().into()])?;
         let names = sorted(template.undeclared_variables(true));
@@ -155,6 +156,12 @@ fn look_up(name: &str, scope: &Value) -> Option<Value> {
     Some(value).filter(|value| !value.is_undefined())
 }
 
+/// Behind a string, the engine takes what it can't read for the end of an expression:
+/// `event.status == "paid" && event.total > 5` would be half of what was written.
+fn read_whole(source: &str, is_expression: bool) -> Result<(), Error> {
+    tokenize(source, is_expression, SyntaxConfig::default()).try_for_each(|token| token.map(drop))
+}
+
 fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<Found>> {
     if source.len() > SOURCE_LIMIT {
         return Err(vec![format!("longer than {SOURCE_LIMIT} bytes").into()]);
@@ -163,26 +170,28 @@ fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<Found>> {
 }
 
 /// The engine's words for an expression that does not compile: no event is in sight yet.
-fn in_expression(source: &str, error: &Error) -> Found {
+fn in_expression(source: &str, code: &[Code<'_>], error: &Error) -> Found {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     // In parentheses, the engine names what it did not expect after an expression.
-    let in_parentheses = parse_expr(&format!("({source})")).err();
+    let in_parentheses = || parse_expr(&format!("({source})")).err();
     let hint = if source.contains("{{") {
         "; expressions are written without `{{` and `}}`"
     } else {
-        in_parentheses.and_then(|error| hint(error.detail()?)).unwrap_or_default()
+        names::of_another_language(code)
+            .or_else(|| comparison(in_parentheses()?.detail()?))
+            .unwrap_or_default()
     };
     let shown = fault::bounded(source.trim(), 200);
     Found::of_engine(format!("{words} in `{shown}`{hint}"), error)
 }
 
-fn hint(words: &str) -> Option<&'static str> {
+fn comparison(words: &str) -> Option<&'static str> {
     words.starts_with("unexpected `=`").then_some("; to compare, write `==`")
 }
 
-fn in_template(error: &Error) -> Found {
+fn in_template(code: &[Code<'_>], error: &Error) -> Found {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let hint = hint(&words).unwrap_or_default();
+    let hint = names::of_another_language(code).or_else(|| comparison(&words)).unwrap_or_default();
     let line = error.line().map_or(String::new(), |line| format!(" (line {line} of the text)"));
     Found::of_engine(format!("{words}{line}{hint}"), error)
 }

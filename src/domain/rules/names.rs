@@ -76,6 +76,25 @@ pub(super) fn too_long(code: &[Code<'_>]) -> Option<String> {
         .then(|| format!("an expression of more than {TOKENS_LIMIT} names, signs and numbers"))
 }
 
+/// How a sign is written here that code which does not compile has from another language.
+pub(super) fn of_another_language(code: &[Code<'_>]) -> Option<&'static str> {
+    let mut pairs = code.iter().flat_map(|code| {
+        let next = code.tokens.iter().skip(1).map(Some).chain([None]);
+        code.tokens.iter().zip(next)
+    });
+    pairs.find_map(|(token, next)| match (token, next) {
+        (Token::Mark('&'), Some(Token::Mark('&'))) => Some("; for `&&`, write `and`"),
+        (Token::Mark('|'), Some(Token::Mark('|'))) => Some("; for `||`, write `or`"),
+        (Token::Mark('!'), next) if next != Some(&Token::Mark('=')) => {
+            Some("; for `!`, write `not`")
+        }
+        (Token::Mark('“' | '”' | '„' | '‘' | '’'), _) => {
+            Some("; a text stands in straight quotes, `\"` or `'`")
+        }
+        _ => None,
+    })
+}
+
 /// The filters and tests that are used.
 pub(super) fn uses<'s>(code: &[Code<'s>]) -> Vec<Use<'s>> {
     let mut found = Vec::new();

@@ -26,6 +26,14 @@ fn mistakes(source: RuleSource) -> Vec<RuleMistake> {
     "unexpected input after expression in `event.a = 1`; to compare, write `==`"
 )]
 #[case::assignment_further_in("not (event.a = 1)", "to compare, write `==`")]
+#[case::and_of_another_language("event.a == \"x\" && event.b == 1", "unexpected character")]
+#[case::and_is_told("event.a == \"x\" && event.b == 1", "; for `&&`, write `and`")]
+#[case::cut_off_by_a_sign("event.a == 'x' & event.b", "unexpected character")]
+#[case::cut_off_by_a_semicolon("event.a == 'x'; event.b", "unexpected character")]
+#[case::cut_off_by_a_string("event.a == 'x' 'y", "unexpected end of string")]
+#[case::or_of_another_language("event.a == 'x' || event.b", "; for `||`, write `or`")]
+#[case::not_of_another_language("event.a != 'x' and !event.b", "; for `!`, write `not`")]
+#[case::quotes_of_a_word_processor("event.a == 'x' or event.a == “y”", "in straight quotes")]
 #[case::unknown_field("record.topik == 'a'", "`record` has no `topik`")]
 #[case::unknown_filter(
     "event.a or event.b | uper == 'A'",
@@ -46,6 +54,8 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 #[rstest]
 #[case::syntax("{{ event.a", "unexpected end of input")]
 #[case::assignment("{% if event.a = 1 %}{% endif %}", "to compare, write `==`")]
+#[case::and_of_another_language("{% if 'x' == event.a && event.b %}{% endif %}", "write `and`")]
+#[case::sign_behind_a_string("{{ 'x' & event.b }}", "unexpected character")]
 #[case::line("a\n{% if %}", "(line 2 of the text)")]
 #[case::rare_branch(
     "{% if event.rare %}{{ event.a | nope }}{% endif %}",
