@@ -8,6 +8,7 @@ mod assignment;
 mod commit;
 mod ends;
 mod poll;
+mod recreated;
 #[cfg(test)]
 mod tests;
 mod unread;
@@ -151,6 +152,8 @@ struct Assigned {
     seen_stopped: u32,
     /// How often in a row it was seen that its fetches are refused.
     seen_refused: u32,
+    /// The same of those while it was watched.
+    seen_refused_watched: u32,
     /// In how many more statistics refused fetches mean that its topic was made anew.
     watched: u32,
     paused: bool,

@@ -25,15 +25,15 @@ const ANSWER: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The same for partitions that are left over: the others are being read, and wait for the answer.
-const ANSWER_LATER: Duration = Duration::from_secs(2);
+pub(super) const ANSWER_LATER: Duration = Duration::from_secs(2);
 const AGAIN_LATER: Duration = Duration::from_secs(5);
 
 /// Between two log lines of the same.
 const TOLD: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug)]
-struct Position {
-    offset: CommitOffset,
+pub(super) struct Position {
+    pub(super) offset: CommitOffset,
     /// None where the group has not committed yet.
     metadata: Option<String>,
 }
@@ -63,7 +63,7 @@ impl Unknown {
     }
 }
 
-type Positions = BTreeMap<TopicPartition, Position>;
+pub(super) type Positions = BTreeMap<TopicPartition, Position>;
 
 /// Where partitions are read from, as far as that could be found out.
 #[derive(Debug, Default)]
@@ -160,6 +160,7 @@ impl Member {
                 since,
                 seen_stopped: 0,
                 seen_refused: 0,
+                seen_refused_watched: 0,
                 watched: 0,
                 paused: false,
             };
@@ -254,37 +255,6 @@ impl Member {
             positions.insert(source, position);
         }
         Ok(positions)
-    }
-
-    /// Kafka deletes a topic's commits with it. Where one of them is gone, or lower than it was, the
-    /// topic is another one of the same name.
-    fn notice_what_is_gone(&mut self, sources: &[TopicPartition], known: &Positions) {
-        let of_topics =
-            |(at, _): &(&TopicPartition, _)| sources.iter().any(|it| it.topic == at.topic);
-        let before = self.committed.iter().filter(of_topics);
-        let is_gone = |at: &TopicPartition, offset: CommitOffset| {
-            known.get(at).is_none_or(|now| now.offset < offset)
-        };
-        for (at, _) in before.filter(|(at, offset)| is_gone(at, **offset)) {
-            self.unread.forgotten(&at.topic);
-        }
-        self.committed.extend(known.iter().map(|(at, now)| (at.clone(), now.offset)));
-    }
-
-    /// Whether the coordinator takes these away because their topic was deleted, as it does at once under
-    /// the consumer protocol. What is in flight of them must not be committed any more: it might be on
-    /// another topic of the same name.
-    pub(super) fn are_deleted(&mut self, sources: &[TopicPartition]) -> bool {
-        let known = |source: &&TopicPartition| self.committed.contains_key(*source);
-        let known: Vec<_> = sources.iter().filter(known).cloned().collect();
-        if self.protocol == Protocol::Classic || known.is_empty() {
-            return false;
-        }
-        let stands = self.consumer.committed_offsets(list(&known), ANSWER_LATER);
-        let is_gone = |element: &TopicPartitionListElem<'_>| {
-            element.error().is_ok() && !matches!(element.offset(), Offset::Offset(_))
-        };
-        stands.is_ok_and(|stands| stands.elements().iter().any(is_gone))
     }
 
     /// Of members that join together, only one may commit where the group starts: a second one

@@ -43,6 +43,11 @@ impl Member {
                 let done = results.iter().filter(|(_, result)| result.is_ok());
                 self.committed
                     .extend(done.map(|(request, _)| (request.source.clone(), request.offset)));
+                for (request, result) in &results {
+                    if *result == Err(CommitFailure::NoTopic) {
+                        self.unread.forgotten(&request.source.topic);
+                    }
+                }
                 self.unassign_what_waits();
                 self.tell(LogEvent::Committed(results));
             }

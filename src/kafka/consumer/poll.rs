@@ -12,7 +12,7 @@ use super::super::foreign;
 use super::super::outage::is_of_connection;
 use super::super::rebalance::{Callback, is_unknown_topic};
 use super::super::rights::missing;
-use super::{Member, READ, list};
+use super::{Member, READ, list, unread};
 use crate::domain::clock::Timestamp;
 use crate::domain::ports::LogEvent;
 use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
@@ -64,7 +64,9 @@ impl Member {
                 Callback::Revoke { sources, lost } => self.revoke(sources, lost),
                 Callback::Seen(seen) => {
                     let at = self.made + seen.age;
-                    for source in self.unread.look(at, &seen, &mut self.assigned) {
+                    let mut unread = self.unread.look(at, &seen, &mut self.assigned);
+                    unread.extend(self.made_anew(unread::suspects(&self.assigned)));
+                    for source in unread {
                         self.tell(LogEvent::OutOfRange(source));
                     }
                     self.join_without_partitions(seen.requests);

@@ -108,10 +108,12 @@ impl Unread {
             assigned.watched = assigned.watched.saturating_sub(u32::from(!assigned.paused));
             let of_topic = self.missing.get(&*source.topic).copied();
             assigned.watched = assigned.watched.max(of_topic.unwrap_or_default());
-            let is_refused =
-                !assigned.paused && assigned.watched > 0 && seen.refused.contains(source);
-            assigned.seen_refused = if is_refused { assigned.seen_refused + 1 } else { 0 };
-            if assigned.seen_refused == REFUSALS {
+            let is_refused = !assigned.paused && seen.refused.contains(source);
+            let more = |count: u32, counts: bool| if counts { count.saturating_add(1) } else { 0 };
+            assigned.seen_refused = more(assigned.seen_refused, is_refused);
+            assigned.seen_refused_watched =
+                more(assigned.seen_refused_watched, is_refused && assigned.watched > 0);
+            if assigned.seen_refused_watched == REFUSALS {
                 found.push(source.clone());
             }
         }
@@ -121,6 +123,18 @@ impl Unread {
         });
         found
     }
+}
+
+/// Those to be asked about: their fetches are refused for long, and nobody has seen their topic
+/// missing. It may have been away too briefly for that.
+pub(super) fn suspects(assigned: &All) -> Vec<TopicPartition> {
+    let is_suspect = |assigned: &Assigned| {
+        assigned.seen_refused_watched == 0
+            && assigned.seen_refused > 0
+            && assigned.seen_refused.is_multiple_of(REFUSALS)
+    };
+    let suspects = assigned.iter().filter(|(_, assigned)| is_suspect(assigned));
+    suspects.map(|(source, _)| source.clone()).collect()
 }
 
 #[cfg(test)]
@@ -144,6 +158,7 @@ mod tests {
                 since: Duration::ZERO,
                 seen_stopped: 0,
                 seen_refused: 0,
+                seen_refused_watched: 0,
                 watched: 0,
                 paused: false,
             };
@@ -195,6 +210,21 @@ mod tests {
         assert!(told(&mut unread, &mut none, &gone, 1).is_empty());
         let (mut all, seen) = (assigned(&["orders"]), refused(&["orders"]));
         assert_eq!(told(&mut unread, &mut all, &seen, 100), [source("orders")]);
+    }
+
+    /// A right or a leader may be away for as long: those are asked about, again and again.
+    #[test]
+    fn a_partition_that_is_refused_and_was_not_missing_is_a_suspect_now_and_then() {
+        let (mut unread, mut all) = (Unread::default(), assigned(&["orders", "payments"]));
+        let mut asked = Vec::new();
+        for _ in 0..REFUSALS * 2 {
+            assert!(told(&mut unread, &mut all, &refused(&["orders"]), 1).is_empty());
+            asked.extend(suspects(&all));
+        }
+        assert_eq!(asked, [source("orders"), source("orders")]);
+        set_paused(&mut all, true);
+        assert!(told(&mut unread, &mut all, &refused(&["orders"]), REFUSALS).is_empty());
+        assert!(suspects(&all).is_empty());
     }
 
     fn set_paused(all: &mut All, paused: bool) {
