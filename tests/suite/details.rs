@@ -103,6 +103,8 @@ fn a_group_that_starts_at_the_latest_misses_nothing_once_it_has_begun() {
         if committed.len() == 3 { Ok(()) } else { Err(format!("{} committed", committed.len())) }
     });
     assert!(bridge.drain(LIMIT).success());
+    let tells = |line: &Value| line["level"] == "WARN" && line["records"] == 10;
+    assert!(bridge.log().iter().any(tells), "what it skips is told: {}", bridge.stderr());
     // While no member is there, and before it has ever settled a record.
     stage.produce(&good(10..20));
     let mut bridge = stage.workspace.run(&config);
@@ -111,6 +113,7 @@ fn a_group_that_starts_at_the_latest_misses_nothing_once_it_has_begun() {
     assert_eq!(accepted.len(), 10);
     assert!(accepted.iter().all(|id| id.as_str() >= "000010"), "{accepted:?}");
     assert!(bridge.drain(LIMIT).success());
+    assert!(!bridge.log().iter().any(|line| line["records"].is_u64()), "it has begun before");
 }
 
 #[test]

@@ -244,15 +244,14 @@ impl Member {
         }
         if !known.keys().any(|known| known.topic == *topic) {
             self.leave_it_to_the_first(sources, of_topic)?;
-            let begun = self.start_group(of_topic)?;
-            self.committed.extend(begun.iter().map(|(source, at)| (source.clone(), at.offset)));
+            let begun = self.start_group(topic, of_topic)?;
             return Ok(begun.into_iter().filter(|(source, _)| missing.contains(source)).collect());
         }
         // The group knows the topic, so these partitions were added later, and nobody has
         // read their first records.
         for source in missing {
-            let position = self.watermark(&source, Start::Earliest)?;
-            positions.insert(source, position);
+            let (offset, _) = self.watermarks(&source)?;
+            positions.insert(source, Position { offset, metadata: None });
         }
         Ok(positions)
     }
@@ -280,23 +279,38 @@ impl Member {
     /// Where a group without commits starts. That is committed at once and for the whole topic:
     /// `latest` is when the group began, and not when a member happened to come back. A topic that
     /// this member has had before was deleted and made again: all that is in it has come since then.
-    fn start_group(&self, sources: &[TopicPartition]) -> Result<Positions, KafkaError> {
+    fn start_group(
+        &mut self,
+        topic: &Arc<str>,
+        of_topic: &[TopicPartition],
+    ) -> Result<Positions, KafkaError> {
+        let again = self.committed.keys().any(|known| known.topic == *topic);
+        let earliest = again || *self.redrive == **topic || self.start == Start::Earliest;
         let mut positions = Positions::new();
-        let mut list = TopicPartitionList::with_capacity(sources.len());
-        for source in sources {
-            let redrive = *self.redrive == *source.topic;
-            let again = self.committed.keys().any(|known| known.topic == source.topic);
-            let start = if redrive || again { Start::Earliest } else { self.start };
-            let position = self.watermark(source, start)?;
-            let raw = Offset::Offset(i64::try_from(position.offset.0).unwrap_or(i64::MAX));
+        let mut list = TopicPartitionList::with_capacity(of_topic.len());
+        let mut held = 0;
+        for source in of_topic {
+            let (low, high) = self.watermarks(source)?;
+            let offset = if earliest { low } else { high };
+            held += high.0.saturating_sub(low.0);
+            let raw = Offset::Offset(i64::try_from(offset.0).unwrap_or(i64::MAX));
             list.add_partition_offset(&source.topic, source.partition, raw)?;
-            positions.insert(source.clone(), position);
+            positions.insert(source.clone(), Position { offset, metadata: None });
         }
-        if !sources.is_empty() {
+        if !of_topic.is_empty() {
             (self.turned)(self.longest_commit);
             // Were it read without, whoever has the other partitions would take them for new ones.
             self.consumer.commit(&list, CommitMode::Sync)?;
         }
+        if held > 0 && !again {
+            let place = if earliest {
+                "the group has no offsets for this topic: it starts at the beginning, and repeats what it has sent if it had offsets before"
+            } else {
+                "the group has no offsets for this topic: it starts at the end, as `kafka.start: latest` says, and never reads what is there"
+            };
+            tracing::warn!(%topic, records = held, "{place}");
+        }
+        self.committed.extend(positions.iter().map(|(source, at)| (source.clone(), at.offset)));
         Ok(positions)
     }
 
@@ -305,15 +319,15 @@ impl Member {
         if self.assignment_waits { ANSWER } else { ANSWER_LATER }
     }
 
-    fn watermark(&self, source: &TopicPartition, end: Start) -> Result<Position, KafkaError> {
+    /// The offset of the first record that is there, and that of the next one to come.
+    fn watermarks(
+        &self,
+        source: &TopicPartition,
+    ) -> Result<(CommitOffset, CommitOffset), KafkaError> {
         let (low, high) =
             self.consumer.fetch_watermarks(&source.topic, source.partition, self.patience())?;
-        let offset = match end {
-            Start::Earliest => low,
-            Start::Latest => high,
-        };
-        let offset = CommitOffset(u64::try_from(offset).unwrap_or(0));
-        Ok(Position { offset, metadata: None })
+        let offset = |raw| CommitOffset(u64::try_from(raw).unwrap_or(0));
+        Ok((offset(low), offset(high)))
     }
 
     /// All partitions of the topics that the bridge reads; those of the sources' topics have to be
