@@ -23,11 +23,13 @@ mod fault;
 mod fingerprint;
 mod key;
 mod language;
+
 mod names;
 mod numbers;
 pub mod reads;
 mod scope;
 mod spot;
+mod strict;
 mod time;
 mod trace;
 

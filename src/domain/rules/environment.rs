@@ -7,11 +7,9 @@
 
 use std::sync::LazyLock;
 
-use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, context};
 
-use super::fault::fault;
-use super::{numbers, time};
+use super::{numbers, strict, time};
 use crate::domain::words::nearest;
 
 /// What one evaluation may spend: a unit an instruction, and a unit for 64 bytes written or read by
@@ -26,13 +24,15 @@ pub(super) static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     language.set_auto_escape_callback(|_| AutoEscape::None);
     language.set_formatter(write_value);
     language.set_fuel(Some(FUEL));
-    for name in ["safe", "escape", "e", "pprint"] {
+    // `indent` would make an empty text of what is undefined.
+    for name in ["safe", "escape", "e", "pprint", "indent"] {
         language.remove_filter(name);
     }
     for name in ["safe", "escaped"] {
         language.remove_test(name);
     }
     language.remove_global("debug");
+    strict::add_filters(&mut language);
     language.add_filter("money", numbers::money);
     language.add_filter("number", numbers::number);
     language.add_filter("plural", numbers::plural);
@@ -45,7 +45,7 @@ pub(super) static LANGUAGE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// The filters that a slip may have been meant for. The engine tells no list of them.
 const FILTERS: &str = "\
     abs attr batch bool capitalize chain count date datetime default dictsort first float \
-    format groupby indent int items join last length lines list lower map max min money \
+    format groupby int items join last length lines list lower map max min money \
     number plural reject rejectattr replace reverse round select selectattr slice sort split \
     string sum time title trim unique upper zip";
 
@@ -70,6 +70,38 @@ pub(super) fn no_test(name: &str) -> Option<String> {
     (!holds("name is test", name)).then(|| lacking("test", name, TESTS))
 }
 
+/// The methods that there are, all of a loop's own `loop`.
+const METHODS: [&str; 2] = ["cycle", "changed"];
+
+/// What methods of Python and JavaScript are here.
+const INSTEAD: [(&str, &str); 9] = [
+    ("contains", "`\"…\" in …`"),
+    ("endsWith", "`… is endingwith(\"…\")`"),
+    ("endswith", "`… is endingwith(\"…\")`"),
+    ("get", "the filter `default`"),
+    ("includes", "`\"…\" in …`"),
+    ("startsWith", "`… is startingwith(\"…\")`"),
+    ("startswith", "`… is startingwith(\"…\")`"),
+    ("strip", "the filter `trim`"),
+    ("toFixed", "the filter `round`"),
+];
+
+/// Why there is no such method, if there is none.
+pub(super) fn no_method(name: &str) -> Option<String> {
+    if METHODS.contains(&name) {
+        return None;
+    }
+    let instead = INSTEAD.iter().find(|(method, _)| *method == name);
+    let filter = || {
+        let name = name.to_lowercase();
+        let name = name.trim_start_matches("to").trim_end_matches("case");
+        no_filter(name).is_none().then(|| format!("the filter `{name}`"))
+    };
+    let instead = instead.map(|(_, instead)| (*instead).to_owned()).or_else(filter);
+    let instead = instead.unwrap_or_else(|| "filters, such as `… | upper`".to_owned());
+    Some(format!("values have no methods, such as `.{name}()`; use {instead}"))
+}
+
 fn lacking(what: &str, name: &str, known: &str) -> String {
     let near = nearest(name, known.split(' '));
     let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
@@ -86,7 +118,14 @@ fn holds(question: &'static str, name: &str) -> bool {
 /// What is wrong with the arguments of a filter, as far as they are written out as strings; the
 /// others are `None`.
 pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<String> {
+    let text = |index: usize| arguments.get(index).copied().flatten();
+    if filter == "replace" && arguments.len() != 2 {
+        return Some("the filter `replace` takes two arguments: replace(old, new)".to_owned());
+    }
     let (least, usage) = match filter {
+        "map" => return no_filter(text(0)?),
+        "select" | "reject" => return no_test(text(0)?),
+        "selectattr" | "rejectattr" => return no_test(text(1)?),
         "money" => (1, "money(currency)"),
         "date" | "time" | "datetime" => (1, "the name of a time zone"),
         "plural" => (2, "plural(one, other)"),
@@ -95,7 +134,7 @@ pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<Stri
     if arguments.len() < least {
         return Some(format!("the filter `{filter}` lacks an argument: {usage}"));
     }
-    let first = arguments.first().copied().flatten()?;
+    let first = text(0)?;
     if filter == "money" && !numbers::is_currency(first) {
         return Some(format!("`{first}` is not a currency of ISO 4217, such as `THB`"));
     }
@@ -105,7 +144,7 @@ pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<Stri
     if !time::is_zone(first) {
         return Some(format!("`{first}` is not a time zone, such as `Asia/Bangkok`"));
     }
-    let format = arguments.get(1).copied().flatten()?;
+    let format = text(1)?;
     if !time::is_format(format) {
         return Some(format!("`{format}` is not a format of strftime, such as `%-d %b %Y`"));
     }
@@ -119,20 +158,10 @@ fn write_value(
     state: &mut State<'_, '_>,
     value: &Value,
 ) -> Result<(), Error> {
-    let shown = match value.kind() {
-        ValueKind::None => "null",
-        // The engine would write Python's `True`, which no customer wants to read.
-        ValueKind::Bool => "true or false",
-        ValueKind::Bytes => "bytes",
-        ValueKind::Seq | ValueKind::Iterable => "a list",
-        ValueKind::Map => "an object",
-        // An undefined one comes this far only from an `if` without `else`, where it means nothing.
-        ValueKind::Undefined | ValueKind::Number | ValueKind::String | ValueKind::Invalid => {
-            return minijinja::escape_formatter(out, state, value);
-        }
-        ValueKind::Plain | _ => "an object of the language",
-    };
-    Err(fault(format!("{shown} can't stand in a text; use the filter `default`, or an `if`")))
+    match strict::not_in_a_text(value) {
+        Some(fault) => Err(fault),
+        None => minijinja::escape_formatter(out, state, value),
+    }
 }
 
 #[cfg(test)]

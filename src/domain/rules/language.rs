@@ -68,7 +68,7 @@ impl Expression {
         let compiled = read_whole(source, true)
             .and_then(|()| LANGUAGE.compile_expression_owned(source.to_owned()))
             .map_err(|error| vec![in_expression(source, &code, &error)])?;
-        let names = sorted(compiled.undeclared_variables(true));
+        let names = used(compiled.undeclared_variables(true), &code);
         check(&names, &names::uses(&code))?;
         let is_name = is_name(source, &names);
         Ok(Self { source: source.into(), compiled, names, is_name })
@@ -110,7 +110,7 @@ impl Template {
             .map_err(|error| vec![in_template(&code, &error)])?;
         let template =
             compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string().into()])?;
-        let names = sorted(template.undeclared_variables(true));
+        let names = used(template.undeclared_variables(true), &code);
         check(&names, &names::uses(&code))?;
         Ok(Self { source: source.into(), compiled, names })
     }
@@ -196,7 +196,7 @@ fn in_template(code: &[Code<'_>], error: &Error) -> Found {
     Found::of_engine(format!("{words}{line}{hint}"), error)
 }
 
-/// Names and filters that do not exist, whatever the event holds.
+/// Names, filters and methods that do not exist, whatever the event holds.
 fn check(names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<Found>> {
     let unknown = |name: &String| Some(Found::at_code(unknown_name(name)?, name));
     let mut mistakes: Vec<Found> = names.iter().filter_map(unknown).collect();
@@ -208,6 +208,7 @@ fn check(names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<Found>> {
                 (environment::no_filter(name).or_else(objection), format!("|{name}"))
             }
             Kind::Test => (environment::no_test(name), name.to_owned()),
+            Kind::Method => (environment::no_method(name), name.to_owned()),
         };
         mistakes.extend(message.map(|message| Found::at_code(message, &code)));
     }
@@ -241,8 +242,11 @@ fn uses_record(names: &[String]) -> bool {
     names.iter().any(|name| name.split('.').next() == Some("record"))
 }
 
-fn sorted(names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut names: Vec<String> = names.into_iter().collect();
+/// Every name that is used and not set in the text itself. The engine leaves out what is sliced, as
+/// `event.id` in `event.id[-4:]`.
+fn used(found: impl IntoIterator<Item = String>, code: &[Code<'_>]) -> Vec<String> {
+    let mut names: Vec<String> = found.into_iter().chain(names::dotted(code, &ROOTS)).collect();
     names.sort();
+    names.dedup();
     names
 }

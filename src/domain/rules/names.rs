@@ -1,10 +1,10 @@
-//! Which filters and tests an expression or a template uses.
+//! Which names, filters, tests and methods an expression or a template uses.
 //!
 //! The engine finds an unknown filter only when it comes to it, which for a rare branch may be
 //! weeks after the rollout. The tokens are read here once more, for they have to be counted before
 //! the engine may parse them. Malformed text gives some tokens or other, and the engine's own error.
 
-/// A filter or a test by its name, with the arguments that are plain strings.
+/// A filter, a test or a method by its name, with the arguments that are plain strings.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Use<'s> {
     pub(super) kind: Kind,
@@ -16,6 +16,8 @@ pub(super) struct Use<'s> {
 pub(super) enum Kind {
     Filter,
     Test,
+    /// Called on a value, as in `event.name.upper()`.
+    Method,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +97,33 @@ pub(super) fn of_another_language(code: &[Code<'_>]) -> Option<&'static str> {
     })
 }
 
-/// The filters and tests that are used.
+/// The names such as `event.customer.id` that begin with one of these roots.
+pub(super) fn dotted(code: &[Code<'_>], roots: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for code in code {
+        let mut before = None;
+        let mut rest = code.tokens.as_slice();
+        while let Some((token, tail)) = rest.split_first() {
+            rest = tail;
+            if let Token::Name(root) = token
+                && roots.contains(root)
+                && before != Some(Token::Mark('.'))
+            {
+                let mut name = (*root).to_owned();
+                while let [Token::Mark('.'), Token::Name(step), tail @ ..] = rest {
+                    name.push('.');
+                    name.push_str(step);
+                    rest = tail;
+                }
+                found.push(name);
+            }
+            before = Some(*token);
+        }
+    }
+    found
+}
+
+/// The filters, tests and methods that are used.
 pub(super) fn uses<'s>(code: &[Code<'s>]) -> Vec<Use<'s>> {
     let mut found = Vec::new();
     for code in code {
@@ -157,6 +185,9 @@ fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
                 [Token::Name("not"), Token::Name(name), ..] | [Token::Name(name), ..],
             ) if before != Some(Token::Mark('.')) => {
                 found.push(Use { kind: Kind::Test, name, arguments: Vec::new() });
+            }
+            (Token::Mark('.'), [Token::Name(name), Token::Mark('('), ..]) => {
+                found.push(Use { kind: Kind::Method, name, arguments: Vec::new() });
             }
             _ => {}
         }
@@ -263,7 +294,11 @@ mod tests {
 
     fn shown(uses: &[Use<'_>]) -> String {
         let one = |found: &Use<'_>| {
-            let kind = if found.kind == Kind::Filter { "|" } else { "is " };
+            let kind = match found.kind {
+                Kind::Filter => "|",
+                Kind::Test => "is ",
+                Kind::Method => ".",
+            };
             let arguments: Vec<&str> =
                 found.arguments.iter().map(|text| text.unwrap_or("?")).collect();
             format!("{kind}{}({})", found.name, arguments.join(","))
@@ -278,6 +313,7 @@ mod tests {
     #[case::nested("(a|b(c|d('x'), [1, 2])) is defined", "|b(?,?) |d(x) is defined()")]
     #[case::negated("event.a is not none", "is none()")]
     #[case::attribute_named_is("event.is.a", "")]
+    #[case::method("event.a.strip() ~ 'x'.upper()", ".strip() .upper()")]
     #[case::escape("a|money('\\u0055SD')", "|money(?)")]
     fn finds_the_uses_of_an_expression(#[case] source: &str, #[case] found: &str) {
         assert_eq!(shown(&uses(&expression(source))), found);

@@ -42,6 +42,52 @@ fn arithmetic_that_may_come_out_passes(#[case] message: &str) {
     assert_eq!(said_of_message(message), "");
 }
 
+#[rstest]
+#[case::misspelt(
+    "{{ event.items | map(attribute='nme') | join(', ') }}",
+    "no such property; did you mean `name`?"
+)]
+#[case::misspelt_behind_a_choice(
+    "{{ event.items | selectattr('size', 'defined') | sum(attribute='siz') }}",
+    "no such property; did you mean `size`?"
+)]
+#[case::misspelt_in_the_choice(
+    "{{ event.items | selectattr('siz', 'defined') | list | length }}",
+    "no such property"
+)]
+#[case::not_in_all(
+    "{{ event.items | sum('size') }}",
+    "may be missing: the schema does not require it"
+)]
+#[case::null_in_upper_case(
+    "{{ event.customer.name | default('x') | upper }}",
+    "`event.customer.name` may be null"
+)]
+#[case::null_in_a_concatenation(
+    "{{ event.customer.name | default('x') ~ '!' }}",
+    "`event.customer.name` may be null"
+)]
+#[case::boolean_in_a_concatenation(
+    "{{ event.flag ~ '!' }}",
+    "it is a boolean; a string or a number is needed"
+)]
+fn what_a_filter_or_a_concatenation_needs_is_told(#[case] message: &str, #[case] says: &str) {
+    let said = said_of_message(message);
+    assert!(said.contains(says), "{said}");
+}
+
+#[rstest]
+#[case("{{ event.items | map(attribute='name') | join(', ') }}")]
+#[case("{{ event.items | selectattr('size', 'defined') | sum(attribute='size') }}")]
+#[case("{{ event.items | map(attribute='size', default=0) | sum }}")]
+#[case(
+    "{{ event.id[-4:] }} {{ event.extra.l | map(attribute='x') | join if event.extra is defined }}"
+)]
+#[case("{{ event.customer.name | default('x', true) | upper }} {{ event.count | string }}")]
+fn a_filter_that_has_what_it_needs_passes(#[case] message: &str) {
+    assert_eq!(said_of_message(message), "");
+}
+
 /// An event of whose `at` the schema says this.
 fn said_of_time(at: &str, message: &str) -> String {
     let text = format!(r#"{{"type": "object", "required": ["at"], "properties": {{"at": {at}}}}}"#);

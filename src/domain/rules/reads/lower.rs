@@ -9,20 +9,34 @@ use serde_json::Value as Json;
 
 use super::super::names;
 use super::super::{ChannelSource, Expiry, RecipientSource, RuleSource};
-use super::{Comparison, Need, Reading, RuleReads, Step, Test, template};
+use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, template};
 
 /// What the names of a template stand for.
 pub(super) type Names = BTreeMap<String, Reading>;
 
-/// The language's own filters, which fail on null as well, with what they need of their value.
-const OWN: [(&str, Need); 6] = [
-    ("date", Need::Time),
-    ("datetime", Need::Time),
-    ("money", Need::Value),
-    ("number", Need::Value),
-    ("plural", Need::Value),
-    ("time", Need::Time),
+/// The filters that fail on null as well, with what they need of their value and their arguments.
+const STRICT: [(&str, Need, Need); 16] = [
+    ("capitalize", Need::Text, Need::Nothing),
+    ("date", Need::Time, Need::Value),
+    ("datetime", Need::Time, Need::Value),
+    ("float", Need::Value, Need::Nothing),
+    ("format", Need::Text, Need::Text),
+    ("int", Need::Value, Need::Nothing),
+    ("lower", Need::Text, Need::Nothing),
+    ("money", Need::Value, Need::Value),
+    ("number", Need::Value, Need::Value),
+    ("plural", Need::Value, Need::Value),
+    ("replace", Need::Text, Need::Nothing),
+    ("string", Need::Text, Need::Nothing),
+    ("time", Need::Time, Need::Value),
+    ("title", Need::Text, Need::Nothing),
+    ("trim", Need::Text, Need::Nothing),
+    ("upper", Need::Text, Need::Nothing),
 ];
+
+/// The filters that give some of the items of their list.
+const ITEMS_LEFT: [&str; 7] =
+    ["list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort"];
 
 /// `None` where it does not parse, or is too long to be parsed safely.
 pub(super) fn expression(source: &str) -> Option<Reading> {
@@ -170,7 +184,7 @@ fn ordered_or_other(sign: &str, left: Reading, right: Reading) -> Reading {
         return other(sign, [(Need::Nothing, compared)]);
     }
     let need = match sign {
-        "~" => Need::Defined,
+        "~" => Need::Text,
         // Two texts as well.
         "+" => Need::Value,
         _ => Need::Number,
@@ -227,22 +241,69 @@ fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
             return Reading::Default { value, other, or_empty };
         }
     }
-    let own = OWN.iter().find(|(name, _)| *name == filter.name);
-    let (of_value, of_arguments) = if let Some((_, need)) = own {
-        (*need, Need::Value)
-    } else if takes_undefined(filter.name) {
-        (Need::Nothing, Need::Nothing)
-    } else {
-        (Need::Defined, Need::Nothing)
+    let strict = STRICT.iter().find(|(name, ..)| *name == filter.name);
+    let (of_value, of_arguments) = match strict {
+        Some((_, of_value, of_arguments)) => (*of_value, *of_arguments),
+        None if takes_undefined(filter.name) => (Need::Nothing, Need::Nothing),
+        None => (Need::Defined, Need::Nothing),
     };
-    let value = value.map(|value| (of_value, value));
+    let attribute = attribute_of_items(filter, names);
+    // To reach the items is to need the list.
+    let is_told = attribute.is_some() && matches!(value, Some(Reading::Path(_)));
+    let value = value.map(|value| (if is_told { Need::Nothing } else { of_value }, value));
     let arguments = arguments.into_iter().map(|argument| (of_arguments, argument));
-    other(&format!("|{}", filter.name), value.into_iter().chain(arguments))
+    other(&format!("|{}", filter.name), value.into_iter().chain(arguments).chain(attribute))
+}
+
+/// What a filter such as `sum(attribute="price")` reads of each item.
+fn attribute_of_items(filter: &ast::Filter<'_>, names: &Names) -> Option<(Need, Reading)> {
+    let mut positional = Vec::new();
+    let mut named = BTreeMap::new();
+    for argument in &filter.args {
+        match argument {
+            CallArg::Pos(value) => positional.push(value),
+            CallArg::Kwarg(name, value) => drop(named.insert(*name, value)),
+            CallArg::PosSplat(_) | CallArg::KwargSplat(_) => return None,
+        }
+    }
+    let index = match filter.name {
+        "groupby" | "rejectattr" | "selectattr" | "sum" => Some(0),
+        "join" => Some(1),
+        "map" | "max" | "min" | "sort" | "unique" => None,
+        _ => return None,
+    };
+    let given = index.and_then(|index| positional.get(index)).or_else(|| named.get("attribute"));
+    let attribute = given?.as_const()?;
+    let attribute = attribute.as_str().filter(|attribute| !attribute.contains(','))?;
+    let (mut path, all_left) = items(filter.expr.as_ref()?, names)?;
+    path.extend(attribute.split('.').map(|step| match step.parse() {
+        Ok(index) => Step::Index(index),
+        Err(_) => Step::Name(step.to_owned()),
+    }));
+    let test = positional.get(1).and_then(|test| test.as_const());
+    let asks = filter.name.ends_with("attr")
+        && test.is_some_and(|test| matches!(test.as_str(), Some("defined" | "undefined")));
+    let may_lack = named.contains_key("default") || asks || !all_left;
+    Some((if may_lack { Need::Nothing } else { Need::Defined }, Reading::Path(path)))
+}
+
+/// The path of the items of a list, and whether none of them is left out.
+fn items(list: &Expr<'_>, names: &Names) -> Option<(Path, bool)> {
+    if let Expr::Filter(filter) = list
+        && ITEMS_LEFT.contains(&filter.name)
+    {
+        let (path, all_left) = items(filter.expr.as_ref()?, names)?;
+        let leaves_out = matches!(filter.name, "reject" | "rejectattr" | "select" | "selectattr");
+        return Some((path, all_left && !leaves_out));
+    }
+    let mut path = reading(list, names).as_path()?.clone();
+    path.push(Step::Each);
+    Some((path, true))
 }
 
 /// Whether a filter of the engine makes something of an undefined value, rather than fail.
 pub(super) fn takes_undefined(filter: &str) -> bool {
-    matches!(filter, "chain" | "d" | "default" | "indent" | "zip")
+    matches!(filter, "chain" | "d" | "default" | "zip")
 }
 
 fn tested(test: &ast::Test<'_>, names: &Names) -> Reading {

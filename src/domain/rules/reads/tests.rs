@@ -23,7 +23,6 @@ fn a_filter_fails_on_what_is_undefined_or_is_known_not_to(
         "float",
         "format",
         "groupby('a')",
-        "indent(2)",
         "int",
         "items",
         "join",
@@ -100,6 +99,10 @@ fn the_language_fails_on_what_is_undefined(#[case] source: &str, #[case] fails: 
 #[case::computed(
     "event[event.a]",
     r#"Other { name: "item", parts: [(Defined, Path([])), (Nothing, Path([Name("a")]))] }"#
+)]
+#[case::attribute_of_items(
+    "event.a | sort | sum('b.c')",
+    r#"Other { name: "|sum", parts: [(Defined, Other { name: "|sort", parts: [(Defined, Path([Name("a")]))] }), (Nothing, Constant(String("b.c"))), (Defined, Path([Name("a"), Each, Name("b"), Name("c")]))] }"#
 )]
 fn an_expression_is_brought_down_to_what_it_reads(#[case] source: &str, #[case] expected: &str) {
     assert_eq!(format!("{:?}", expression(source).unwrap()), expected);

@@ -67,6 +67,17 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 #[case::format("{{ event.a | date('UTC', '%!') }}", "`%!` is not a format")]
 #[case::currency("{{ event.a | money('BAHT') }}", "`BAHT` is not a currency")]
 #[case::plural("{{ event.a | plural('x') }}", "lacks an argument")]
+#[case::method("{{ event.a.strip() }}", "use the filter `trim`")]
+#[case::method_of_another_language("{{ event.a.toUpperCase() }}", "use the filter `upper`")]
+#[case::unlike_any_method("{{ 'a'.nope() }}", "values have no methods, such as `.nope()`")]
+#[case::filter_by_name("{{ event.a | map('uper') | join }}", "there is no filter `uper`")]
+#[case::test_by_name("{{ event.a | select('od') | join }}", "there is no test `od`")]
+#[case::test_of_an_attribute(
+    "{{ event.a | rejectattr('b', 'od') | join }}",
+    "there is no test `od`"
+)]
+#[case::part_of_a_field("{{ record.topik[:3] }}", "`record` has no `topik`")]
+#[case::some_of_them("{{ event.a | replace('a', 'b', 1) }}", "takes two arguments")]
 #[case::include("{% include 'a' %}", "unknown statement")]
 #[case::extends("{% extends 'a' %}", "unknown statement")]
 #[case::import("{% import 'a' as b %}", "unknown statement")]
@@ -83,6 +94,10 @@ fn a_template_is_looked_at_before_any_event(#[case] message: &str, #[case] says:
 #[case("{{ event.a.b.c[0] | upper | money('USD') }}")]
 #[case("{{ event.a | date('Asia/' ~ event.city) }}")]
 #[case("{% for x in event.l %}{{ x.a | int + loop.index }}{% endfor %}")]
+#[case(
+    "{% for x in event.l %}{{ loop.cycle('a', 'b') }}{% if loop.changed(x) %}{{ x }}{% endif %}{% endfor %}"
+)]
+#[case("{{ event.a[-4:] }}{{ event.l[1:] | map('upper') | join(', ') }}")]
 #[case("{% set x = event.a %}{{ x is divisibleby 3 }}{{ namespace(a=1).a }}")]
 fn a_template_that_only_lacks_an_event_is_taken(#[case] message: &str) {
     compile(vec![rule("r", None, message)]);

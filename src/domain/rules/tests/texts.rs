@@ -59,6 +59,17 @@ fn a_filter_shows_values_as_customers_read_them(#[case] template: &str, #[case] 
 #[case::large_number("{{ event.n }}", json!({"n": u64::MAX}), "18446744073709551615")]
 #[case::thai_name("{{ event.ลูกค้า.ชื่อ }}", json!({"ลูกค้า": {"ชื่อ": "นก"}}), "นก")]
 #[case::trailing_newline("{{ event.n }}\n", json!({"n": 7}), "7")]
+#[case::last_digits("{{ event.card[-4:] }}", json!({"card": "4111222233334444"}), "4444")]
+#[case::attributes(
+    "{{ event.l | sum('p') }} {{ event.l | map(attribute='q.0') | join('+') }} {{ event.l | length }}",
+    json!({"l": [{"p": 1, "q": ["x"]}, {"p": 2, "q": ["y"]}]}),
+    "3 x+y 2"
+)]
+#[case::attributes_that_may_be_missing(
+    "{{ event.l | map(attribute='p', default=0) | sum }} {{ event.l | selectattr('p', 'defined') | length }}",
+    json!({"l": [{"p": 1}, {}]}),
+    "1 1"
+)]
 fn a_template_sees_the_event_and_the_record(
     #[case] template: &str,
     #[case] event: Json,
@@ -89,7 +100,35 @@ fn a_template_sees_the_event_and_the_record(
 #[case::not_a_format("{{ 0 | date('UTC', event.bad) }}", "unknown format of a time")]
 #[case::not_a_number("{{ event.secret + 1 }}", "invalid operation in `{{ event.secret + 1 }}`")]
 #[case::not_an_integer("{{ event.secret | int }}", "invalid operation in")]
-#[case::no_method("{{ event.secret.nope() }}", "unknown method")]
+#[case::null_in_upper_case("{{ event.null | upper }}", "null can't stand in a text")]
+#[case::boolean_as_a_string("{{ (event.list == 1) | string }}", "true or false can't stand in")]
+#[case::list_as_a_string("{{ event.list | string }}", "a list can't stand in a text")]
+#[case::null_as_a_number("{{ event.null | int }}", "null is no value")]
+#[case::null_among_others("{{ ['a', event.null] | join }}", "null can't stand in a text")]
+#[case::null_of_items("{{ [event] | join(', ', attribute='null') }}", "null can't stand in a text")]
+#[case::null_joined("{{ event.null | join }}", "null is no value")]
+#[case::null_formatted("{{ '%s' | format(event.null) }}", "null can't stand in a text")]
+#[case::sum_of_what_is_missing(
+    "{{ [event] | sum('nope') }}",
+    "an item of the list lacks the attribute"
+)]
+#[case::computed_attribute(
+    "{{ [event] | sum(event.secret) }}",
+    "an item of the list lacks the attribute"
+)]
+#[case::sort_by_what_is_missing(
+    "{{ [event] | sort(attribute='secret,nope') | length }}",
+    "an item of"
+)]
+#[case::map_to_what_is_missing("{{ [event] | map(attribute='a.b') | length }}", "an item of")]
+#[case::group_by_what_is_missing("{{ [event] | groupby('nope') | length }}", "an item of")]
+#[case::group_nothing("{{ event.nope | groupby('nope') | length }}", "there is no `event.nope`")]
+#[case::select_by_what_is_missing("{{ [event] | selectattr('nope') | length }}", "an item of")]
+#[case::least_of_what_is_missing("{{ ([event] | min(attribute='nope')).secret }}", "an item of")]
+#[case::unique_by_what_is_missing(
+    "{{ [event] | unique(attribute='nope') | length }}",
+    "an item of"
+)]
 #[case::without_end(
     "{% for i in range(99999) %}{% for j in range(99999) %}{{ event.secret }}{% endfor %}{% endfor %}",
     "engine ran out of fuel"
