@@ -227,19 +227,21 @@ pub async fn run_on(
     }
 }
 
-/// Says why nothing is sent yet, where joining takes longer than it usually does.
+/// Says why nothing is sent yet, where joining takes longer than it usually does: at first every ten
+/// seconds, and after a minute every minute.
 async fn tell_while_joining(metrics: Arc<Metrics>, session_timeout: Duration) {
     let mut looks = tokio::time::interval(JOINING);
     looks.tick().await;
+    let mut without = 0_u32;
     loop {
         looks.tick().await;
-        if metrics.health.has_joined() {
-            return;
+        without = if metrics.health.has_joined() { 0 } else { without.saturating_add(1) };
+        if (1..=6).contains(&without) || (without > 6 && without.is_multiple_of(6)) {
+            tracing::info!(
+                session_timeout_s = session_timeout.as_secs(),
+                "still joining the group: a member that did not leave, as after kill -9, counts until its session expires"
+            );
         }
-        tracing::info!(
-            session_timeout_s = session_timeout.as_secs(),
-            "still joining the group: a member that did not leave, as after kill -9, counts until its session expires"
-        );
     }
 }
 

@@ -214,7 +214,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
             }
             LogEvent::OutOfRange(source) => Input::OutOfRange(source),
             LogEvent::Seen { coordinator: Some(at), .. } => Input::CoordinatorHeard { at },
-            LogEvent::Seen { coordinator: None, .. } => return Ok(()),
+            LogEvent::Left | LogEvent::Seen { coordinator: None, .. } => return Ok(()),
             LogEvent::Fatal(why) => return Err(Broken(why)),
         };
         self.machine.input(input, now);

@@ -58,6 +58,8 @@ pub enum LogEvent {
     /// Waits for [`Log::release`].
     Revoked(Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
+    /// The group has moved on without this member, which joins it anew.
+    Left,
     Committed(Vec<(CommitRequest, Result<(), CommitFailure>)>),
     OutOfRange(TopicPartition),
     /// What the client library says of itself every few seconds.

@@ -115,16 +115,15 @@ impl Silence {
                 seconds,
                 "the group's coordinator is silent: it is unreachable, or waits for the session of a dead member to expire; commits wait for it, and soon messages do too"
             ),
-            Some(false) => tracing::info!(
-                "the group's coordinator answers again, or has revoked the partitions"
-            ),
+            Some(false) => tracing::info!("the group's coordinator answers again"),
             None => {}
         }
     }
 
-    /// That it is silent, or is no longer.
+    /// That it is silent, or is no longer. A member without partitions has nothing to wait for, but
+    /// one that has lost them in that silence hears no sooner from it.
     fn news(&mut self, silent_for: Duration, owns_any: bool) -> Option<bool> {
-        let silent = silent_for > self.limit && owns_any;
+        let silent = silent_for > self.limit && (owns_any || self.told);
         (std::mem::replace(&mut self.told, silent) != silent).then_some(silent)
     }
 }
@@ -170,7 +169,8 @@ pub(super) fn log_event(event: &LogEvent) {
              begins where `kafka.start` says"
         ),
         LogEvent::Fatal(why) => tracing::error!(why, "fatal error of the Kafka client"),
-        LogEvent::Records(_) | LogEvent::Committed(_) | LogEvent::Seen { .. } => {}
+        // Its partitions are told as lost.
+        LogEvent::Left | LogEvent::Records(_) | LogEvent::Committed(_) | LogEvent::Seen { .. } => {}
     }
 }
 
@@ -190,6 +190,7 @@ mod tests {
         assert_eq!(silence.news(limit * 2, false), None, "nothing waits for it");
         assert_eq!(silence.news(limit * 2, true), Some(true));
         assert_eq!(silence.news(limit * 3, true), None, "told before");
+        assert_eq!(silence.news(limit * 4, false), None, "the partitions are lost meanwhile");
         assert_eq!(silence.news(Duration::ZERO, true), Some(false));
         assert_eq!(silence.news(Duration::ZERO, true), None);
     }

@@ -32,6 +32,11 @@ impl Health {
         self.joined.store(true, Ordering::Relaxed);
     }
 
+    /// The group has moved on without this member.
+    pub fn left(&self) {
+        self.joined.store(false, Ordering::Relaxed);
+    }
+
     pub fn draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -46,7 +51,7 @@ impl Health {
         turned(&self.driver) && turned(&self.poll)
     }
 
-    /// Whether the member has joined its group once.
+    /// Whether the member belongs to its group.
     pub fn has_joined(&self) -> bool {
         self.joined.load(Ordering::Relaxed)
     }

@@ -129,6 +129,7 @@ impl Observe for Observer {
                     positions.ends(source, *end, group);
                 }
             }
+            LogEvent::Left => self.0.health.left(),
             LogEvent::Records(_) | LogEvent::OutOfRange(_) | LogEvent::Fatal(_) => {}
         }
     }

@@ -78,8 +78,13 @@ fn an_outage_longer_than_the_session_repeats_nothing() {
     stage.wait_accepted(1_000, LIMIT);
     kafka.kill_broker();
     stays_alive(&mut bridge, Duration::from_secs(15));
+    wait_until(LIMIT, "its session is over", || {
+        let (status, said) = bridge.get("/readyz");
+        if status == 503 { Ok(()) } else { Err(said) }
+    });
     kafka.start_broker();
     stage.wait_committed(LIMIT * 2);
+    assert_eq!(bridge.get("/readyz").0, 200, "it is a member again");
     assert_eq!(stage.accepted().len(), events.len(), "nothing is lost");
     assert!(stage.repeated() < 0.5, "{} repeated", stage.repeated());
     in_order(&stage, &events);

@@ -63,14 +63,17 @@ impl Machine {
 
     /// Whether anything new may be started at all.
     pub(super) fn may_start(&self, now: Moment) -> bool {
-        self.on_wire.len() < self.settings.max_in_flight
-            && self.counted() < self.settings.max_in_flight
-            && self.is_heard(now)
+        self.on_wire.len() < self.settings.max_in_flight && self.has_room() && self.is_heard(now)
+    }
+
+    /// Whether one more may be accepted without its commit.
+    pub(super) fn has_room(&self) -> bool {
+        self.counted() < self.settings.max_in_flight
     }
 
     /// Whether the coordinator was heard of recently enough: a member that was cut off must not
     /// send beside its successor.
-    fn is_heard(&self, now: Moment) -> bool {
+    pub(super) fn is_heard(&self, now: Moment) -> bool {
         let silent_for = now.elapsed.saturating_sub(self.coordinator_heard);
         let patience = self.settings.session_timeout.saturating_sub(self.settings.attempt_timeout);
         silent_for < patience

@@ -62,6 +62,10 @@ pub enum Waits {
     Lane,
     /// For its channel's rate, or for a place among those in flight.
     Gate,
+    /// For the group's coordinator to be heard of again.
+    Coordinator,
+    /// For commits: as many as may be are accepted and not committed yet.
+    Commits,
     /// As long as `Retry-After` says.
     RetryAfter,
     /// For its channel, or all channels, to work again.
@@ -88,6 +92,8 @@ impl Waits {
         match self {
             Self::Lane => "an older message of its recipient",
             Self::Gate => "its channel's rate or concurrency",
+            Self::Coordinator => "the group's coordinator",
+            Self::Commits => "the commits of what was sent before",
             Self::RetryAfter => "the end of Retry-After",
             Self::Stop(_) => "its channel to work again",
             Self::Backoff => "the next attempt",
@@ -190,6 +196,8 @@ impl Machine {
                     Some(stop) => Waits::Stop(stop.reason),
                     None if delivery.state != State::Ready => Waits::Verdict,
                     None if closed.is_some() => Waits::RetryAfter,
+                    None if !self.is_heard(now) => Waits::Coordinator,
+                    None if !self.has_room() && self.on_wire.is_empty() => Waits::Commits,
                     None => Waits::Gate,
                 }
             }

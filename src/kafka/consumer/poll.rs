@@ -94,6 +94,10 @@ impl Member {
 
     fn revoke(&mut self, sources: Vec<TopicPartition>, lost: bool) {
         self.to_assign.retain(|source| !sources.contains(source));
+        if lost {
+            self.has_joined = false;
+            self.tell(LogEvent::Left);
+        }
         if lost || self.are_deleted(&sources) {
             self.let_go(sources.clone());
             return self.tell(LogEvent::Lost(sources));
