@@ -98,7 +98,7 @@ impl Failure {
             Self::Usage(text) => (text, 64),
             Self::Failed(text) => (text, 1),
         };
-        complain(text);
+        logging::end(&text);
         ExitCode::from(code)
     }
 }

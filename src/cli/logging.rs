@@ -1,8 +1,18 @@
 //! Log lines on standard error: JSON, or for a person where that is a terminal.
 
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::voice;
+
+/// Whether whoever reads standard error expects nothing but JSON there.
+static ALL_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Starts the log of the service, to which the reason of its end belongs as well.
+pub(super) fn start_of_service() {
+    ALL_JSON.store(!std::io::stderr().is_terminal(), Ordering::Relaxed);
+    start("info");
+}
 
 /// Starts logging. `usual` is what is logged unless the command line or `LINE_BRIDGE_LOG` says
 /// otherwise.
@@ -19,5 +29,16 @@ pub(super) fn start(usual: &str) {
     };
     if let Err(error) = started {
         voice::complain(format_args!("line-bridge: no log can be written: {error}"));
+    }
+}
+
+/// Says why the process ends.
+pub(super) fn end(text: &str) {
+    if ALL_JSON.load(Ordering::Relaxed) && tracing::enabled!(tracing::Level::ERROR) {
+        for line in text.lines() {
+            tracing::error!("{line}");
+        }
+    } else {
+        voice::complain(text);
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        logging::start("info");
+        logging::start_of_service();
         // The dry run reads from Kafka, and sends nothing: it can do without a token.
         let (Loaded { config, warnings }, topics) = if self.dry_run {
             read_parts(&self.file, &["kafka"])?

@@ -79,9 +79,9 @@ fn a_drain_whose_last_commit_cannot_be_made_says_so_and_fails() {
         if count == Some(5.0) { Ok(()) } else { Err(format!("{count:?}")) }
     });
     assert_eq!(bridge.drain(SOON).code(), Some(1));
-    let said = bridge.stderr();
-    let last = said.lines().last().unwrap_or_default();
-    assert!(last.starts_with("line-bridge: the last commit"), "{said}");
+    let log = bridge.log();
+    let last = log.last().and_then(|line| line["message"].as_str()).unwrap_or_default();
+    assert!(last.starts_with("line-bridge: the last commit"), "{last}");
 
     kafka.start_broker();
     stage.sandbox.set_faults(Faults::default()).expect("faults");

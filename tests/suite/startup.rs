@@ -16,8 +16,11 @@ fn refused(workspace: &Workspace, config: &str) -> (Option<i32>, String) {
     let mut bridge = workspace.run(config);
     let code = bridge.wait_exit(LIMIT).code();
     let said = bridge.stderr();
-    let plain: Vec<_> = said.lines().filter(|line| !line.starts_with('{')).collect();
-    (code, plain.join("\n"))
+    assert!(said.lines().all(|line| line.starts_with('{')), "JSON alone: {said}");
+    let log = bridge.log();
+    let errors = log.iter().filter(|line| line["level"] == "ERROR");
+    let errors: Vec<_> = errors.filter_map(|line| line["message"].as_str()).collect();
+    (code, errors.join("\n"))
 }
 
 #[rstest]

@@ -137,13 +137,15 @@ fn reasons() -> impl clap::builder::TypedValueParser<Value = Reason> {
         .try_map(move |text| label(text).ok_or("no such reason"))
 }
 
+/// A number alone is milliseconds since 1970, and never one that small: its unit was forgotten.
+const NO_TIME_BELOW: Timestamp = Timestamp(100_000_000_000);
+
 fn when(text: &str) -> Result<When, &'static str> {
-    let at = || moments::read(text).ok().map(When::At);
-    parse_duration(text)
-        .ok()
-        .map(When::Ago)
-        .or_else(at)
-        .ok_or("expected how long ago, such as 2h, or a time such as 2026-03-02T10:00:00Z")
+    let is_meant = |at: &Timestamp| *at >= NO_TIME_BELOW || text.parse::<i64>().is_err();
+    let at = || moments::read(text).ok().filter(is_meant).map(When::At);
+    parse_duration(text).ok().map(When::Ago).or_else(at).ok_or(
+        "expected how long ago with its unit, such as 2h, or a time such as 2026-03-02T10:00:00Z",
+    )
 }
 
 fn offsets(text: &str) -> Result<Range<u64>, &'static str> {
@@ -220,6 +222,7 @@ mod tests {
     #[case::too_late_since("--since 30m", false)]
     #[case::until("--until 30m", true)]
     #[case::too_early_until("--until 1h", false)]
+    #[case::since_millis("--since 1799990000000", true)]
     #[case::since_a_time("--since 2027-01-15T07:00:00Z", true)]
     #[case::until_a_time("--until 2027-01-15T07:00:00Z", false)]
     #[case::partition("--partition 2", true)]
@@ -249,6 +252,7 @@ mod tests {
     #[rstest]
     #[case::a_reason_that_there_is_not("--reason boredom")]
     #[case::a_time_in_words("--since yesterday")]
+    #[case::no_unit("--since 2")]
     #[case::offsets_of_no_partition("--offset 3")]
     #[case::backwards("--partition 0 --offset 5..3")]
     #[case::a_negative_partition("--partition=-1")]

@@ -66,7 +66,7 @@ struct Taken {
     /// `expires_at`).
     #[arg(long)]
     ignore_expiry: bool,
-    /// Includes those that have been redriven before.
+    /// Includes those that have been redriven before: what was sent then is sent again.
     #[arg(long)]
     again: bool,
     /// Leaves out what has been redriven this often and has come back.
@@ -184,8 +184,9 @@ impl Run<'_> {
 
     async fn take(&mut self, mut letter: Letter) -> Result<(), Failure> {
         let fate = self.fate(&mut letter).await?;
+        let may_repeat = letter.may_repeat() || !self.redriven.places(&letter).is_empty();
         if fate != Fate::Redriven || self.redrive.dry_run {
-            self.report.add(&letter, fate);
+            self.report.add(&letter, fate, may_repeat);
             return Ok(());
         }
         if let Some(pace) = &mut self.pace {
@@ -197,7 +198,7 @@ impl Run<'_> {
             value: letter.original.value.as_deref().unwrap_or_default(),
             headers: &headers,
         };
-        let sent = Sent { may_repeat: letter.may_repeat(), place: letter.place };
+        let sent = Sent { may_repeat, place: letter.place };
         match self.publisher.send(outgoing).await {
             Ok(acknowledged) => {
                 self.under_way.spawn(async move { (sent, acknowledged.await) });

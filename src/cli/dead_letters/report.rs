@@ -100,8 +100,7 @@ impl Report {
     }
 
     /// Counts one and, in a dry run, tells of it.
-    pub(super) fn add(&mut self, letter: &Letter, fate: Fate) {
-        let may_repeat = letter.may_repeat();
+    pub(super) fn add(&mut self, letter: &Letter, fate: Fate, may_repeat: bool) {
         match fate {
             Fate::Redriven => self.redriven_one(may_repeat),
             Fate::Left(_) | Fate::Lost(_) => self.count(fate),
@@ -153,7 +152,7 @@ impl Report {
         if self.may_repeat > 0 {
             let repeats = self.may_repeat;
             lines.push(format!(
-                "  {repeats} of these may give their customers the message a second time (ambiguous, retries_exhausted)"
+                "  {repeats} of these may give their customers the message a second time (ambiguous, retries_exhausted, redriven before)"
             ));
         }
         let others = self.counts.iter().filter(|(fate, _)| **fate != Fate::Redriven);
@@ -202,7 +201,7 @@ mod tests {
         report.foreign = 2;
         insta::assert_snapshot!(report.told(), @r"
         2 dead letters redriven
-          1 of these may give their customers the message a second time (ambiguous, retries_exhausted)
+          1 of these may give their customers the message a second time (ambiguous, retries_exhausted, redriven before)
           2 redriven before (--again includes them)
           1 would be set aside again: schema
           1 without their event: too large to be set aside whole, and deleted since
