@@ -51,7 +51,7 @@ pub fn check(
 ) -> Vec<Misfit> {
     let reads = TopicReads::of(rules);
     let root = outline.root();
-    let mut check = Check { root, channels, found: Vec::new(), rule: None, key: "" };
+    let mut check = Check { root, channels, found: Vec::new(), rule: None, key: "", line: None };
     let start = [World::default()];
     if let Some(event_time) = &reads.event_time {
         check.at(None, "event_time");
@@ -78,21 +78,32 @@ struct Check<'s> {
     found: Vec<Misfit>,
     rule: Option<usize>,
     key: &'static str,
+    /// The line of the template that is looked at.
+    line: Option<usize>,
 }
 
 impl Check<'_> {
     fn at(&mut self, rule: Option<usize>, key: &'static str) {
-        (self.rule, self.key) = (rule, key);
+        (self.rule, self.key, self.line) = (rule, key, None);
     }
 
     fn add(&mut self, message: String, path: Option<&Path>, is_warning: bool) {
-        self.add_at(message, path.map(|path| Spot::Code(shown(path))), is_warning);
+        let spot = match (self.line, path.map(|path| shown(path))) {
+            (Some(line), Some(code)) => Some(Spot::From(line, code)),
+            (Some(line), None) => Some(Spot::Line(line)),
+            (None, code) => code.map(Spot::Code),
+        };
+        self.add_at(message, spot, is_warning);
     }
 
-    /// The same is told once, however many worlds it is met in.
+    /// The same is told once, however many worlds and places it is met in.
     fn add_at(&mut self, message: String, spot: Option<Spot>, is_warning: bool) {
         let misfit = Misfit { rule: self.rule, key: self.key, message, spot, is_warning };
-        if !self.found.contains(&misfit) {
+        let is_same = |found: &Misfit| {
+            let told = |misfit: &Misfit| (misfit.rule, misfit.key, misfit.is_warning);
+            told(found) == told(&misfit) && found.message == misfit.message
+        };
+        if !self.found.iter().any(is_same) {
             self.found.push(misfit);
         }
     }
@@ -129,6 +140,7 @@ impl Check<'_> {
 
     fn statement(&mut self, statement: &Statement, worlds: &[World]) {
         match statement {
+            Statement::Line(line) => self.line = Some(*line),
             Statement::Emit(reading) => self.expression(reading, worlds, Need::Text),
             Statement::Braces { inside, is_variable, line } => {
                 let message =

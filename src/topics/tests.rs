@@ -242,8 +242,10 @@ fn place_of(message: &str) -> String {
 )]
 #[case::guarded_once(
     "|\n          Hello\n          {% if event.note is defined %}x{% endif %}\n          {{ event.note }}",
-    "15:11"
+    "17:14"
 )]
+#[case::by_another_name("|\n          {% set n = event.id %}\n          ก {{ n * 2 }}", "16:11")]
+#[case::one_of_two("|\n          {{ 0 | date('UTC') }}\n          {{ 0 | date('UTCC') }}", "16:18")]
 #[case::folded(">\n          Hello\n          {{ evnt.id }}", "15:11")]
 #[case::folded_paragraphs(">\n          Hello\n\n          {{ evnt.id }}", "15:11")]
 #[case::one_line("Hello {{ evnt.id }}", "14:27")]

@@ -10,7 +10,7 @@ use super::environment::{self, LANGUAGE};
 use super::fault::{self, describe};
 use super::names::{self, Code, Kind, Use};
 use super::scope::RECORD_FIELDS;
-use super::spot::Spot;
+use super::spot::{InText, Spot};
 use crate::domain::words::nearest;
 
 /// The longest expression or template, in bytes.
@@ -69,7 +69,7 @@ impl Expression {
             .and_then(|()| LANGUAGE.compile_expression_owned(source.to_owned()))
             .map_err(|error| vec![in_expression(source, &code, &error)])?;
         let names = used(compiled.undeclared_variables(true), &code);
-        check(&names, &names::uses(&code))?;
+        check(source, &names, &names::uses(&code))?;
         let is_name = is_name(source, &names);
         Ok(Self { source: source.into(), compiled, names, is_name })
     }
@@ -111,7 +111,7 @@ impl Template {
         let template =
             compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string().into()])?;
         let names = used(template.undeclared_variables(true), &code);
-        check(&names, &names::uses(&code))?;
+        check(source, &names, &names::uses(&code))?;
         Ok(Self { source: source.into(), compiled, names })
     }
 
@@ -197,20 +197,21 @@ fn in_template(code: &[Code<'_>], error: &Error) -> Found {
 }
 
 /// Names, filters and methods that do not exist, whatever the event holds.
-fn check(names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<Found>> {
+fn check(source: &str, names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<Found>> {
     let unknown = |name: &String| Some(Found::at_code(unknown_name(name)?, name));
     let mut mistakes: Vec<Found> = names.iter().filter_map(unknown).collect();
     for found in uses {
         let name = found.name;
-        let (message, code) = match found.kind {
+        let message = match found.kind {
             Kind::Filter => {
                 let objection = || environment::objection(name, &found.arguments);
-                (environment::no_filter(name).or_else(objection), format!("|{name}"))
+                environment::no_filter(name).or_else(objection)
             }
-            Kind::Test => (environment::no_test(name), name.to_owned()),
-            Kind::Method => (environment::no_method(name), name.to_owned()),
+            Kind::Test => environment::no_test(name),
+            Kind::Method => environment::no_method(name),
         };
-        mistakes.extend(message.map(|message| Found::at_code(message, &code)));
+        let spot = InText::of(name, source).map(Spot::At);
+        mistakes.extend(message.map(|message| Found { message, spot }));
     }
     mistakes.sort_by(|one, other| one.message.cmp(&other.message));
     mistakes.dedup_by(|one, other| one.message == other.message);

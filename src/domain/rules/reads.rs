@@ -101,6 +101,8 @@ pub enum Comparison {
 /// A part of a template.
 #[derive(Clone, Debug)]
 pub enum Statement {
+    /// What follows begins on this line of the template, counted from 1.
+    Line(usize),
     /// Written into the text.
     Emit(Reading),
     /// Something in single braces, such as `{ event.id }`, which the text has as it stands.

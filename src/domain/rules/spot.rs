@@ -6,8 +6,12 @@ use super::{Expiry, TopicRules};
 /// What is known of it without the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spot {
+    /// It is there.
+    At(InText),
     /// It is on this line, counted from 1.
     Line(usize),
+    /// It is the first such piece of code from this line on, and on the line where there is none.
+    From(usize, String),
     /// It is this piece of code. One that stands there again may be right where it is guarded or
     /// set before, so only the place of one that stands there once is known.
     Code(String),
@@ -40,21 +44,35 @@ impl Spot {
 
     fn among<'s>(&self, source: &'s str, code: fn(&'s str) -> Vec<Code<'s>>) -> Option<InText> {
         match self {
+            Self::At(place) => Some(*place),
             Self::Line(line) => {
                 let line = line.checked_sub(1)?;
                 let text = source.lines().nth(line)?;
                 let column = text.chars().take_while(|letter| letter.is_whitespace()).count();
                 Some(InText { line, column })
             }
+            Self::From(line, wanted) => {
+                let found = names::find(&code(source), wanted);
+                let mut places = found.iter().filter_map(|part| InText::of(part, source));
+                let is_from = |place: &InText| place.line + 1 >= *line;
+                places.find(is_from).or_else(|| Self::Line(*line).among(source, code))
+            }
             Self::Code(wanted) => {
                 let found = names::find(&code(source), wanted);
                 let [one] = found.as_slice() else { return None };
-                let at = one.as_ptr() as usize - source.as_ptr() as usize;
-                let before = source.get(..at)?;
-                let line = before.rsplit('\n').next().unwrap_or_default();
-                Some(InText { line: before.matches('\n').count(), column: line.chars().count() })
+                InText::of(one, source)
             }
         }
+    }
+}
+
+impl InText {
+    /// Where a part of the text, cut out of it, stands.
+    pub(super) fn of(part: &str, text: &str) -> Option<Self> {
+        let at = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+        let before = text.get(..at)?;
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        Some(Self { line: before.matches('\n').count(), column: line.chars().count() })
     }
 }
 
@@ -66,6 +84,10 @@ mod tests {
 
     fn code(text: &str) -> Spot {
         Spot::Code(text.to_owned())
+    }
+
+    fn from(line: usize, text: &str) -> Spot {
+        Spot::From(line, text.to_owned())
     }
 
     #[rstest]
@@ -80,6 +102,9 @@ mod tests {
     #[case::nothing(code(""), "{{ event.a }}", None)]
     #[case::a_line(Spot::Line(2), "a\n  {% if %}", Some((1, 2)))]
     #[case::no_such_line(Spot::Line(3), "a\nb", None)]
+    #[case::there(Spot::At(InText { line: 4, column: 2 }), "a", Some((4, 2)))]
+    #[case::from_a_line_on(from(2, "event.a"), "{{ event.a }}\n{{ event.a }}", Some((1, 3)))]
+    #[case::not_from_there_on(from(2, "event.a"), "{{ event.a }}\n b", Some((1, 1)))]
     fn the_place_of_a_mistake_is_found(
         #[case] spot: Spot,
         #[case] template: &str,

@@ -68,6 +68,7 @@ impl Lowering {
     fn block(&mut self, statements: &[Stmt<'_>]) -> Vec<Statement> {
         let mut lowered = Vec::new();
         for statement in statements {
+            lowered.push(Statement::Line(line(statement)));
             self.statement(statement, &mut lowered);
         }
         lowered
@@ -192,6 +193,24 @@ impl Lowering {
         let otherwise = self.block(&each.else_body);
         Statement::For { over, filter, body, otherwise }
     }
+}
+
+/// The line that a statement begins on, counted from 1.
+fn line(statement: &Stmt<'_>) -> usize {
+    let span = match statement {
+        Stmt::Template(it) => it.span(),
+        Stmt::EmitExpr(it) => it.span(),
+        Stmt::EmitRaw(it) => it.span(),
+        Stmt::ForLoop(it) => it.span(),
+        Stmt::IfCond(it) => it.span(),
+        Stmt::WithBlock(it) => it.span(),
+        Stmt::Set(it) => it.span(),
+        Stmt::SetBlock(it) => it.span(),
+        Stmt::AutoEscape(it) => it.span(),
+        Stmt::FilterBlock(it) => it.span(),
+        Stmt::Do(it) => it.span(),
+    };
+    span.start_line.into()
 }
 
 /// The names that a target assigns to.
