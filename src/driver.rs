@@ -205,6 +205,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
             }
             LogEvent::Revoked(sources) => Input::Revoked(sources),
             LogEvent::Lost(sources) => Input::Lost(sources),
+            LogEvent::Deleted(sources) => Input::Deleted(sources),
             LogEvent::Committed(results) => {
                 let result = |(request, result): (_, _)| {
                     let request: crate::domain::machine::CommitRequest = request;

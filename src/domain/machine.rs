@@ -149,6 +149,8 @@ pub enum Input {
     Revoked(Vec<TopicPartition>),
     /// The group has taken partitions away already.
     Lost(Vec<TopicPartition>),
+    /// Their topics are gone. What comes back under these names is something else.
+    Deleted(Vec<TopicPartition>),
     /// The position of a partition is not in its log (any more).
     OutOfRange(TopicPartition),
     /// When the group's coordinator was last heard of, on the monotonic clock.
@@ -337,6 +339,7 @@ impl Machine {
             Input::Listed(listing) => self.listed(&listing, now),
             Input::Revoked(sources) => self.revoked(sources, now),
             Input::Lost(sources) => self.lost(&sources, now),
+            Input::Deleted(sources) => self.deleted(&sources, now),
             Input::OutOfRange(source) => self.out_of_range(&source),
             Input::CoordinatorHeard { at } => {
                 self.coordinator_heard = self.coordinator_heard.max(at.min(now.elapsed));

@@ -58,6 +58,8 @@ pub enum LogEvent {
     /// Waits for [`Log::release`].
     Revoked(Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
+    /// Their topics are gone. Where the group has taken them, that is told as well.
+    Deleted(Vec<TopicPartition>),
     /// The group has moved on without this member, which joins it anew.
     Left,
     Committed(Vec<(CommitRequest, Result<(), CommitFailure>)>),

@@ -161,6 +161,12 @@ pub(super) fn log_event(event: &LogEvent) {
                 "partitions lost; what was in flight may be repeated"
             );
         }
+        LogEvent::Deleted(sources) => {
+            tracing::warn!(
+                partitions = names(sources),
+                "the topic of these partitions was deleted; nothing more of it is sent"
+            );
+        }
         LogEvent::OutOfRange(source) => tracing::error!(
             topic = &*source.topic,
             partition = source.partition,

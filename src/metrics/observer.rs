@@ -130,7 +130,10 @@ impl Observe for Observer {
                 }
             }
             LogEvent::Left => self.0.health.left(),
-            LogEvent::Records(_) | LogEvent::OutOfRange(_) | LogEvent::Fatal(_) => {}
+            LogEvent::Records(_)
+            | LogEvent::Deleted(_)
+            | LogEvent::OutOfRange(_)
+            | LogEvent::Fatal(_) => {}
         }
     }
 

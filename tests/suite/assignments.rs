@@ -144,7 +144,7 @@ fn what_is_in_flight_of_a_deleted_topic_is_not_committed_on_the_new_one() {
     stage.produce(&events("orders", 0..5));
     wait_in_flight(&mut bridge, 5.0);
     stage.kafka.delete_topic(topic);
-    wait_said(&bridge, "partitions lost");
+    wait_said(&bridge, "partitions was deleted");
     stage.kafka.create_topic(topic, 1, &[]);
     stage.sandbox.set_faults(Faults::default()).expect("faults");
     stage.produce(&events("orders", 5..25));
@@ -190,4 +190,27 @@ fn what_was_accepted_of_a_deleted_topic_is_not_taken_for_the_new_ones() {
     produce(0, 10..20);
     produce(1, 20..30);
     stage.wait_accepted(30, LIMIT * 2);
+}
+
+/// The one is let go at once, the other when what is in flight has settled.
+#[test]
+fn a_topic_that_stays_is_not_lost_with_one_that_is_deleted() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders", "logins"], 4);
+    let mut one = start(&stage, "consumer");
+    wait_owned(&mut one, 8);
+    stage.sandbox.set_faults(Faults { latency_ms: 9_000, ..Faults::default() }).expect("faults");
+    stage.produce(&events("orders", 0..12));
+    wait_in_flight(&mut one, 12.0);
+    let mut two = start(&stage, "consumer");
+    wait_said(&two, "line-bridge is running");
+    stage.kafka.delete_topic(&stage.topics["logins"]);
+    wait_owned(&mut two, 2);
+    stage.sandbox.set_faults(Faults::default()).expect("faults");
+    wait_until(LIMIT, "all is committed", || {
+        let committed = stage.kafka.committed(&stage.group, &stage.topics["orders"]);
+        let committed: i64 = committed.values().map(|at| at.offset).sum();
+        if committed == 12 { Ok(()) } else { Err(committed) }
+    });
+    assert_eq!(stage.accepted().len(), 12);
+    assert!(stage.repeated() < 1.0, "{} repeated", stage.repeated());
 }

@@ -112,6 +112,10 @@ impl Machine {
         self.pasts.retain(|_, past| past.epoch != epoch);
     }
 
+    pub(super) fn forget_sources(&mut self, sources: &[TopicPartition]) {
+        self.pasts.retain(|source, _| !sources.contains(source));
+    }
+
     /// By the rules in force: what an older message of a record went through says nothing of the one
     /// that they would make of it.
     fn maybe_sent(&self, tenure: &Tenure) -> Messages {

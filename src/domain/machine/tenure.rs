@@ -207,6 +207,11 @@ impl Machine {
         self.share_out();
     }
 
+    pub(super) fn deleted(&mut self, sources: &[TopicPartition], now: Moment) {
+        self.lost(sources, now);
+        self.forget_sources(sources);
+    }
+
     pub(super) fn drain(&mut self, now: Moment) {
         if self.draining.is_some() {
             return;

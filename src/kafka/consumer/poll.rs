@@ -97,10 +97,12 @@ impl Member {
         if lost {
             self.has_joined = false;
             self.tell(LogEvent::Left);
-        }
-        if lost || self.are_deleted(&sources) {
             self.let_go(sources.clone());
             return self.tell(LogEvent::Lost(sources));
+        }
+        let deleted = self.deleted(&sources);
+        if !deleted.is_empty() {
+            self.tell(LogEvent::Deleted(deleted));
         }
         // A pause of one that is not assigned would outlive that: nobody would take it back.
         let assigned = sources.iter().filter(|source| self.assigned.contains_key(*source));

@@ -28,11 +28,14 @@ impl Member {
         self.committed.extend(known.iter().map(|(at, now)| (at.clone(), now.offset)));
     }
 
-    /// Whether the coordinator takes these away because their topic was deleted, as it does at once under
+    /// Those that the coordinator takes away because their topic was deleted, as it does at once under
     /// the consumer protocol. What is in flight of them must not be committed any more: it might be on
     /// another topic of the same name.
-    pub(super) fn are_deleted(&self, sources: &[TopicPartition]) -> bool {
-        self.protocol == Protocol::Consumer && !self.whose_commits_are_gone(sources).is_empty()
+    pub(super) fn deleted(&self, sources: &[TopicPartition]) -> Vec<TopicPartition> {
+        match self.protocol {
+            Protocol::Consumer => self.whose_commits_are_gone(sources),
+            Protocol::Classic => Vec::new(),
+        }
     }
 
     /// Those of a topic that was deleted, as far as can be told: their commits are gone or lower than

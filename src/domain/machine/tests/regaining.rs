@@ -156,6 +156,23 @@ fn a_topic_that_was_deleted_has_no_past(#[case] before: bool) {
     assert_eq!(sent_anew(&mut rig, 1, 10), [10, 11, 12, 13]);
 }
 
+#[rstest]
+#[case::while_it_is_here(false)]
+#[case::when_it_is_lost_already(true)]
+fn a_topic_that_is_known_to_be_deleted_has_no_past(#[case] lost: bool) {
+    let mut rig = four_read();
+    for attempt in rig.sent().iter().filter(|attempt| attempt.offset.0 != 12) {
+        rig.answer(attempt, Class::Accepted);
+    }
+    rig.pass(Duration::from_secs(1));
+    if lost {
+        rig.input(Input::Lost(vec![source(0)]));
+    }
+    rig.input(Input::Deleted(vec![source(0)]));
+    rig.assign(1, 10, "");
+    assert_eq!(sent_anew(&mut rig, 1, 10), [10, 11, 12, 13]);
+}
+
 /// Its offsets went with it, so the group begins anew.
 #[test]
 fn a_topic_that_was_made_anew_has_no_past() {
