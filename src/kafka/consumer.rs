@@ -126,6 +126,8 @@ struct Member {
     assignment_waits: bool,
     to_assign_since: Duration,
     assign_not_before: Option<Duration>,
+    /// Topics that the member with their first partition is to begin, and since when that is known.
+    not_begun: BTreeMap<Arc<str>, Duration>,
     /// What was said of topics whose partitions wait for that, and when.
     told_unknown: BTreeMap<Arc<str>, (String, Duration)>,
     /// Taken by the group, and not yet let go: what is in flight settles first.
@@ -209,6 +211,7 @@ impl Consumer {
             assignment_waits: false,
             to_assign_since: Duration::ZERO,
             assign_not_before: None,
+            not_begun: BTreeMap::new(),
             told_unknown: BTreeMap::new(),
             to_release: Vec::new(),
             to_unassign: Vec::new(),

@@ -89,6 +89,8 @@ impl Member {
             self.assign(&found.positions)?;
             Ok(found)
         });
+        // The questions may have taken long.
+        let (now, _) = self.now();
         match assigned {
             Ok(found) => {
                 self.assignment_waits = false;
@@ -100,15 +102,21 @@ impl Member {
             // Nothing is read until the member has joined anew.
             Err(Unknown::Kafka(error)) if is_fenced(&error) => {
                 tracing::warn!(%error, "the group has moved on without this member");
-                self.to_assign.clear();
-                self.assignment_waits = false;
-                if let Err(error) = self.consumer.incremental_assign(&TopicPartitionList::new()) {
-                    tracing::warn!(%error, "the group's assignment could not be answered");
+                self.assign_not_before = Some(now + AGAIN);
+                // What is left over of an earlier assignment may still be its own: it is asked for
+                // again, unless it is taken away.
+                if std::mem::take(&mut self.assignment_waits) {
+                    self.to_assign.clear();
+                    let nothing = TopicPartitionList::new();
+                    if let Err(error) = self.consumer.incremental_assign(&nothing) {
+                        tracing::warn!(%error, "the group's assignment could not be answered");
+                    }
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, grant = error.grant(), "the offset to start from is not known yet; asking again");
-                self.assign_not_before = Some(now + AGAIN);
+                let again = if self.assignment_waits { AGAIN } else { AGAIN_LATER };
+                self.assign_not_before = Some(now + again);
             }
         }
     }
@@ -121,6 +129,7 @@ impl Member {
             let is_new = |(before, at): &(String, Duration)| *before != said || now >= *at + TOLD;
             if self.told_unknown.get(topic).is_none_or(is_new) {
                 tracing::warn!(
+                    %topic,
                     error = said,
                     grant = why.grant(),
                     "the offset to start from is not known yet; partitions of this topic are read when it is"
@@ -133,9 +142,9 @@ impl Member {
 
     fn assign(&mut self, positions: &Positions) -> Result<(), Unknown> {
         if positions.is_empty() && !self.to_assign.is_empty() {
-            // Only an answer: it has joined when it has something to read.
             if self.assignment_waits {
                 self.consumer.incremental_assign(&TopicPartitionList::new())?;
+                self.tell_assigned(Vec::new());
             }
             return Ok(());
         }
@@ -201,11 +210,14 @@ impl Member {
         let of_topics = topics.iter().filter_map(|topic| partitions.get(*topic)).flatten();
         let all: BTreeSet<_> = of_topics.chain(sources).cloned().collect();
         let known = self.committed(&Vec::from_iter(all), &mut found)?;
-        self.notice_what_is_gone(sources, &known);
+        let refused = |source: &&TopicPartition| found.unknown.contains_key(&source.topic);
+        let told_of: Vec<_> = sources.iter().filter(|it| !refused(it)).cloned().collect();
+        self.notice_what_is_gone(&told_of, &known);
         for topic in topics {
             if found.unknown.contains_key(topic) {
                 continue;
             }
+            (self.turned)(self.patience());
             let of_topic = partitions.get(topic).map(Vec::as_slice).unwrap_or_default();
             match self.positions_of(topic, sources, of_topic, &known) {
                 Ok(positions) => found.positions.extend(positions),
@@ -242,7 +254,9 @@ impl Member {
         if missing.is_empty() {
             return Ok(positions);
         }
-        if !known.keys().any(|known| known.topic == *topic) {
+        if known.keys().any(|known| known.topic == *topic) {
+            self.not_begun.remove(topic);
+        } else {
             self.leave_it_to_the_first(sources, of_topic)?;
             let begun = self.start_group(topic, of_topic)?;
             return Ok(begun.into_iter().filter(|(source, _)| missing.contains(source)).collect());
@@ -259,13 +273,16 @@ impl Member {
     /// Of members that join together, only one may commit where the group starts: a second one
     /// that is slower would commit over what the first one has settled since.
     fn leave_it_to_the_first(
-        &self,
+        &mut self,
         sources: &[TopicPartition],
         of_topic: &[TopicPartition],
     ) -> Result<(), Unknown> {
         let Some(first) = of_topic.iter().min() else { return Ok(()) };
         let ours = sources.contains(first) || self.assigned.contains_key(first);
-        if ours || self.waited() >= FIRST_MEMBER {
+        let (now, _) = self.now();
+        let since = *self.not_begun.entry(Arc::clone(&first.topic)).or_insert(now);
+        if ours || now.saturating_sub(since) >= FIRST_MEMBER {
+            self.not_begun.remove(&first.topic);
             return Ok(());
         }
         Err(Unknown::NotBegun(Arc::clone(&first.topic)))
@@ -339,6 +356,7 @@ impl Member {
     ) -> Result<BTreeMap<Arc<str>, Vec<TopicPartition>>, KafkaError> {
         let mut all = BTreeMap::new();
         for topic in &self.topics {
+            (self.turned)(self.patience());
             let metadata = self.consumer.fetch_metadata(Some(topic), self.patience())?;
             let topic: Arc<str> = topic.as_str().into();
             let wanted = sources.iter().any(|source| source.topic == topic);
