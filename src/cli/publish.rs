@@ -92,11 +92,12 @@ async fn publish(
             return Ok(());
         }
         let event = line.trim_ascii();
+        let is_cut = line.len() as u64 == most && !line.ends_with(b"\n");
+        if event.len() > LINE_LIMIT || is_cut {
+            return Err(wrong(format!("longer than {LINE_LIMIT} bytes")));
+        }
         if event.is_empty() {
             continue;
-        }
-        if event.len() > LINE_LIMIT {
-            return Err(wrong(format!("longer than {LINE_LIMIT} bytes")));
         }
         let json: serde_json::Value = serde_json::from_slice(event).map_err(|error| {
             wrong(format!("not one JSON value (column {}); one event a line", error.column()))

@@ -105,9 +105,12 @@ impl Scan {
         if let Some(record) = self.records.recv().await {
             return record.map(Some);
         }
-        // A reader that has crashed has not read to the end.
-        if let Some(reader) = self.reader.take() {
-            reader.await?;
+        // A reader that has crashed has not read to the end. It is kept until that is known, for
+        // whoever asks may ask something else meanwhile, and then again.
+        if let Some(reader) = &mut self.reader {
+            let ended = reader.await;
+            self.reader = None;
+            ended?;
         }
         Ok(None)
     }
@@ -272,4 +275,28 @@ fn is_final(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::UnknownPartition
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_crash_is_told_however_often_the_question_was_given_up() {
+        let (tell, records) = mpsc::channel(1);
+        let (crash, crashes) = tokio::sync::oneshot::channel::<()>();
+        let reader = tokio::spawn(async move {
+            drop(tell);
+            crashes.await.expect("a crash");
+        });
+        let stopped = Arc::new(AtomicBool::new(false));
+        let mut scan = Scan { records, reader: Some(reader), offsets: 1, stopped };
+        tokio::select! {
+            biased;
+            _ = scan.next() => panic!("it has not ended"),
+            () = std::future::ready(()) => {}
+        }
+        drop(crash);
+        assert!(scan.next().await.is_err());
+    }
 }
