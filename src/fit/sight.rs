@@ -128,13 +128,17 @@ pub(super) fn meet(root: &Place<'_>, known: &Known, path: &[Step], needs_end: bo
     }
 }
 
-/// The values that may be met at the end of the path, where they are counted.
+/// The values that may be met at the end of the path, where they are counted, and where nothing on
+/// the way there might exclude one that is not understood here.
 pub(super) fn values(root: &Place<'_>, known: &Known, path: &[Step]) -> Option<Vec<Json>> {
     let nothing = Known::default();
-    let (ways, known) = walk(root, (known, &nothing), path, true).ok()?;
-    if known.touched {
-        return None;
+    for length in 0..=path.len() {
+        let (ways, known) = walk(root, (known, &nothing), path.get(..length)?, true).ok()?;
+        if known.touched || ways.iter().any(|way| way.vague) {
+            return None;
+        }
     }
+    let (ways, known) = walk(root, (known, &nothing), path, true).ok()?;
     let mut values = Vec::new();
     for way in &ways {
         values.extend(candidates(way, known)?.into_iter().cloned());

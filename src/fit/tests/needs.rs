@@ -88,6 +88,26 @@ fn a_filter_that_has_what_it_needs_passes(#[case] message: &str) {
     assert_eq!(said_of_message(message), "");
 }
 
+/// What may exclude a value in a way that is not understood leaves no warning.
+#[rstest]
+#[case::not(r#"{"enum": ["placed", "zzz"], "not": {"const": "zzz"}}"#, "")]
+#[case::not_further_up(
+    r#"{"enum": ["placed", "zzz"]}"#,
+    r#", "not": {"properties": {"b": {"const": "zzz"}}}"#
+)]
+#[case::another_text(
+    "{}",
+    r#", "if": {"properties": {"t": {"pattern": "^x"}}}, "then": {"properties": {"b": {"enum": ["placed"]}}}, "else": {"properties": {"b": {"enum": ["zzz"]}}}"#
+)]
+fn in_doubt_a_channel_that_is_chosen_passes(#[case] of_it: &str, #[case] beside: &str) {
+    let text = format!(
+        r#"{{"type": "object", "required": ["b", "t"], "properties": {{"b": {of_it}, "t": {{"type": "string"}}}}{beside}}}"#
+    );
+    let chosen = ChannelSource::From("event.b".to_owned());
+    let rule = RuleSource { channel: chosen, ..rule("r", Some("event.t == 'x1'"), "x") };
+    assert_eq!(said_of(&schema(&text), vec![rule]), "");
+}
+
 /// An event of whose `at` the schema says this.
 fn said_of_time(at: &str, message: &str) -> String {
     let text = format!(r#"{{"type": "object", "required": ["at"], "properties": {{"at": {at}}}}}"#);
