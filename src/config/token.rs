@@ -59,7 +59,9 @@ pub enum NoToken {
     TooLarge,
     #[error("the token is empty")]
     Empty,
-    #[error("the token has a character that a header can't carry; only visible ASCII is allowed")]
+    #[error(
+        "the token has a character that a header can't carry; expected visible ASCII alone, without `Bearer` before it"
+    )]
     BadCharacter,
 }
 

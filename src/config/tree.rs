@@ -110,6 +110,10 @@ fn hint(said: &str, source: &str, place: Place) -> Option<&'static str> {
         Some("indent with spaces")
     } else if said.contains("mapping values") {
         Some("a text that contains `: ` must be quoted")
+    } else if said.contains("after double-quoted") {
+        Some("a text that contains `\"` must be in single quotes")
+    } else if said.contains("after single-quoted") {
+        Some("a text that contains `'` must be in double quotes")
     } else if said.contains("simple key expected") {
         Some("a key needs a `:` after it")
     } else if said.contains("flow mapping") && line.contains("${") {
@@ -243,6 +247,8 @@ mod tests {
     #[case::colon_in_a_text_of_two_lines("a: x\n  b: c\n", 2, "must be quoted")]
     #[case::template_without_quotes("a: {{ event.x }}\n", 1, "must be quoted")]
     #[case::variable_in_flow("a: {x: ${N}}\n", 1, "a `${NAME}` must be quoted")]
+    #[case::quotes_in_quotes("a: \"x \"y\" z\"\n", 1, "must be in single quotes")]
+    #[case::apostrophe_in_quotes("a: 'it's'\n", 1, "must be in double quotes")]
     #[case::unclosed_quote("a: 'x\nb: 1\n", 1, "unclosed quote")]
     #[case::two_documents("a: 1\n---\nb: 2\n", 3, "multiple")]
     #[case::unknown_anchor("a: *x\n", 1, "unknown")]

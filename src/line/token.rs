@@ -35,7 +35,7 @@ pub enum TokenError {
     #[error("{place} is not text in UTF-8; it should hold only the access token")]
     NotText { place: String },
     #[error(
-        "{place} has a character that a header can't carry; it should hold only the access token, in visible ASCII"
+        "{place} has a character that a header can't carry; it should hold only the access token, in visible ASCII, without `Bearer` before it"
     )]
     BadCharacter { place: String },
 }

@@ -400,7 +400,7 @@ impl Member {
 }
 
 /// Whether the group does not know this member, or knows it as another one, since a while.
-fn is_fenced(error: &KafkaError) -> bool {
+pub(super) fn is_fenced(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(

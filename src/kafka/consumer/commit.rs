@@ -16,6 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::super::rebalance::Callbacks;
+use super::assignment::is_fenced;
 use super::{Bell, Member};
 use crate::domain::machine::{CommitFailure, CommitRequest};
 use crate::domain::ports::LogEvent;
@@ -154,8 +155,14 @@ fn commit_list(
         }
     }
     let result = consumer.commit(&list, CommitMode::Sync);
-    if let Err(error) = &result {
-        tracing::warn!(%error, partitions = requests.len(), "a commit failed");
+    match &result {
+        Ok(()) => {}
+        // What every rebalance may bring: the next owner reads from the last one, and what has
+        // settled since is told again with the next commit.
+        Err(error) if is_fenced(error) => {
+            tracing::info!(%error, partitions = requests.len(), "a commit was refused: the group is rebalancing");
+        }
+        Err(error) => tracing::warn!(%error, partitions = requests.len(), "a commit failed"),
     }
     result
 }
