@@ -26,7 +26,7 @@ impl Machine {
         }
         let (topic, offset) = (Arc::clone(&record.source.topic), record.offset);
         let Decision { event_time, verdict, redrive } = decision;
-        let held = Held {
+        let mut held = Held {
             record,
             redrive,
             event_time,
@@ -34,8 +34,10 @@ impl Machine {
             settled: SettledAs::Skipped,
             outdated: false,
             later: None,
+            cost: 0,
         };
-        let bytes = held.bytes();
+        held.cost = held.cost(&verdict);
+        let cost = held.cost;
         // Those that it comes after are gone, by compaction: they would have come before it.
         let next = tenure.offsets.next();
         if next < offset {
@@ -52,7 +54,7 @@ impl Machine {
                 }
                 return self.report(Report::SettledBefore { topic });
             }
-            Tracked::Held => tenure.bytes += bytes,
+            Tracked::Held => tenure.bytes += cost,
         }
         self.conservation.tracked += 1;
         self.report(Report::Tracked { topic: Arc::clone(&topic) });

@@ -105,6 +105,9 @@ impl Machine {
         if whole {
             held.parts = new;
             held.settled = SettledAs::Skipped;
+            let cost = held.cost(&decision.verdict);
+            let before = std::mem::replace(&mut held.cost, cost);
+            tenure.bytes = tenure.bytes.saturating_sub(before) + cost;
         }
         held.event_time = decision.event_time;
         for id in gone {

@@ -60,7 +60,7 @@ impl Machine {
         let Some(held) = tenure.offsets.settle(offset) else { return };
         tenure.partly_settled.remove(&offset);
         tenure.restored.remove(&offset);
-        tenure.bytes = tenure.bytes.saturating_sub(held.bytes());
+        tenure.bytes = tenure.bytes.saturating_sub(held.cost);
         tenure.uncommitted.changed();
         self.conservation.settled += 1;
         let topic = tenure.source.topic.clone();

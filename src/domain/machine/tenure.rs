@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::{Moment, Timestamp};
-use super::super::delivery::{DeliveryId, State, Verdict};
-use super::super::message::{Decision, OnAmbiguous, Redrive};
+use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
+use super::super::message::{self, Decision, Message, OnAmbiguous, Redrive};
 use super::super::metadata::{self, Partial};
 use super::super::offsets::Offsets;
 use super::super::record::{Epoch, Record, RecordOffset, TopicPartition};
@@ -67,6 +67,8 @@ pub(super) struct Held {
     /// What the rules in force would make of it, while something of it is under way that may yet
     /// turn out not to have been applied.
     pub(super) later: Option<Decision>,
+    /// What holding it costs, in bytes, near enough.
+    pub(super) cost: usize,
 }
 
 impl Held {
@@ -75,10 +77,16 @@ impl Held {
         self.redrive.as_ref().map_or(&self.record, |redrive| &redrive.original)
     }
 
-    /// What holding it costs.
-    pub(super) fn bytes(&self) -> usize {
+    /// What holding it with these messages costs.
+    pub(super) fn cost(&self, verdict: &message::Verdict) -> usize {
         let original = self.redrive.as_ref().map_or(0, |redrive| redrive.original.held_bytes());
-        self.record.held_bytes() + original
+        let messages = match verdict {
+            message::Verdict::Deliver(parts) => parts.as_slice(),
+            message::Verdict::Skip(_) | message::Verdict::Reject(_) => &[],
+        };
+        let message = |message: &Message| message.text.as_str().len() + size_of::<Delivery>();
+        let messages: usize = messages.iter().flatten().map(message).sum();
+        self.record.held_bytes() + original + messages
     }
 }
 

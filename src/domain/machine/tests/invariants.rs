@@ -7,7 +7,7 @@ use rstest::rstest;
 use super::rig::{Rig, deliver, message, reject, settings, skip, source};
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{CommitFailure, CommitRequest, Effect, Input, Report, Settings};
-use crate::domain::message::OnAmbiguous;
+use crate::domain::message::{Message, OnAmbiguous, Text};
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
 
 const NO_ANSWER: Class = Class::Ambiguous(Ambiguity::NoAnswer);
@@ -147,6 +147,23 @@ fn invariant_5_at_the_bound_of_held_bytes_the_partition_pauses() {
     }
     let partition = &rig.machine.status(rig.now).partitions[0];
     assert!((1_000..1_500).contains(&partition.held_bytes), "{}", partition.held_bytes);
+}
+
+/// A text may be larger than the event that it is made of.
+#[test]
+fn invariant_5_messages_count_among_the_held_bytes() {
+    let mut rig = Rig::owning(settings());
+    let long = Text::new(&"ก".repeat(1_000)).unwrap();
+    let held = |rig: &Rig| rig.machine.status(rig.now).partitions[0].held_bytes;
+    rig.read_for(0, "ann");
+    let one = held(&rig);
+    rig.read(1, deliver(vec![Ok(Message { text: long, ..message("bob") })]));
+    assert!((one + 3_000..one * 2 + 3_500).contains(&held(&rig)), "{one}, {}", held(&rig));
+    let sent = rig.sent();
+    for attempt in &sent {
+        rig.answer(attempt, Class::Accepted);
+    }
+    assert_eq!(held(&rig), 0);
 }
 
 #[test]
