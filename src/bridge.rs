@@ -1,11 +1,9 @@
 //! Composition: builds the adapters, starts the driver, drains it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,7 +20,7 @@ use crate::kafka::consumer::Consumer;
 use crate::kafka::dead_letters::DeadLetters;
 use crate::kafka::{self, preflight};
 use crate::line::client::{self, Client, ClientError};
-use crate::line::token::{Token, TokenError, TokenSource};
+use crate::line::token::{self, NoToken, Token};
 use crate::metrics::{Labels, Metrics, Observer};
 use crate::reload::{self, Follower, Running, Views};
 use crate::topics::Topics;
@@ -47,7 +45,7 @@ pub enum Failure {
     #[error(transparent)]
     Refused(#[from] preflight::Refused),
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Token(#[from] NoToken),
     #[error(transparent)]
     Client(#[from] ClientError),
     #[error("the Kafka client could not be created: {0}")]
@@ -280,12 +278,16 @@ fn labels(config: &Config, topics: &Topics) -> Labels {
     }
 }
 
-fn token_source(config: &Config) -> TokenSource {
-    match &config.line.token.source {
-        config::TokenSource::File(path) => TokenSource::File(PathBuf::from(path)),
+fn token_source(config: &Config) -> token::Source {
+    let config::Token { source, value } = config.line.token.clone();
+    match source {
+        config::TokenSource::File(path) => Box::new(move || {
+            let read = config::read_token_file(&path);
+            read.map_err(|why| NoToken(format!("`line.token.file`: {why}")))
+        }),
         config::TokenSource::Env(_) | config::TokenSource::Unknown => {
-            let value = config.line.token.value.clone();
-            TokenSource::Fixed(value.unwrap_or_else(|| SecretString::from("")))
+            let none = "`line.token`: its environment variable is not set";
+            Box::new(move || value.clone().ok_or_else(|| NoToken(none.to_owned())))
         }
     }
 }

@@ -168,3 +168,47 @@ fn is_surely_a_name(name: &str) -> bool {
     let usual = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     is_name(name) && name.len() <= 40 && name.contains('_') && name.chars().all(usual)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(content: &[u8]) -> Result<SecretString, NoToken> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, content).unwrap();
+        read_token_file(&path)
+    }
+
+    #[rstest]
+    #[case::plain(b"abc", "abc")]
+    #[case::newline(b"abc\n", "abc")]
+    #[case::windows_newline(b"abc\r\n", "abc")]
+    #[case::several_newlines(b"abc\n\n", "abc")]
+    #[case::white_space_around_it(b" abc \n", "abc")]
+    fn a_file_is_read_without_white_space_around_it(#[case] content: &[u8], #[case] token: &str) {
+        assert_eq!(read(content).unwrap().expose_secret(), token);
+    }
+
+    #[rstest]
+    #[case::empty(b"".to_vec(), "is empty")]
+    #[case::newline_alone(b"\n".to_vec(), "is empty")]
+    #[case::two_words(b"s3cret word".to_vec(), "visible ASCII")]
+    #[case::with_its_scheme(b"Bearer s3cret".to_vec(), "without `Bearer`")]
+    #[case::not_text(b"s3cret\xff".to_vec(), "visible ASCII")]
+    #[case::too_long(vec![b's'; SIZE_LIMIT + 1], "longer")]
+    #[case::far_too_long(vec![b's'; SIZE_LIMIT * 20], "longer")]
+    fn what_is_no_token_is_refused_and_not_shown(#[case] content: Vec<u8>, #[case] says: &str) {
+        let error = read(&content).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn the_longest_token_may_have_a_line_end() {
+        let content = [vec![b's'; SIZE_LIMIT], b"\r\n".to_vec()].concat();
+        assert_eq!(read(&content).unwrap().expose_secret().len(), SIZE_LIMIT);
+    }
+}

@@ -7,7 +7,6 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Strictness;
-use crate::line::token::TokenSource;
 use crate::topics;
 
 const CONFIG: &str = "\
@@ -56,7 +55,7 @@ async fn followed() -> Followed {
         }
     });
     let running = Running { config: loaded.config, schemas: topics.schemas() };
-    let token = Arc::new(Token::load(TokenSource::Fixed("token".to_owned().into())).unwrap());
+    let token = Arc::new(Token::load(Box::new(|| Ok("token".into()))).unwrap());
     let views = Views { settings: crate::bridge::machine_settings, labels };
     let source = Source { file, load: Arc::new(load) };
     let follower = Follower::new(source, views, token, orders, Arc::clone(&metrics), running);

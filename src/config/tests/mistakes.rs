@@ -115,7 +115,7 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::token_nowhere(&with("line: {token: {}}"), "line-bridge.yaml:1:15: line.token: expected exactly one of `file` and `env`: {file: PATH} or {env: NAME}")]
 #[case::token_file_missing(&with("line: {token: {file: nowhere}}"), "line-bridge.yaml:1:22: line.token.file: the token's file can't be read: no such file")]
 #[case::token_file_empty(&with("line: {token: {file: empty}}"), "line-bridge.yaml:1:22: line.token.file: the token is empty")]
-#[case::token_file_binary(&with("line: {token: {file: binary}}"), "line-bridge.yaml:1:22: line.token.file: the token has a character that a header can't carry; only visible ASCII is allowed")]
+#[case::token_file_binary(&with("line: {token: {file: binary}}"), "line-bridge.yaml:1:22: line.token.file: the token has a character that a header can't carry; expected visible ASCII alone, without `Bearer` before it")]
 #[case::token_variable_missing(&with("line: {token: {env: NOT_SET}}"), "line-bridge.yaml:1:21: line.token.env: the environment variable `NOT_SET` is not set")]
 #[case::token_variable_long(&with("line: {token: {env: LONG}}"), "line-bridge.yaml:1:21: line.token.env: the token is longer than 8 KiB: is it the right one?")]
 #[case::token_variable_empty(&with("line: {token: {env: EMPTY}}"), "line-bridge.yaml:1:21: line.token.env: the token is empty")]

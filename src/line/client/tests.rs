@@ -1,10 +1,11 @@
 mod connections;
 mod requests;
 
+use secrecy::SecretString;
+
 use super::*;
 use crate::domain::message::{Channel, OnAmbiguous, Text};
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
-use crate::line::token::TokenSource;
 
 const TOKEN: &str = "t0ken-of-the-test";
 const TEXT: &str = "Payment of $50 & more: 50 % は完了しました";
@@ -26,7 +27,8 @@ pub(crate) fn settings(base_url: &str) -> Settings {
 }
 
 pub(crate) fn token(text: &str) -> Arc<Token> {
-    Arc::new(Token::load(TokenSource::Fixed(text.to_owned().into())).unwrap())
+    let text = SecretString::from(text);
+    Arc::new(Token::load(Box::new(move || Ok(text.clone()))).unwrap())
 }
 
 pub(crate) fn client(base_url: &str) -> Client {

@@ -1,6 +1,9 @@
 //! What is sent, and what is refused before anything is.
 
+use std::sync::Mutex;
+
 use rstest::rstest;
+use secrecy::SecretString;
 
 use super::*;
 use crate::line::test_server::{Server, answer, answer_with, header};
@@ -104,16 +107,16 @@ async fn a_redirect_is_never_followed(#[case] status: u16) {
 
 #[tokio::test]
 async fn a_new_token_holds_for_the_next_request() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("token");
-    std::fs::write(&path, "first\n").unwrap();
-    let token = Arc::new(Token::load(TokenSource::File(path.clone())).unwrap());
+    let read = Arc::new(Mutex::new("first"));
+    let reads = Arc::clone(&read);
+    let source = move || Ok(SecretString::from(*reads.lock().unwrap()));
+    let token = Arc::new(Token::load(Box::new(source)).unwrap());
     let server = Server::answering(vec![answer(401, ""), answer(200, SUCCESS)]).await;
     let client = Client::new(&settings(&server.base_url), Arc::clone(&token)).unwrap();
 
     let outcome = client.send(&message(), "1").await;
     assert_eq!(outcome.class, Class::Stop(Scope::Account, StopReason::Unauthorized));
-    std::fs::write(&path, "second\n").unwrap();
+    *read.lock().unwrap() = "second";
     assert!(!token.replace_if_changed().unwrap(), "the file may still be being written");
     assert!(token.replace_if_changed().unwrap());
     assert_eq!(client.send(&message(), "1").await.class, Class::Accepted);
