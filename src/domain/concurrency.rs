@@ -20,6 +20,10 @@ const WANTED: f64 = 1.05;
 /// The least number of answers that a window looks at.
 const LEAST_ANSWERS: u32 = 20;
 
+/// So many failures, as a share of a window's answers, are a complaint. Fewer may be some
+/// recipients' own fault, and must not hold up all the others of the channel.
+const TOO_MANY_FAIL: f64 = 0.25;
+
 /// A window in so many measures the floor.
 const FLOOR_EVERY: u32 = 64;
 
@@ -60,6 +64,7 @@ struct Window {
     answers: u32,
     busy: u32,
     latency: f64,
+    failures: u32,
 }
 
 impl Concurrency {
@@ -100,7 +105,7 @@ impl Concurrency {
         // A limit that is not used says nothing about the API.
         let used = f64::from(u32::try_from(in_flight).unwrap_or(u32::MAX));
         window.busy += u32::from(used >= self.limit * 0.8);
-        if f64::from(window.answers) >= self.limit.max(f64::from(LEAST_ANSWERS)) {
+        if f64::from(window.answers) >= self.window_size() {
             let Window { answers, busy, latency, .. } = self.window;
             if busy * 2 >= answers {
                 self.look(latency / f64::from(answers));
@@ -109,8 +114,24 @@ impl Concurrency {
         }
     }
 
-    /// The API refused, failed or fell silent; `took` is how long the attempt was under way, so
-    /// that what started before a cut does not cut again.
+    /// The answers that a window looks at.
+    fn window_size(&self) -> f64 {
+        self.limit.max(f64::from(LEAST_ANSWERS))
+    }
+
+    /// The API failed or fell silent; `took` is as in [`Self::complained`].
+    pub fn failed(&mut self, now: Duration, took: Duration) {
+        if now.saturating_sub(took) < self.window.since {
+            return;
+        }
+        self.window.failures += 1;
+        if f64::from(self.window.failures) >= self.window_size() * TOO_MANY_FAIL {
+            self.complained(now, took);
+        }
+    }
+
+    /// The API says that it is too much; `took` is how long the attempt was under way, so that what
+    /// started before a cut does not cut again.
     pub fn complained(&mut self, now: Duration, took: Duration) {
         if now.saturating_sub(took) < self.window.since {
             return;
@@ -279,6 +300,34 @@ mod tests {
             concurrency.answered(1, Duration::from_millis(20), now);
         }
         assert_eq!(concurrency.limit(), 16);
+    }
+
+    /// Of 16 answers on, each `nth` fails.
+    fn after_failures(nth: u64) -> usize {
+        let mut concurrency = Concurrency::new(256);
+        let took = Duration::from_millis(20);
+        for answer in 1..20_000 {
+            let now = took * answer;
+            if u64::from(answer) % nth == 0 {
+                concurrency.failed(now, took);
+            } else {
+                concurrency.answered(concurrency.limit(), took, now);
+            }
+        }
+        concurrency.limit()
+    }
+
+    /// Such as those of a few recipients whose messages always fail.
+    #[rstest]
+    #[case::one_in_a_hundred(100)]
+    #[case::one_in_ten(10)]
+    fn failures_now_and_then_cut_nothing(#[case] nth: u64) {
+        assert_eq!(after_failures(nth), 256);
+    }
+
+    #[test]
+    fn an_api_that_fails_often_is_tried_with_few() {
+        assert!(after_failures(3) < 10, "{}", after_failures(3));
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Machine {
             }
             Class::Ambiguous(Ambiguity::NoAnswer | Ambiguity::ServerError)
             | Class::NotApplied(NotApplied::Unreachable) => {
-                gate.concurrency.complained(now.elapsed, took);
+                gate.concurrency.failed(now.elapsed, took);
             }
             Class::Ambiguous(Ambiguity::NotJson | Ambiguity::Unclear) | Class::Stop(..) => {}
         }
