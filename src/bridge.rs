@@ -55,7 +55,7 @@ pub enum Failure {
     #[error(transparent)]
     Broken(#[from] Broken),
     #[error(
-        "the last commit was not confirmed for {}, or had no room for everything that was sent: some messages may be sent again; check that the brokers can be reached, and that no other instance has just died",
+        "the last commit was not confirmed for {}, or had no room for everything that was sent, or a dead letter was not written: some messages may be sent again; check that the brokers can be reached, that the dead-letter topic can be written, and that no other instance has just died",
         if *partitions == 1 { "1 partition".to_owned() } else { format!("{partitions} partitions") }
     )]
     Uncommitted { partitions: usize },

@@ -47,6 +47,10 @@ impl Topics {
         let Some(topic) = self.by_name.get(&original.source.topic) else {
             return rejected(Reason::NoRule, "its topic is none of `topics`".to_owned());
         };
+        if rule.as_deref().is_some_and(|named| !topic.rules.has(named)) {
+            let detail = "its rule is none of its topic's: it was renamed or removed";
+            return rejected(Reason::NoRule, detail.to_owned());
+        }
         let Some(value) = &original.value else {
             return rejected(Reason::Undecodable, "redriven without its value".to_owned());
         };

@@ -328,13 +328,22 @@ impl Machine {
     fn note_uncommitted(&mut self, epoch: Epoch) {
         let tenure = self.tenures.get(&epoch);
         let committed = tenure.is_none_or(|tenure| tenure.uncommitted.is_all_told());
-        if let Some(draining) = self.draining.as_mut().filter(|_| !committed) {
+        // The next owner knows nothing of a message that may have reached its customer, and whose
+        // dead letter the broker has not acknowledged.
+        let ids = self.deliveries_of(epoch);
+        let mut all = ids.iter().filter_map(|id| self.deliveries.get(id));
+        let may_repeat = all.any(|delivery| {
+            let sets_aside = delivery.message.on_ambiguous == OnAmbiguous::DeadLetter;
+            delivery.ambiguous > 0 && sets_aside
+        });
+        if let Some(draining) = self.draining.as_mut().filter(|_| !committed || may_repeat) {
             draining.uncommitted += 1;
         }
     }
 
-    /// How many partitions the drain has let go although their last commit was not confirmed, or had
-    /// no room to tell of all that has settled: some of it may be sent again.
+    /// How many partitions the drain has let go although their last commit, or a dead letter of a
+    /// message that may have been sent, was not confirmed, or the commit had no room to tell of all
+    /// that has settled: some of it may be sent again.
     pub fn left_uncommitted(&self) -> usize {
         self.draining.map_or(0, |draining| draining.uncommitted)
     }

@@ -16,6 +16,11 @@ pub struct Again<'a> {
 }
 
 impl Rules {
+    /// Whether there is a rule of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.in_order.iter().any(|rule| *rule.name == *name)
+    }
+
     /// The rules that are asked, in order: all, or the one that is named, or that one and those
     /// after it.
     pub(super) fn asked(&self, again: Again<'_>) -> impl Iterator<Item = &Rule> {

@@ -163,7 +163,7 @@ fn a_deadline_that_is_to_be_forgotten_counts_from_the_redrive(
     "first",
     Some(Reason::NoRule)
 )]
-#[case::a_rule_that_is_gone(CONFIG, EVENT, "zeroth", None)]
+#[case::a_rule_that_is_gone(CONFIG, EVENT, "zeroth", Some(Reason::NoRule))]
 #[case::still_against_the_schema(CONFIG, "{}", "first", Some(Reason::Schema))]
 #[case::no_json(CONFIG, "{", "first", Some(Reason::Undecodable))]
 #[case::another_topic(&CONFIG.replace("  orders:", "  others:"), EVENT, "first", Some(Reason::NoRule))]

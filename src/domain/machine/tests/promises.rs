@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rig::{Rig, deliver, message, outcome, settings};
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{CommitFailure, Effect, Input, Report, SettledAs};
-use crate::domain::message::OnAmbiguous;
+use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class};
 
 const NO_ANSWER: Class = Class::Ambiguous(Ambiguity::NoAnswer);
@@ -149,6 +149,22 @@ fn a_drain_gives_up_what_is_still_on_the_wire_as_its_rule_says() {
     let took = Duration::from_secs(30);
     rig.input(Input::Answered { delivery, outcome: outcome(Class::Accepted), took });
     assert!(rig.commits().is_empty());
+}
+
+/// Its next owner knows nothing of it, and sends it again.
+#[test]
+fn a_drain_that_leaves_an_ambiguous_message_without_its_dead_letter_counts_it() {
+    let mut rig = Rig::owning(settings());
+    let careful = Message { on_ambiguous: OnAmbiguous::DeadLetter, ..message("ann") };
+    rig.read(0, deliver(vec![Ok(careful)]));
+    rig.read_for(1, "bob");
+    let sent = rig.sent();
+    rig.answer(&sent[0], NO_ANSWER);
+    rig.answer(&sent[1], NO_ANSWER);
+    rig.input(Input::Drain);
+    rig.pass(Duration::from_secs(25));
+    assert!(rig.asked_to(&Effect::Drained));
+    assert_eq!(rig.machine.left_uncommitted(), 1);
 }
 
 #[test]
