@@ -190,6 +190,11 @@ fn what_fails_again_comes_back_until_the_limit_and_what_is_forged_is_not_believe
     let done = json(&stage, &limit);
     assert_eq!((&done["redriven"], &done["left"]["too_often"]), (&0.into(), &1.into()));
 
+    // All three are of one message, whose customer is not to get it three times.
+    let again = json(&stage, &["redrive", "--reason", "rejected", "--again", "--dry-run"]);
+    let left = &again["left"]["same_message"];
+    assert_eq!((&again["redriven"], left), (&1.into(), &2.into()), "{again}");
+
     // Put there by hand: the bridge itself minds the deadline, and what is no dead letter.
     let by_hand = [with_headers(expired.expect("a letter")), NewRecord::of("{}")];
     stage.kafka.produce(&redrive_topic(&stage), by_hand);

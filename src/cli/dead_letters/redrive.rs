@@ -1,5 +1,6 @@
 //! `dead-letters redrive`: has the bridge try the chosen ones again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +15,7 @@ use super::{Desk, failed, pointer};
 use crate::cli::output::Output;
 use crate::cli::{ConfigFile, Failure, complain, interrupted, say, tell};
 use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
+use crate::domain::record::{RecordOffset, TopicPartition};
 use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
 use crate::kafka::scan::{Scan, ScanError};
 
@@ -66,7 +68,8 @@ struct Taken {
     /// `expires_at`).
     #[arg(long)]
     ignore_expiry: bool,
-    /// Includes those that have been redriven before: what was sent then is sent again.
+    /// Includes those that have been redriven before, one for each message: what was sent then is
+    /// sent again.
     #[arg(long)]
     again: bool,
     /// Leaves out what has been redriven this often and has come back.
@@ -116,6 +119,7 @@ impl Redrive {
             under_way: UnderWay::new(),
             report: Report::new(self.dry_run, self.output),
             pace: self.rate.map(pace),
+            messages: BTreeSet::new(),
         };
         let ended = tokio::select! {
             ended = run.all() => ended,
@@ -140,6 +144,16 @@ struct Run<'r> {
     under_way: UnderWay,
     report: Report,
     pace: Option<Interval>,
+    /// Those that have been taken, where what was redriven before is taken as well.
+    messages: BTreeSet<MessageOf>,
+}
+
+/// The record and the rule that a message is of.
+type MessageOf = (TopicPartition, RecordOffset, Option<String>);
+
+fn of(letter: &Letter) -> MessageOf {
+    let Letter { original, rule, .. } = letter;
+    (original.source.clone(), original.offset, rule.as_deref().map(str::to_owned))
 }
 
 impl Run<'_> {
@@ -183,7 +197,11 @@ impl Run<'_> {
     }
 
     async fn take(&mut self, mut letter: Letter) -> Result<(), Failure> {
-        let fate = self.fate(&mut letter).await?;
+        let mut fate = self.fate(&mut letter).await?;
+        if fate == Fate::Redriven && self.redrive.taken.again && !self.messages.insert(of(&letter))
+        {
+            fate = Fate::Left(Left::SameMessage);
+        }
         let may_repeat = letter.may_repeat() || !self.redriven.places(&letter).is_empty();
         if fate != Fate::Redriven || self.redrive.dry_run {
             self.report.add(&letter, fate, may_repeat);

@@ -21,6 +21,8 @@ pub(super) enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
     RedrivenBefore,
+    /// It has come back, and an older dead letter of the same message is taken.
+    SameMessage,
     TooOften,
     Expired,
     Skipped,
@@ -46,6 +48,9 @@ impl Fate {
             Self::Redriven => ("redriven", "redriven"),
             Self::Left(Left::RedrivenBefore) => {
                 ("redriven_before", "redriven before (--again includes them)")
+            }
+            Self::Left(Left::SameMessage) => {
+                ("same_message", "of a message that is redriven here already")
             }
             Self::Left(Left::TooOften) => {
                 ("too_often", "redriven too often already (--max-redrives)")

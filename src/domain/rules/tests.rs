@@ -193,6 +193,7 @@ fn an_event_that_no_rule_matches(#[case] unmatched: Unmatched, #[case] expected:
 
 #[rstest]
 #[case::rfc_3339(json!({"at": "1970-01-01T07:00:01.5+07:00"}), Ok(1_500))]
+#[case::never(json!({"at": "9999-12-31T23:59:59Z"}), Ok(253_402_207_200_999))]
 #[case::millis(json!({"at": 1_800_000_000_500_i64}), Ok(1_800_000_000_500))]
 #[case::seconds(json!({"at": 1_800_000_000}), Err("event_time: not a time: the number looks like seconds"))]
 #[case::no_offset(json!({"at": "1970-01-01T00:00:01"}), Err("event_time: not a time"))]

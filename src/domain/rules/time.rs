@@ -77,9 +77,17 @@ pub(super) fn timestamp(value: &Value) -> Result<Timestamp, &'static str> {
     if seconds { Err(SECONDS) } else { Ok(at) }
 }
 
+/// `9999-12-31T23:59:59Z`, which says never, is beyond what is counted with; nothing is lost by a day
+/// less.
+fn at_the_end_of_time(text: &str) -> Option<jiff::Timestamp> {
+    let pieces = jiff::fmt::temporal::Pieces::parse(text).ok()?;
+    let is_whole = pieces.time().is_some() && pieces.offset().is_some();
+    (is_whole && pieces.date().year() == 9999).then_some(jiff::Timestamp::MAX)
+}
+
 fn instant(value: &Value) -> Option<jiff::Timestamp> {
     match value.as_str() {
-        Some(text) => text.parse().ok(),
+        Some(text) => text.parse().ok().or_else(|| at_the_end_of_time(text)),
         None if value.is_integer() => jiff::Timestamp::from_millisecond(value.as_i64()?).ok(),
         None => None,
     }
