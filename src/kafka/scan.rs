@@ -285,10 +285,8 @@ mod tests {
     async fn a_crash_is_told_however_often_the_question_was_given_up() {
         let (tell, records) = mpsc::channel(1);
         let (crash, crashes) = tokio::sync::oneshot::channel::<()>();
-        let reader = tokio::spawn(async move {
-            drop(tell);
-            crashes.await.expect("a crash");
-        });
+        drop(tell);
+        let reader = tokio::spawn(async move { crashes.await.expect("a crash") });
         let stopped = Arc::new(AtomicBool::new(false));
         let mut scan = Scan { records, reader: Some(reader), offsets: 1, stopped };
         tokio::select! {

@@ -15,7 +15,7 @@ use super::super::rights::missing;
 use super::{Member, READ, list, unread};
 use crate::domain::clock::Timestamp;
 use crate::domain::ports::LogEvent;
-use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
+use crate::domain::record::{Epoch, Header, Record, RecordOffset, TopicPartition};
 
 /// How many records are polled before the thread tells of them and looks at its commands again.
 const BATCH: usize = 32;
@@ -94,6 +94,8 @@ impl Member {
 
     fn revoke(&mut self, sources: Vec<TopicPartition>, lost: bool) {
         self.to_assign.retain(|source| !sources.contains(source));
+        let waiting = &self.to_assign;
+        self.not_begun.retain(|topic, _| waiting.iter().any(|source| source.topic == *topic));
         if lost {
             self.has_joined = false;
             self.tell(LogEvent::Left);
@@ -102,6 +104,14 @@ impl Member {
         }
         let deleted = self.deleted(&sources);
         if !deleted.is_empty() {
+            // A commit for them that waits here already would be refused as any other's: it might be
+            // on another topic of the same name.
+            for source in &deleted {
+                if let Some(assigned) = self.assigned.get_mut(source) {
+                    self.last_epoch += 1;
+                    assigned.epoch = Epoch(self.last_epoch);
+                }
+            }
             self.tell(LogEvent::Deleted(deleted));
         }
         // A pause of one that is not assigned would outlive that: nobody would take it back.

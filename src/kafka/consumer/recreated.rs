@@ -32,21 +32,30 @@ impl Member {
     /// the consumer protocol. What is in flight of them must not be committed any more: it might be on
     /// another topic of the same name.
     pub(super) fn deleted(&self, sources: &[TopicPartition]) -> Vec<TopicPartition> {
-        match self.protocol {
-            Protocol::Consumer => self.whose_commits_are_gone(sources),
-            Protocol::Classic => Vec::new(),
+        if self.protocol == Protocol::Classic {
+            return Vec::new();
         }
+        let gone = self.whose_commits_are_gone(sources);
+        let is_deleted = |source: &&TopicPartition| gone.iter().any(|it| it.topic == source.topic);
+        sources.iter().filter(is_deleted).cloned().collect()
     }
 
     /// Those of a topic that was deleted, as far as can be told: their commits are gone or lower than
     /// they were, or beyond the end of what is there now.
     pub(super) fn made_anew(&self, mut sources: Vec<TopicPartition>) -> Vec<TopicPartition> {
         let mut found = self.whose_commits_are_gone(&sources);
+        let mut without_answer = 0;
         sources.retain(|source| !found.contains(source));
         for source in sources {
             let end = self.consumer.fetch_watermarks(&source.topic, source.partition, ANSWER_LATER);
-            // The next one would wait as long.
-            let Ok((_, end)) = end else { break };
+            let Ok((_, end)) = end else {
+                // The next one would wait as long, while nothing is polled.
+                without_answer += 1;
+                if without_answer == 2 {
+                    break;
+                }
+                continue;
+            };
             let end = u64::try_from(end).unwrap_or_default();
             if self.committed.get(&source).is_some_and(|committed| end < committed.0) {
                 found.push(source);
