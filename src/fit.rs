@@ -51,7 +51,7 @@ pub fn check(
 ) -> Vec<Misfit> {
     let reads = TopicReads::of(rules);
     let root = outline.root();
-    let mut check = Check { root, channels, found: Vec::new(), rule: None, key: "", line: None };
+    let mut check = Check { root, channels, found: Vec::new(), rule: None, key: "", lines: None };
     let start = [World::default()];
     if let Some(event_time) = &reads.event_time {
         check.at(None, "event_time");
@@ -78,19 +78,19 @@ struct Check<'s> {
     found: Vec<Misfit>,
     rule: Option<usize>,
     key: &'static str,
-    /// The line of the template that is looked at.
-    line: Option<usize>,
+    /// The lines of the template that are looked at.
+    lines: Option<(usize, usize)>,
 }
 
 impl Check<'_> {
     fn at(&mut self, rule: Option<usize>, key: &'static str) {
-        (self.rule, self.key, self.line) = (rule, key, None);
+        (self.rule, self.key, self.lines) = (rule, key, None);
     }
 
     fn add(&mut self, message: String, path: Option<&Path>, is_warning: bool) {
-        let spot = match (self.line, path.map(|path| shown(path))) {
-            (Some(line), Some(code)) => Some(Spot::From(line, code)),
-            (Some(line), None) => Some(Spot::Line(line)),
+        let spot = match (self.lines, path.map(|path| shown(path))) {
+            (Some((from, to)), Some(code)) => Some(Spot::Among(from, to, code)),
+            (Some((from, _)), None) => Some(Spot::Line(from)),
             (None, code) => code.map(Spot::Code),
         };
         self.add_at(message, spot, is_warning);
@@ -140,7 +140,7 @@ impl Check<'_> {
 
     fn statement(&mut self, statement: &Statement, worlds: &[World]) {
         match statement {
-            Statement::Line(line) => self.line = Some(*line),
+            Statement::Lines(from, to) => self.lines = Some((*from, *to)),
             Statement::Emit(reading) => self.expression(reading, worlds, Need::Text),
             Statement::Braces { inside, is_variable, line } => {
                 let message =
@@ -270,6 +270,9 @@ impl Check<'_> {
                 kinds
             }
         };
+        if need == Need::Name {
+            return;
+        }
         for world in worlds {
             if let Some(message) = self.met(path, world, need, described) {
                 self.add(message, Some(path), false);
@@ -299,13 +302,21 @@ impl Check<'_> {
     fn met(&self, path: &Path, world: &World, need: Need, described: Kinds) -> Option<String> {
         let needs_end = need != Need::Nothing;
         let (kinds, may_be_null) = match sight::meet(&self.root, &world.event, path, needs_end) {
-            Met::Missing { at } => return Some(words::missing(path, at)),
+            Met::Missing { at } => {
+                // That something is missing is told before what is missing of it.
+                let itself = words::missing(path.get(..at).unwrap_or(path), at);
+                let told = |found: &Misfit| {
+                    (found.rule, found.key) == (self.rule, self.key) && found.message == itself
+                };
+                let is_told = at < path.len() && self.found.iter().any(told);
+                return (!is_told).then(|| words::missing(path, at));
+            }
             Met::Unknown => (described, false),
             Met::Value(kinds) => (kinds, kinds.meets(Kinds::NULL)),
         };
         let never_fits = |fitting: Kinds| described != Kinds::ALL && !kinds.meets(fitting);
         match need {
-            Need::Nothing | Need::Defined => None,
+            Need::Nothing | Need::Name | Need::Defined => None,
             Need::Condition if never_fits(Kinds::BOOLEAN) => {
                 Some(words::no_condition(path, described))
             }

@@ -22,7 +22,7 @@ const ORDER: &str = r#"{
     "note": {"type": ["string", "null"]},
     "carrier": {"oneOf": [{"type": "null"}, {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}]},
     "tracking": {"type": "string"},
-    "items": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "size": {"type": "number"}}}},
+    "items": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "size": {"type": "number"}, "more": {"type": "object", "properties": {"x": {"type": "number"}}}}}},
     "pair": {"type": "array", "minItems": 2, "items": {"type": "string"}},
     "labels": {"type": "object", "additionalProperties": {"type": "string"}},
     "extra": {"type": "object"},

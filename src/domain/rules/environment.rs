@@ -123,7 +123,10 @@ pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<Stri
         return Some("the filter `replace` takes two arguments: replace(old, new)".to_owned());
     }
     let (least, usage) = match filter {
-        "map" => return no_filter(text(0)?),
+        "map" => {
+            let behind = || objection(text(0)?, arguments.get(1..).unwrap_or_default());
+            return no_filter(text(0)?).or_else(behind);
+        }
         "select" | "reject" => return no_test(text(0)?),
         "selectattr" | "rejectattr" => return no_test(text(1)?),
         "money" => (1, "money(currency)"),

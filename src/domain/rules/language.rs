@@ -65,8 +65,9 @@ impl Expression {
     pub(super) fn compile(source: &str) -> Result<Self, Vec<Found>> {
         let code = names::expression(source);
         check_length(source, &code)?;
-        let compiled = read_whole(source, true)
-            .and_then(|()| LANGUAGE.compile_expression_owned(source.to_owned()))
+        let compiled = LANGUAGE
+            .compile_expression_owned(source.to_owned())
+            .and_then(|compiled| read_whole(source).map(|()| compiled))
             .map_err(|error| vec![in_expression(source, &code, &error)])?;
         let names = used(compiled.undeclared_variables(true), &code);
         check(source, &names, &names::uses(&code))?;
@@ -105,8 +106,8 @@ impl Template {
         let code = names::template(source);
         check_length(source, &code)?;
         let mut compiled = LANGUAGE.clone();
-        read_whole(source, false)
-            .and_then(|()| compiled.add_template_owned(TEMPLATE, source.to_owned()))
+        compiled
+            .add_template_owned(TEMPLATE, source.to_owned())
             .map_err(|error| vec![in_template(&code, &error)])?;
         let template =
             compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string().into()])?;
@@ -158,8 +159,8 @@ fn look_up(name: &str, scope: &Value) -> Option<Value> {
 
 /// Behind a string, the engine takes what it can't read for the end of an expression:
 /// `event.status == "paid" && event.total > 5` would be half of what was written.
-fn read_whole(source: &str, is_expression: bool) -> Result<(), Error> {
-    tokenize(source, is_expression, SyntaxConfig::default()).try_for_each(|token| token.map(drop))
+fn read_whole(source: &str) -> Result<(), Error> {
+    tokenize(source, true, SyntaxConfig::default()).try_for_each(|token| token.map(drop))
 }
 
 fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<Found>> {
@@ -177,12 +178,19 @@ fn in_expression(source: &str, code: &[Code<'_>], error: &Error) -> Found {
     let hint = if source.contains("{{") {
         "; expressions are written without `{{` and `}}`"
     } else {
-        names::of_another_language(code)
+        foreign(&words, code)
             .or_else(|| comparison(in_parentheses()?.detail()?))
             .unwrap_or_default()
     };
     let shown = fault::bounded(source.trim(), 200);
     Found::of_engine(format!("{words} in `{shown}`{hint}"), error)
+}
+
+/// Where the engine has come to something that it can't read.
+fn foreign(words: &str, code: &[Code<'_>]) -> Option<&'static str> {
+    let is_sign = ["unexpected character", "unexpected `|`", "unexpected end of input"];
+    let is_sign = is_sign.iter().any(|beginning| words.starts_with(beginning));
+    if is_sign { names::of_another_language(code) } else { None }
 }
 
 fn comparison(words: &str) -> Option<&'static str> {
@@ -191,7 +199,7 @@ fn comparison(words: &str) -> Option<&'static str> {
 
 fn in_template(code: &[Code<'_>], error: &Error) -> Found {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let hint = names::of_another_language(code).or_else(|| comparison(&words)).unwrap_or_default();
+    let hint = foreign(&words, code).or_else(|| comparison(&words)).unwrap_or_default();
     let line = error.line().map_or(String::new(), |line| format!(" (line {line} of the text)"));
     Found::of_engine(format!("{words}{line}{hint}"), error)
 }
@@ -246,7 +254,8 @@ fn uses_record(names: &[String]) -> bool {
 /// Every name that is used and not set in the text itself. The engine leaves out what is sliced, as
 /// `event.id` in `event.id[-4:]`.
 fn used(found: impl IntoIterator<Item = String>, code: &[Code<'_>]) -> Vec<String> {
-    let mut names: Vec<String> = found.into_iter().chain(names::dotted(code, &ROOTS)).collect();
+    let roots: Vec<&str> = ROOTS.into_iter().filter(|root| !names::is_set(code, root)).collect();
+    let mut names: Vec<String> = found.into_iter().chain(names::dotted(code, &roots)).collect();
     names.sort();
     names.dedup();
     names

@@ -97,6 +97,27 @@ pub(super) fn of_another_language(code: &[Code<'_>]) -> Option<&'static str> {
     })
 }
 
+/// Whether the text sets a name itself, as `{% for event in … %}` does: what it then stands for is
+/// not looked into.
+pub(super) fn is_set(code: &[Code<'_>], name: &str) -> bool {
+    let sets = |tokens: &[Token<'_>]| {
+        let mut names = tokens.iter().enumerate().filter(|(_, token)| **token == Token::Name(name));
+        let first = tokens.iter().find(|token| matches!(token, Token::Name(_)));
+        let head = tokens.iter().position(|token| *token == Token::Name("in"));
+        match first {
+            Some(Token::Name("for")) => names.any(|(at, _)| Some(at) < head),
+            // It is followed by `=`, by another name that is set, or by nothing.
+            Some(Token::Name("set" | "with")) => names.any(|(at, _)| {
+                let after = tokens.get(at + 1..).unwrap_or_default();
+                !after.starts_with(&[Token::Mark('='), Token::Mark('=')])
+                    && matches!(after, [] | [Token::Mark('=' | ',' | ')' | '-' | '|'), ..])
+            }),
+            _ => false,
+        }
+    };
+    code.iter().any(|code| code.is_statement && sets(&code.tokens))
+}
+
 /// The names such as `event.customer.id` that begin with one of these roots.
 pub(super) fn dotted(code: &[Code<'_>], roots: &[&str]) -> Vec<String> {
     let mut found = Vec::new();

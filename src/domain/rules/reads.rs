@@ -59,6 +59,8 @@ pub enum Reading {
 pub enum Need {
     /// Nothing.
     Nothing,
+    /// Nothing, and what it is of may be missing as well; it is only to be a name that there may be.
+    Name,
     /// It is defined.
     Defined,
     /// It is defined and not null.
@@ -101,8 +103,8 @@ pub enum Comparison {
 /// A part of a template.
 #[derive(Clone, Debug)]
 pub enum Statement {
-    /// What follows begins on this line of the template, counted from 1.
-    Line(usize),
+    /// What follows stands on these lines of the template, counted from 1; of a block, its head.
+    Lines(usize, usize),
     /// Written into the text.
     Emit(Reading),
     /// Something in single braces, such as `{ event.id }`, which the text has as it stands.

@@ -10,8 +10,9 @@ pub enum Spot {
     At(InText),
     /// It is on this line, counted from 1.
     Line(usize),
-    /// It is the first such piece of code from this line on, and on the line where there is none.
-    From(usize, String),
+    /// It is the first such piece of code on these lines, counted from 1, and somewhere on the first
+    /// of them where there is none.
+    Among(usize, usize, String),
     /// It is this piece of code. One that stands there again may be right where it is guarded or
     /// set before, so only the place of one that stands there once is known.
     Code(String),
@@ -51,11 +52,11 @@ impl Spot {
                 let column = text.chars().take_while(|letter| letter.is_whitespace()).count();
                 Some(InText { line, column })
             }
-            Self::From(line, wanted) => {
+            Self::Among(from, to, wanted) => {
                 let found = names::find(&code(source), wanted);
                 let mut places = found.iter().filter_map(|part| InText::of(part, source));
-                let is_from = |place: &InText| place.line + 1 >= *line;
-                places.find(is_from).or_else(|| Self::Line(*line).among(source, code))
+                let is_there = |place: &InText| (*from..=*to).contains(&(place.line + 1));
+                places.find(is_there).or_else(|| Self::Line(*from).among(source, code))
             }
             Self::Code(wanted) => {
                 let found = names::find(&code(source), wanted);
@@ -86,8 +87,8 @@ mod tests {
         Spot::Code(text.to_owned())
     }
 
-    fn from(line: usize, text: &str) -> Spot {
-        Spot::From(line, text.to_owned())
+    fn on(line: usize, text: &str) -> Spot {
+        Spot::Among(line, line, text.to_owned())
     }
 
     #[rstest]
@@ -103,8 +104,8 @@ mod tests {
     #[case::a_line(Spot::Line(2), "a\n  {% if %}", Some((1, 2)))]
     #[case::no_such_line(Spot::Line(3), "a\nb", None)]
     #[case::there(Spot::At(InText { line: 4, column: 2 }), "a", Some((4, 2)))]
-    #[case::from_a_line_on(from(2, "event.a"), "{{ event.a }}\n{{ event.a }}", Some((1, 3)))]
-    #[case::not_from_there_on(from(2, "event.a"), "{{ event.a }}\n b", Some((1, 1)))]
+    #[case::on_its_line(on(2, "event.a"), "{{ event.a }}\n{{ event.a }}", Some((1, 3)))]
+    #[case::not_on_its_line(on(2, "event.a"), "{{ event.a }}\n b\n{{ event.a }}", Some((1, 1)))]
     fn the_place_of_a_mistake_is_found(
         #[case] spot: Spot,
         #[case] template: &str,

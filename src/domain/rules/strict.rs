@@ -12,29 +12,29 @@ use minijinja::{Environment, Error, ErrorKind, State, Value, filters};
 
 use super::fault::fault;
 
-/// What a filter is not to be given.
-type Check = fn(&mut State<'_, '_>, &mut [Value]) -> Result<(), Error>;
+/// Refuses what a filter is not to be given, and brings its arguments into the engine's form.
+type Check = fn(&mut State<'_, '_>, Vec<Value>) -> Result<Vec<Value>, Error>;
 
 /// Puts the strict ones in the place of the engine's.
 pub(super) fn add_filters(language: &mut Environment<'_>) {
     add(language, "capitalize", a_text, filters::capitalize);
     add(language, "lower", a_text, filters::lower);
-    add(language, "replace", a_text, filters::replace);
+    add(language, "replace", |_, all| texts_in_order(&all), filters::replace);
     add(language, "string", a_text, filters::string);
     add(language, "title", a_text, filters::title);
     add(language, "trim", a_text, filters::trim);
     add(language, "upper", a_text, filters::upper);
-    add(language, "format", all_texts, filters::format);
+    add(language, "format", |_, all| texts(&all).map(|()| all), filters::format);
     add(language, "float", a_number, filters::float);
     add(language, "int", a_number, filters::int);
-    add(language, "groupby", |state, all| items_with(state, all, first), filters::groupby);
+    add(language, "groupby", groups, filters::groupby);
     add(language, "join", items_that_are_texts, filters::join);
     add(language, "map", |state, all| items_with(state, all, named), filters::map);
     add(language, "max", |state, all| items_with(state, all, named), filters::max);
     add(language, "min", |state, all| items_with(state, all, named), filters::min);
     add(language, "rejectattr", |state, all| items_with(state, all, tested), filters::rejectattr);
     add(language, "selectattr", |state, all| items_with(state, all, tested), filters::selectattr);
-    add(language, "sort", |state, all| items_with(state, all, named), filters::sort);
+    add(language, "sort", items_in_order, filters::sort);
     add(language, "sum", |state, all| items_with(state, all, first), filters::sum);
     add(language, "unique", |state, all| items_with(state, all, named), filters::unique);
 }
@@ -47,8 +47,7 @@ where
 {
     let engines = Value::from_function(engines);
     let strict = move |state: &mut State<'_, '_>, all: Rest<ValueOrKwargs>| {
-        let mut all = all.into_values();
-        check(state, &mut all)?;
+        let all = check(state, all.into_values())?;
         engines.call(state, &all)
     };
     language.add_filter(name, strict);
@@ -77,16 +76,35 @@ fn text(value: &Value) -> Result<(), Error> {
     not_in_a_text(value).map_or(Ok(()), Err)
 }
 
-fn a_text(_: &mut State<'_, '_>, all: &mut [Value]) -> Result<(), Error> {
-    all.first().map_or(Ok(()), text)
+fn a_text(_: &mut State<'_, '_>, all: Vec<Value>) -> Result<Vec<Value>, Error> {
+    all.first().map_or(Ok(()), text)?;
+    Ok(all)
 }
 
-fn all_texts(_: &mut State<'_, '_>, all: &mut [Value]) -> Result<(), Error> {
-    all.iter().filter(|value| !value.is_kwargs()).try_for_each(text)
+fn texts(all: &[Value]) -> Result<(), Error> {
+    let (positional, named): (&[Value], Kwargs) = from_args(all)?;
+    positional.iter().try_for_each(text)?;
+    named.args().try_for_each(|name| text(&named.peek::<Value>(name)?))
 }
 
-fn a_number(_: &mut State<'_, '_>, all: &mut [Value]) -> Result<(), Error> {
-    all.first().map_or(Ok(()), not_null)
+/// The engine's own `replace` takes its arguments by name as well; the one that it shows does not.
+fn texts_in_order(all: &[Value]) -> Result<Vec<Value>, Error> {
+    texts(all)?;
+    let (positional, named): (&[Value], Kwargs) = from_args(all)?;
+    let mut in_order = positional.to_vec();
+    for name in ["old", "new"] {
+        in_order.extend(named.get::<Option<Value>>(name)?);
+    }
+    named.assert_all_used()?;
+    Ok(in_order)
+}
+
+/// Without a value to take instead, null is none.
+fn a_number(_: &mut State<'_, '_>, all: Vec<Value>) -> Result<Vec<Value>, Error> {
+    if let [value] = all.as_slice() {
+        not_null(value)?;
+    }
+    Ok(all)
 }
 
 fn not_null(value: &Value) -> Result<(), Error> {
@@ -94,68 +112,90 @@ fn not_null(value: &Value) -> Result<(), Error> {
     if value.is_none() { Err(is_null()) } else { Ok(()) }
 }
 
-/// Which attribute a filter asks for, in its arguments without the list.
-type Asked = fn(&[Value], &Kwargs) -> Option<String>;
+/// Which attribute a filter asks for, in its arguments without the list. It may be a number, which is
+/// a place in a list.
+type Asked = fn(&[Value], &Kwargs) -> Option<Value>;
 
-fn named(_: &[Value], named: &Kwargs) -> Option<String> {
-    // It may be a number, which is a place in a list.
-    named.get::<Option<&str>>("attribute").ok().flatten().map(str::to_owned)
+fn named(_: &[Value], named: &Kwargs) -> Option<Value> {
+    named.peek::<Option<Value>>("attribute").ok().flatten()
 }
 
-fn first(positional: &[Value], arguments: &Kwargs) -> Option<String> {
-    let first = positional.first().and_then(Value::as_str);
-    first.map(str::to_owned).or_else(|| named(positional, arguments))
+fn first(positional: &[Value], arguments: &Kwargs) -> Option<Value> {
+    positional.first().cloned().or_else(|| named(positional, arguments))
 }
 
 /// Whether it is there may be what is to be found out.
-fn tested(positional: &[Value], _: &Kwargs) -> Option<String> {
-    let text = |index: usize| positional.get(index).and_then(Value::as_str);
-    let asks = matches!(text(1), Some("defined" | "undefined"));
-    text(0).filter(|_| !asks).map(str::to_owned)
+fn tested(positional: &[Value], _: &Kwargs) -> Option<Value> {
+    let test = positional.get(1).and_then(Value::as_str);
+    positional.first().filter(|_| !matches!(test, Some("defined" | "undefined"))).cloned()
 }
 
-fn second(positional: &[Value], arguments: &Kwargs) -> Option<String> {
-    let second = positional.get(1).and_then(Value::as_str);
-    second.map(str::to_owned).or_else(|| named(positional, arguments))
+fn second(positional: &[Value], arguments: &Kwargs) -> Option<Value> {
+    positional.get(1).cloned().or_else(|| named(positional, arguments))
 }
 
-fn items_with(state: &mut State<'_, '_>, all: &mut [Value], asked: Asked) -> Result<(), Error> {
-    attributes(state, all, asked).map(drop)
+fn items_with(
+    state: &mut State<'_, '_>,
+    mut all: Vec<Value>,
+    asked: Asked,
+) -> Result<Vec<Value>, Error> {
+    each(state, &mut all, asked, |_| Ok(()))?;
+    Ok(all)
 }
 
-fn items_that_are_texts(state: &mut State<'_, '_>, all: &mut [Value]) -> Result<(), Error> {
-    if let Some(found) = attributes(state, all, second)? {
-        return found.iter().try_for_each(text);
-    }
-    let Some(list) = all.first_mut() else { return Ok(()) };
-    not_null(list)?;
+fn groups(state: &mut State<'_, '_>, all: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let all = items_with(state, all, first)?;
+    // The engine shows a `groupby` that costs no fuel, so this pays for its sort.
+    let list = all.first().cloned().unwrap_or_default();
+    state.apply_filter("sort", &[list])?;
+    Ok(all)
+}
+
+/// The most attributes of `sort` that are looked at: more are nobody's, and looking costs no fuel.
+const SORTED_BY: usize = 16;
+
+/// `sort` takes several attributes, divided by commas.
+fn items_in_order(state: &mut State<'_, '_>, mut all: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let (_, arguments): (&[Value], Kwargs) = from_args(all.get(1..).unwrap_or_default())?;
+    let attributes = named(&[], &arguments);
+    let Some(list) = all.first_mut() else { return Ok(all) };
     *list = as_list(state, list)?;
-    list.try_iter()?.try_for_each(|item| text(&item))
+    let Some(attributes) = attributes.as_ref().and_then(Value::as_str) else { return Ok(all) };
+    let attributes = attributes.split(',').map(|attribute| Value::from(attribute.trim()));
+    attributes.filter(Value::is_true).take(SORTED_BY).try_for_each(|attribute| {
+        list.try_iter()?.try_for_each(|item| at(&item, &attribute).map(drop))
+    })?;
+    Ok(all)
 }
 
-/// The attribute of every item, where one is asked for; several may be, divided by commas.
-fn attributes(
+fn items_that_are_texts(
+    state: &mut State<'_, '_>,
+    mut all: Vec<Value>,
+) -> Result<Vec<Value>, Error> {
+    texts(all.get(1..).unwrap_or_default())?;
+    each(state, &mut all, second, |value| match value {
+        value if value.is_undefined() => Err(ErrorKind::UndefinedError.into()),
+        value => text(value),
+    })?;
+    Ok(all)
+}
+
+/// Looks at each item of the list, or at its attribute where one is asked for.
+fn each(
     state: &mut State<'_, '_>,
     all: &mut [Value],
     asked: Asked,
-) -> Result<Option<Vec<Value>>, Error> {
-    let Some((list, arguments)) = all.split_first_mut() else { return Ok(None) };
+    look: fn(&Value) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Some((list, arguments)) = all.split_first_mut() else { return Ok(()) };
     let (positional, arguments): (&[Value], Kwargs) = from_args(arguments)?;
-    let Some(attributes) = asked(positional, &arguments) else { return Ok(None) };
-    if arguments.has("default") {
-        return Ok(None);
-    }
     *list = as_list(state, list)?;
-    let mut found = Vec::new();
-    for item in list.try_iter()? {
-        for attribute in attributes.split(',').map(str::trim) {
-            let value = at(&item, attribute).filter(|value| !value.is_undefined());
-            // The attribute's name may be of the event.
-            let lacks = || fault("undefined value: an item of the list lacks the attribute");
-            found.push(value.ok_or_else(lacks)?);
-        }
+    match asked(positional, &arguments) {
+        // Those that lack it have a value all the same.
+        Some(_) if arguments.has("default") => Ok(()),
+        Some(attribute) => list.try_iter()?.try_for_each(|item| look(&at(&item, &attribute)?)),
+        None => list.try_iter()?.try_for_each(|item| look(&item)),
     }
-    Ok(Some(found))
 }
 
 /// What can be gone through once only is gone through here, and paid for with fuel.
@@ -163,15 +203,22 @@ fn as_list(state: &mut State<'_, '_>, list: &Value) -> Result<Value, Error> {
     if list.is_undefined() {
         return Err(ErrorKind::UndefinedError.into());
     }
+    not_null(list)?;
     state.apply_filter("list", std::slice::from_ref(list))
 }
 
-fn at(item: &Value, attribute: &str) -> Option<Value> {
-    attribute.split('.').try_fold(item.clone(), |value, step| {
-        let found = match step.parse::<usize>() {
-            Ok(index) => value.get_item_by_index(index),
-            Err(_) => value.get_attr(step),
-        };
-        found.ok()
-    })
+/// The attribute of an item. Its name may be of the event, and is not told.
+fn at(item: &Value, attribute: &Value) -> Result<Value, Error> {
+    let step = |value: Value, step: &str| match step.parse::<usize>() {
+        Ok(index) => value.get_item_by_index(index),
+        Err(_) => value.get_attr(step),
+    };
+    let found = match attribute.as_str() {
+        Some(path) => path.split('.').try_fold(item.clone(), step),
+        None => item.get_item(attribute),
+    };
+    found
+        .ok()
+        .filter(|value| !value.is_undefined())
+        .ok_or_else(|| fault("undefined value: an item of the list lacks the attribute"))
 }

@@ -71,6 +71,11 @@ fn arithmetic_that_may_come_out_passes(#[case] message: &str) {
     "{{ event.flag ~ '!' }}",
     "it is a boolean; a string or a number is needed"
 )]
+#[case::missing_list("{{ event.anything | sum('a') }}", "`event.anything` may be missing")]
+#[case::null_in_replace(
+    "{{ event.id | replace('x', event.customer.name | default('y')) }}",
+    "`event.customer.name` may be null"
+)]
 fn what_a_filter_or_a_concatenation_needs_is_told(#[case] message: &str, #[case] says: &str) {
     let said = said_of_message(message);
     assert!(said.contains(says), "{said}");
@@ -80,6 +85,9 @@ fn what_a_filter_or_a_concatenation_needs_is_told(#[case] message: &str, #[case]
 #[case("{{ event.items | map(attribute='name') | join(', ') }}")]
 #[case("{{ event.items | selectattr('size', 'defined') | sum(attribute='size') }}")]
 #[case("{{ event.items | map(attribute='size', default=0) | sum }}")]
+#[case("{{ event.items | map(attribute='more.x', default=0) | sum }}")]
+#[case("{{ event.items | selectattr('more', 'defined') | sum(attribute='more.x') }}")]
+#[case("{{ event.count | int(0) }}")]
 #[case(
     "{{ event.id[-4:] }} {{ event.extra.l | map(attribute='x') | join if event.extra is defined }}"
 )]

@@ -15,22 +15,32 @@ use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, template};
 pub(super) type Names = BTreeMap<String, Reading>;
 
 /// The filters that fail on null as well, with what they need of their value and their arguments.
-const STRICT: [(&str, Need, Need); 16] = [
+const STRICT: [(&str, Need, Need); 26] = [
     ("capitalize", Need::Text, Need::Nothing),
     ("date", Need::Time, Need::Value),
     ("datetime", Need::Time, Need::Value),
     ("float", Need::Value, Need::Nothing),
     ("format", Need::Text, Need::Text),
+    ("groupby", Need::Value, Need::Nothing),
     ("int", Need::Value, Need::Nothing),
+    ("join", Need::Value, Need::Text),
     ("lower", Need::Text, Need::Nothing),
+    ("map", Need::Value, Need::Nothing),
+    ("max", Need::Value, Need::Nothing),
+    ("min", Need::Value, Need::Nothing),
     ("money", Need::Value, Need::Value),
     ("number", Need::Value, Need::Value),
     ("plural", Need::Value, Need::Value),
-    ("replace", Need::Text, Need::Nothing),
+    ("rejectattr", Need::Value, Need::Nothing),
+    ("replace", Need::Text, Need::Text),
+    ("selectattr", Need::Value, Need::Nothing),
+    ("sort", Need::Value, Need::Nothing),
     ("string", Need::Text, Need::Nothing),
+    ("sum", Need::Value, Need::Nothing),
     ("time", Need::Time, Need::Value),
     ("title", Need::Text, Need::Nothing),
     ("trim", Need::Text, Need::Nothing),
+    ("unique", Need::Value, Need::Nothing),
     ("upper", Need::Text, Need::Nothing),
 ];
 
@@ -243,14 +253,14 @@ fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
     }
     let strict = STRICT.iter().find(|(name, ..)| *name == filter.name);
     let (of_value, of_arguments) = match strict {
+        // With a number to take instead, null is none.
+        Some(("float" | "int", ..)) if !filter.args.is_empty() => (Need::Defined, Need::Nothing),
         Some((_, of_value, of_arguments)) => (*of_value, *of_arguments),
         None if takes_undefined(filter.name) => (Need::Nothing, Need::Nothing),
         None => (Need::Defined, Need::Nothing),
     };
     let attribute = attribute_of_items(filter, names);
-    // To reach the items is to need the list.
-    let is_told = attribute.is_some() && matches!(value, Some(Reading::Path(_)));
-    let value = value.map(|value| (if is_told { Need::Nothing } else { of_value }, value));
+    let value = value.map(|value| (of_value, value));
     let arguments = arguments.into_iter().map(|argument| (of_arguments, argument));
     other(&format!("|{}", filter.name), value.into_iter().chain(arguments).chain(attribute))
 }
@@ -274,7 +284,10 @@ fn attribute_of_items(filter: &ast::Filter<'_>, names: &Names) -> Option<(Need, 
     };
     let given = index.and_then(|index| positional.get(index)).or_else(|| named.get("attribute"));
     let attribute = given?.as_const()?;
-    let attribute = attribute.as_str().filter(|attribute| !attribute.contains(','))?;
+    let attribute = attribute.as_str()?;
+    if filter.name == "sort" && attribute.contains(',') {
+        return None;
+    }
     let (mut path, all_left) = items(filter.expr.as_ref()?, names)?;
     path.extend(attribute.split('.').map(|step| match step.parse() {
         Ok(index) => Step::Index(index),
@@ -284,7 +297,7 @@ fn attribute_of_items(filter: &ast::Filter<'_>, names: &Names) -> Option<(Need, 
     let asks = filter.name.ends_with("attr")
         && test.is_some_and(|test| matches!(test.as_str(), Some("defined" | "undefined")));
     let may_lack = named.contains_key("default") || asks || !all_left;
-    Some((if may_lack { Need::Nothing } else { Need::Defined }, Reading::Path(path)))
+    Some((if may_lack { Need::Name } else { Need::Defined }, Reading::Path(path)))
 }
 
 /// The path of the items of a list, and whether none of them is left out.

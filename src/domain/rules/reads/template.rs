@@ -68,7 +68,8 @@ impl Lowering {
     fn block(&mut self, statements: &[Stmt<'_>]) -> Vec<Statement> {
         let mut lowered = Vec::new();
         for statement in statements {
-            lowered.push(Statement::Line(line(statement)));
+            let (from, to) = lines(statement);
+            lowered.push(Statement::Lines(from, to));
             self.statement(statement, &mut lowered);
         }
         lowered
@@ -195,22 +196,23 @@ impl Lowering {
     }
 }
 
-/// The line that a statement begins on, counted from 1.
-fn line(statement: &Stmt<'_>) -> usize {
-    let span = match statement {
-        Stmt::Template(it) => it.span(),
-        Stmt::EmitExpr(it) => it.span(),
-        Stmt::EmitRaw(it) => it.span(),
-        Stmt::ForLoop(it) => it.span(),
-        Stmt::IfCond(it) => it.span(),
-        Stmt::WithBlock(it) => it.span(),
-        Stmt::Set(it) => it.span(),
-        Stmt::SetBlock(it) => it.span(),
-        Stmt::AutoEscape(it) => it.span(),
-        Stmt::FilterBlock(it) => it.span(),
-        Stmt::Do(it) => it.span(),
+/// The lines that a statement stands on, counted from 1; of a block, that on which its head begins.
+fn lines(statement: &Stmt<'_>) -> (usize, usize) {
+    let (span, is_block) = match statement {
+        Stmt::Template(it) => (it.span(), true),
+        Stmt::ForLoop(it) => (it.span(), true),
+        Stmt::IfCond(it) => (it.span(), true),
+        Stmt::WithBlock(it) => (it.span(), true),
+        Stmt::SetBlock(it) => (it.span(), true),
+        Stmt::AutoEscape(it) => (it.span(), true),
+        Stmt::FilterBlock(it) => (it.span(), true),
+        Stmt::EmitExpr(it) => (it.span(), false),
+        Stmt::EmitRaw(it) => (it.span(), false),
+        Stmt::Set(it) => (it.span(), false),
+        Stmt::Do(it) => (it.span(), false),
     };
-    span.start_line.into()
+    let from = span.start_line.into();
+    (from, if is_block { from } else { span.end_line.into() })
 }
 
 /// The names that a target assigns to.

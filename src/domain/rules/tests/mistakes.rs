@@ -55,7 +55,7 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 #[case::syntax("{{ event.a", "unexpected end of input")]
 #[case::assignment("{% if event.a = 1 %}{% endif %}", "to compare, write `==`")]
 #[case::and_of_another_language("{% if 'x' == event.a && event.b %}{% endif %}", "write `and`")]
-#[case::sign_behind_a_string("{{ 'x' & event.b }}", "unexpected character")]
+#[case::sign_behind_a_string("{{ 'x' & event.b }}", "unexpected end of input")]
 #[case::line("a\n{% if %}", "(line 2 of the text)")]
 #[case::rare_branch(
     "{% if event.rare %}{{ event.a | nope }}{% endif %}",
@@ -77,6 +77,11 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
     "there is no test `od`"
 )]
 #[case::part_of_a_field("{{ record.topik[:3] }}", "`record` has no `topik`")]
+#[case::filter_by_name_with_arguments("{{ event.a | map('replace', 'a', 'b', 1) }}", "takes two")]
+#[case::braces_that_do_not_close(
+    "Order {{ event.s } shipped! Thanks",
+    "unexpected `}`, expected end of variable block"
+)]
 #[case::some_of_them("{{ event.a | replace('a', 'b', 1) }}", "takes two arguments")]
 #[case::include("{% include 'a' %}", "unknown statement")]
 #[case::extends("{% extends 'a' %}", "unknown statement")]
@@ -97,6 +102,10 @@ fn a_template_is_looked_at_before_any_event(#[case] message: &str, #[case] says:
 #[case(
     "{% for x in event.l %}{{ loop.cycle('a', 'b') }}{% if loop.changed(x) %}{{ x }}{% endif %}{% endfor %}"
 )]
+#[case("{% for record in event.records %}{{ record.id }}{% endfor %}")]
+#[case("{% set record = event.record %}{{ record.topik }}")]
+#[case("{% with record = event.record, x = 1 %}{{ record.topik }}{% endwith %}")]
+#[case("{{ event.a | replace(old='a', new='b') }}{{ event.l | map('money', 'THB') | join }}")]
 #[case("{{ event.a[-4:] }}{{ event.l[1:] | map('upper') | join(', ') }}")]
 #[case("{% set x = event.a %}{{ x is divisibleby 3 }}{{ namespace(a=1).a }}")]
 fn a_template_that_only_lacks_an_event_is_taken(#[case] message: &str) {

@@ -65,6 +65,12 @@ fn a_filter_shows_values_as_customers_read_them(#[case] template: &str, #[case] 
     json!({"l": [{"p": 1, "q": ["x"]}, {"p": 2, "q": ["y"]}]}),
     "3 x+y 2"
 )]
+#[case::numbers_by_default(
+    "{{ event.n | int(7) }} {{ event.n | float(default=1.5) }}",
+    json!({"n": null}),
+    "7 1.5"
+)]
+#[case::in_order("{{ event.t | replace(old='a', new='o') }}", json!({"t": "cat"}), "cot")]
 #[case::attributes_that_may_be_missing(
     "{{ event.l | map(attribute='p', default=0) | sum }} {{ event.l | selectattr('p', 'defined') | length }}",
     json!({"l": [{"p": 1}, {}]}),
@@ -108,6 +114,25 @@ fn a_template_sees_the_event_and_the_record(
 #[case::null_of_items("{{ [event] | join(', ', attribute='null') }}", "null can't stand in a text")]
 #[case::null_joined("{{ event.null | join }}", "null is no value")]
 #[case::null_formatted("{{ '%s' | format(event.null) }}", "null can't stand in a text")]
+#[case::null_by_its_name("{{ '%(k)s' | format(k=event.null) }}", "null can't stand in a text")]
+#[case::null_in_place_of("{{ 'Hi X' | replace('X', event.null) }}", "null can't stand in a text")]
+#[case::null_between("{{ ['a', 'b'] | join(event.null) }}", "null can't stand in a text")]
+#[case::missing_among_others("{{ ['a', event.nope] | join }}", "there is no `event.nope`")]
+#[case::null_summed("{{ event.null | sum }}", "null is no value")]
+#[case::null_gone_through("{{ event.null | map('upper') | join }}", "null is no value")]
+#[case::group_nothing_by_default(
+    "{{ event.nope | groupby('a', default='x') }}",
+    "there is no `event.nope`"
+)]
+#[case::place_that_is_missing(
+    "{{ [event.list] | map(attribute=3) | join }}",
+    "an item of the list lacks"
+)]
+#[case::two_attributes_of_a_sum("{{ [event] | sum('secret,bad') }}", "an item of the list lacks")]
+#[case::groups_without_end(
+    "{% set r = range(9999) %}{% for i in range(999) %}{{ r | groupby('x', default=1) | length }}{% endfor %}",
+    "engine ran out of fuel"
+)]
 #[case::sum_of_what_is_missing(
     "{{ [event] | sum('nope') }}",
     "an item of the list lacks the attribute"
