@@ -56,8 +56,17 @@ impl Machine {
     }
 
     /// Which delivery is tried: a fresh one if there is one, for a suspect may have failed through
-    /// its own fault; and of the suspects rather one that the customer certainly does not have.
+    /// its own fault; and of the suspects rather one that the customer certainly does not have. Every
+    /// other time it is the newest one: those that have waited longest may be many of a kind, such as
+    /// a batch to recipients that the API knows nothing of.
     fn candidate(&mut self, gate: usize, now: Moment) -> Option<DeliveryId> {
+        let stop = self.gates.get(gate)?.stop.or(self.account);
+        if stop.is_some_and(|stop| stop.failures % 2 == 1)
+            && let Some(id) = self.newest_ready(gate, now)
+        {
+            self.gates.get_mut(gate)?.ready.retain(|ready| *ready != id);
+            return Some(id);
+        }
         if let Some(id) = self.next_ready(gate, now) {
             self.gates.get_mut(gate)?.ready.pop_front();
             return Some(id);
@@ -78,6 +87,21 @@ impl Machine {
         suspects.retain(|id| Some(*id) != chosen);
         self.gates.get_mut(gate)?.suspects = suspects;
         chosen
+    }
+
+    /// Of those that have not been tried; one that was is at the back for that.
+    fn newest_ready(&self, gate: usize, now: Moment) -> Option<DeliveryId> {
+        let may = |id: &&DeliveryId| {
+            self.deliveries.get(id).is_some_and(|delivery| {
+                let tenure = self.tenures.get(&delivery.lane.epoch);
+                delivery.state == State::Ready
+                    && !delivery.is_tried()
+                    && !delivery.message.expired(now.wall)
+                    && !delivery.must_not_repeat()
+                    && tenure.is_some_and(|tenure| !tenure.held_back)
+            })
+        };
+        self.gates.get(gate)?.ready.iter().rev().find(may).copied()
     }
 
     pub(super) fn next_probe(&self) -> impl Iterator<Item = Duration> {

@@ -74,6 +74,34 @@ fn five_failures_alike_on_distinct_recipients_stop_the_channel_and_spend_none(
     assert!(rig.letters().is_empty());
 }
 
+/// Such as a batch to recipients that the API knows nothing of.
+#[test]
+fn many_that_fail_by_themselves_do_not_keep_a_channel_stopped_for_as_many_probes() {
+    let mut rig = Rig::owning(settings());
+    read(&mut rig, 30, OnAmbiguous::Retry);
+    while let sent = rig.sent()
+        && !sent.is_empty()
+    {
+        for attempt in sent {
+            rig.answer(&attempt, ANSWER_502);
+        }
+    }
+    rig.read_for(30, "whose messages arrive");
+    let mut tried = Vec::new();
+    while tried.last() != Some(&30) {
+        rig.pass(Duration::from_secs(15));
+        if rig.asked_to(&Effect::List) {
+            rig.list(&["support"]);
+        }
+        for attempt in rig.sent() {
+            tried.push(attempt.offset.0);
+            let arrives = attempt.offset.0 == 30;
+            rig.answer(&attempt, if arrives { Class::Accepted } else { ANSWER_502 });
+        }
+        assert!(tried.len() < 3, "{tried:?}");
+    }
+}
+
 /// Each probe may reach the customer, and an outage has many.
 #[rstest]
 #[case::an_outage(ANSWER_502, StopReason::Outage)]
