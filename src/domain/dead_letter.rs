@@ -88,6 +88,8 @@ pub struct DeadLetter {
     pub tries: Tries,
     /// How often it had been set aside and redriven before.
     pub redrives: u32,
+    /// Before a redrive it had been set aside for an attempt of which nobody knows how it ended.
+    pub may_repeat: bool,
 }
 
 /// The prefix of the headers that a dead letter carries besides its record's own.
@@ -117,6 +119,7 @@ impl DeadLetter {
             ("request-id", tries.request_id.clone()),
             ("version", Some(version.to_owned())),
             ("redrives", Some(self.redrives.to_string())),
+            ("may-repeat", self.may_repeat.then(|| "true".to_owned())),
         ];
         let named = all.into_iter().filter_map(|(name, value)| Some((name, value?)));
         named.map(|(name, value)| (format!("{HEADER_PREFIX}{name}"), value)).collect()
@@ -143,7 +146,7 @@ mod tests {
             rule: Some("shipped".into()),
         };
         let (record, channel) = (Arc::new(record), Some("support".into()));
-        DeadLetter { record, rejection, channel, tries, redrives: 0 }
+        DeadLetter { record, rejection, channel, tries, redrives: 0, may_repeat: false }
     }
 
     fn lines(letter: &DeadLetter) -> String {

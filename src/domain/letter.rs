@@ -129,9 +129,11 @@ impl Letter {
         self.detail.starts_with("when:")
     }
 
-    /// Whether its customer may have the message: nobody knows how its last attempts ended.
+    /// Whether its customer may have the message: nobody knows how its last attempts ended, or those
+    /// before it was redriven.
     pub fn may_repeat(&self) -> bool {
         matches!(self.reason, Reason::Ambiguous | Reason::RetriesExhausted)
+            || self.told("may-repeat") == Some("true")
     }
 
     /// Of a redriven one: the dead letter that it was.

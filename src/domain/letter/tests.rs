@@ -27,7 +27,9 @@ fn written(record: Record, rule: Option<&str>, redrives: u32) -> Vec<Header> {
         rule: rule.map(Arc::from),
     };
     let tries = Tries::default();
-    let letter = DeadLetter { record: Arc::new(record), rejection, channel: None, tries, redrives };
+    let record = Arc::new(record);
+    let may_repeat = redrives == 2;
+    let letter = DeadLetter { record, rejection, channel: None, tries, redrives, may_repeat };
     let added = letter.headers("group-a", "0.1.0");
     own.into_iter().chain(added.iter().map(|(name, value)| header(name, value))).collect()
 }
@@ -49,6 +51,7 @@ fn what_the_bridge_writes_is_read_back() {
     assert_eq!(letter.original, original());
     assert_eq!(letter.place.to_string(), "dead.letters-1[2]@99");
     assert_eq!((letter.reason, letter.redrives), (Reason::RuleError, 2));
+    assert!(letter.may_repeat(), "it had been ambiguous before");
     assert_eq!(letter.rule.as_deref(), Some("shipped"));
     assert_eq!(letter.group.as_deref(), Some("group-a"));
     assert_eq!(letter.told("version"), Some("0.1.0"));

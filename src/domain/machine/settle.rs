@@ -98,9 +98,11 @@ impl Machine {
         let Some(held) = tenure.offsets.get(offset) else { return };
         let record = Arc::clone(held.original());
         let redrives = held.redrive.as_ref().map_or(0, |redrive| redrive.redrives);
+        let may_repeat = held.redrive.as_ref().is_some_and(|redrive| redrive.may_repeat);
         let source = tenure.source.clone();
         tenure.letters += 1;
-        let content = Arc::new(DeadLetter { record, rejection, channel, tries, redrives });
+        let content =
+            Arc::new(DeadLetter { record, rejection, channel, tries, redrives, may_repeat });
         let id = LetterId(self.next_id());
         let letter = Letter { source, epoch, offset, part, delivery, content, failures: 0 };
         self.letters.insert(id, letter);

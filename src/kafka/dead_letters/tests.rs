@@ -35,6 +35,7 @@ fn letter(offset: u64) -> DeadLetter {
         channel: None,
         tries: Tries::default(),
         redrives: 0,
+        may_repeat: false,
     }
 }
 

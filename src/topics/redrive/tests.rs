@@ -67,6 +67,7 @@ fn redriven(event: &str, rule: Option<&str>, reason: Reason, detail: &str) -> Re
         channel: None,
         tries: Tries::default(),
         redrives: 1,
+        may_repeat: false,
     };
     let added = letter.headers("g", "0.1.0");
     let added = added.iter().map(|(name, value)| header(name, value));

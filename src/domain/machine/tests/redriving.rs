@@ -45,7 +45,9 @@ fn the_delivery_is_that_of_the_original_and_the_commit_that_of_the_redrive_topic
 #[test]
 fn what_fails_again_is_set_aside_where_it_came_from_first() {
     let mut rig = Rig::owning(settings());
-    rig.read(0, redriven(reject(Reason::Schema)));
+    let mut decision = redriven(reject(Reason::Schema));
+    decision.redrive = decision.redrive.map(|redrive| Redrive { may_repeat: true, ..redrive });
+    rig.read(0, decision);
     let effects = rig.effects.iter();
     let letters: Vec<_> = effects
         .filter_map(|effect| {
@@ -62,6 +64,7 @@ fn what_fails_again_is_set_aside_where_it_came_from_first() {
     assert_eq!(told("line-bridge-topic"), Some("payments"));
     assert_eq!(told("line-bridge-offset"), Some("70"));
     assert_eq!(told("line-bridge-redrives"), Some("2"));
+    assert_eq!(told("line-bridge-may-repeat"), Some("true"), "its customer may have it still");
     let (id, _) = rig.letters()[0];
     rig.acknowledge(id, true);
     let place = rig.reports().into_iter().find_map(|report| {
