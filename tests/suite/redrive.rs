@@ -194,6 +194,18 @@ fn what_fails_again_comes_back_until_the_limit_and_what_is_forged_is_not_believe
     let again = json(&stage, &["redrive", "--reason", "rejected", "--again", "--dry-run"]);
     let left = &again["left"]["same_message"];
     assert_eq!((&again["redriven"], left), (&1.into(), &2.into()), "{again}");
+    let of = |all: &Value, key: &str, value: Value| {
+        let letters = all["letters"].as_array().expect("letters");
+        let found = letters.iter().find(|letter| letter[key] == value).expect("a letter");
+        (found["partition"].clone(), found["offset"].clone())
+    };
+    let listed = json(&stage, &["list", "--reason", "rejected"]);
+    let newest = of(&listed, "redrives", 2.into());
+    assert_eq!(
+        of(&again, "fate", "redriven".into()),
+        newest,
+        "the newest, or it would be left over"
+    );
 
     // Put there by hand: the bridge itself minds the deadline, and what is no dead letter.
     let by_hand = [with_headers(expired.expect("a letter")), NewRecord::of("{}")];

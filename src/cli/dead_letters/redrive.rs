@@ -1,6 +1,6 @@
 //! `dead-letters redrive`: has the bridge try the chosen ones again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -14,6 +14,7 @@ use super::report::{Fate, Left, Lost, Report};
 use super::{Desk, failed, pointer};
 use crate::cli::output::Output;
 use crate::cli::{ConfigFile, Failure, complain, interrupted, say, tell};
+use crate::domain::clock::Timestamp;
 use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
 use crate::domain::record::{RecordOffset, TopicPartition};
 use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
@@ -119,7 +120,7 @@ impl Redrive {
             under_way: UnderWay::new(),
             report: Report::new(self.dry_run, self.output),
             pace: self.rate.map(pace),
-            messages: BTreeSet::new(),
+            newest: BTreeMap::new(),
         };
         let ended = tokio::select! {
             ended = run.all() => ended,
@@ -144,23 +145,48 @@ struct Run<'r> {
     under_way: UnderWay,
     report: Report,
     pace: Option<Interval>,
-    /// Those that have been taken, where what was redriven before is taken as well.
-    messages: BTreeSet<MessageOf>,
+    /// The last dead letter of each message, where what was redriven before is taken as well.
+    newest: BTreeMap<MessageOf, (u32, Place)>,
 }
 
-/// The record and the rule that a message is of.
-type MessageOf = (TopicPartition, RecordOffset, Option<String>);
+/// The record and the rule that a message is of. Its time tells a topic that was made anew.
+type MessageOf = (TopicPartition, RecordOffset, Timestamp, Option<String>);
 
 fn of(letter: &Letter) -> MessageOf {
     let Letter { original, rule, .. } = letter;
-    (original.source.clone(), original.offset, rule.as_deref().map(str::to_owned))
+    let rule = rule.as_deref().map(str::to_owned);
+    (original.source.clone(), original.offset, original.timestamp, rule)
 }
 
 impl Run<'_> {
-    async fn all(&mut self) -> Result<(), Failure> {
+    async fn scan(&self) -> Result<Scan, Failure> {
         let part = self.redrive.chosen.part(self.desk.now);
         let topic = &self.desk.config.dead_letters.topic;
-        let mut scan = Scan::start(&self.desk.kafka, topic, part).await.map_err(failed)?;
+        Scan::start(&self.desk.kafka, topic, part).await.map_err(failed)
+    }
+
+    /// Finds the last dead letter of each message. An older one would leave that one for the next
+    /// redrive, and with it the same message once more.
+    async fn look_for_newest(&mut self) -> Result<(), Failure> {
+        let mut scan = self.scan().await?;
+        while let Some(record) = scan.next().await.map_err(failed)? {
+            let Ok(letter) = Letter::read(record) else { continue };
+            if self.redrive.chosen.fits(&letter, self.desk.now) {
+                let this = (letter.redrives, letter.place.clone());
+                let newest = self.newest.entry(of(&letter)).or_insert_with(|| this.clone());
+                if *newest < this {
+                    *newest = this;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn all(&mut self) -> Result<(), Failure> {
+        if self.redrive.taken.again {
+            self.look_for_newest().await?;
+        }
+        let mut scan = self.scan().await?;
         let mut progress = interval(PROGRESS);
         progress.reset();
         let limit = self.redrive.limit.unwrap_or(u64::MAX);
@@ -198,8 +224,8 @@ impl Run<'_> {
 
     async fn take(&mut self, mut letter: Letter) -> Result<(), Failure> {
         let mut fate = self.fate(&mut letter).await?;
-        if fate == Fate::Redriven && self.redrive.taken.again && !self.messages.insert(of(&letter))
-        {
+        let newest = self.newest.get(&of(&letter));
+        if fate == Fate::Redriven && newest.is_some_and(|(_, place)| *place != letter.place) {
             fate = Fate::Left(Left::SameMessage);
         }
         let may_repeat = letter.may_repeat() || !self.redriven.places(&letter).is_empty();

@@ -21,7 +21,7 @@ pub(super) enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
     RedrivenBefore,
-    /// It has come back, and an older dead letter of the same message is taken.
+    /// It has come back: a newer dead letter of the same message is there.
     SameMessage,
     TooOften,
     Expired,
@@ -50,7 +50,7 @@ impl Fate {
                 ("redriven_before", "redriven before (--again includes them)")
             }
             Self::Left(Left::SameMessage) => {
-                ("same_message", "of a message that is redriven here already")
+                ("same_message", "of a message that has a newer dead letter")
             }
             Self::Left(Left::TooOften) => {
                 ("too_often", "redriven too often already (--max-redrives)")
