@@ -37,6 +37,8 @@ pub struct Concurrency {
     window: Window,
     /// Since the floor was measured.
     windows: u32,
+    /// When the limit was cut last.
+    cut_at: Duration,
     /// Whether the API has been crowded, or has complained, since the start: until then the limit
     /// grows fast.
     bounded: bool,
@@ -77,6 +79,7 @@ impl Concurrency {
             phase: Phase::Steady,
             window: Window::default(),
             windows: 0,
+            cut_at: Duration::ZERO,
             bounded: false,
         }
     }
@@ -119,14 +122,15 @@ impl Concurrency {
         self.limit.max(f64::from(LEAST_ANSWERS))
     }
 
-    /// The API failed or fell silent; `took` is as in [`Self::complained`].
+    /// The API failed or fell silent; `took` is how long the attempt was under way. Silence takes
+    /// longer than a window: only what began before a cut is none of it.
     pub fn failed(&mut self, now: Duration, took: Duration) {
-        if now.saturating_sub(took) < self.window.since {
+        if now.saturating_sub(took) < self.cut_at {
             return;
         }
         self.window.failures += 1;
         if f64::from(self.window.failures) >= self.window_size() * TOO_MANY_FAIL {
-            self.complained(now, took);
+            self.cut(now);
         }
     }
 
@@ -136,6 +140,10 @@ impl Concurrency {
         if now.saturating_sub(took) < self.window.since {
             return;
         }
+        self.cut(now);
+    }
+
+    fn cut(&mut self, now: Duration) {
         if let Phase::Floor { usual, .. } = self.phase {
             self.limit = usual;
         }
@@ -143,11 +151,13 @@ impl Concurrency {
         self.set(self.limit * 2.0 / 3.0);
         self.bounded = true;
         self.window = Window { since: now, ..Window::default() };
+        self.cut_at = now;
     }
 
     /// After a stop the API is approached gently.
     pub fn restart(&mut self) {
         self.phase = Phase::Steady;
+        self.window.failures = 0;
         self.set(self.limit.min(FIRST));
     }
 
@@ -323,6 +333,22 @@ mod tests {
     #[case::one_in_ten(10)]
     fn failures_now_and_then_cut_nothing(#[case] nth: u64) {
         assert_eq!(after_failures(nth), 256);
+    }
+
+    /// They began long before the window that they end in.
+    #[test]
+    fn silence_is_counted_although_it_takes_longer_than_a_window() {
+        let mut concurrency = Concurrency::new(256);
+        let (took, silent) = (Duration::from_millis(20), Duration::from_secs(10));
+        for answer in 1..20_000 {
+            let now = silent + took * answer;
+            if answer % 2 == 0 {
+                concurrency.failed(now, silent);
+            } else {
+                concurrency.answered(concurrency.limit(), took, now);
+            }
+        }
+        assert!(concurrency.limit() < 64, "{}", concurrency.limit());
     }
 
     #[test]
