@@ -101,7 +101,10 @@ fn texts_in_order(all: &[Value]) -> Result<Vec<Value>, Error> {
 
 /// Without a value to take instead, null is none.
 fn a_number(_: &mut State<'_, '_>, all: Vec<Value>) -> Result<Vec<Value>, Error> {
-    if let [value] = all.as_slice() {
+    let (positional, named): (&[Value], Kwargs) = from_args(&all)?;
+    if let [value] = positional
+        && !named.has("default")
+    {
         not_null(value)?;
     }
     Ok(all)

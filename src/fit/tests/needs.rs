@@ -55,6 +55,10 @@ fn arithmetic_that_may_come_out_passes(#[case] message: &str) {
     "{{ event.items | selectattr('siz', 'defined') | list | length }}",
     "no such property"
 )]
+#[case::asked_for_below_what_may_be_missing(
+    "{{ event.items | selectattr('more.x', 'defined') | list | length }}",
+    "`event.items[…].more`, needed for"
+)]
 #[case::not_in_all(
     "{{ event.items | sum('size') }}",
     "may be missing: the schema does not require it"

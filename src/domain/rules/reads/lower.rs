@@ -254,7 +254,7 @@ fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
     let strict = STRICT.iter().find(|(name, ..)| *name == filter.name);
     let (of_value, of_arguments) = match strict {
         // With a number to take instead, null is none.
-        Some(("float" | "int", ..)) if !filter.args.is_empty() => (Need::Defined, Need::Nothing),
+        Some(("float" | "int", ..)) if has_default(filter) => (Need::Defined, Need::Nothing),
         Some((_, of_value, of_arguments)) => (*of_value, *of_arguments),
         None if takes_undefined(filter.name) => (Need::Nothing, Need::Nothing),
         None => (Need::Defined, Need::Nothing),
@@ -263,6 +263,14 @@ fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
     let value = value.map(|value| (of_value, value));
     let arguments = arguments.into_iter().map(|argument| (of_arguments, argument));
     other(&format!("|{}", filter.name), value.into_iter().chain(arguments).chain(attribute))
+}
+
+fn has_default(filter: &ast::Filter<'_>) -> bool {
+    filter.args.iter().any(|argument| match argument {
+        CallArg::Pos(_) => true,
+        CallArg::Kwarg(name, _) => *name == "default",
+        CallArg::PosSplat(_) | CallArg::KwargSplat(_) => false,
+    })
 }
 
 /// What a filter such as `sum(attribute="price")` reads of each item.
@@ -296,8 +304,14 @@ fn attribute_of_items(filter: &ast::Filter<'_>, names: &Names) -> Option<(Need, 
     let test = positional.get(1).and_then(|test| test.as_const());
     let asks = filter.name.ends_with("attr")
         && test.is_some_and(|test| matches!(test.as_str(), Some("defined" | "undefined")));
-    let may_lack = named.contains_key("default") || asks || !all_left;
-    Some((if may_lack { Need::Name } else { Need::Defined }, Reading::Path(path)))
+    let need = if named.contains_key("default") || !all_left {
+        Need::Name
+    } else if asks {
+        Need::Nothing
+    } else {
+        Need::Defined
+    };
+    Some((need, Reading::Path(path)))
 }
 
 /// The path of the items of a list, and whether none of them is left out.

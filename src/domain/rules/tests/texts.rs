@@ -110,6 +110,7 @@ fn a_template_sees_the_event_and_the_record(
 #[case::boolean_as_a_string("{{ (event.list == 1) | string }}", "true or false can't stand in")]
 #[case::list_as_a_string("{{ event.list | string }}", "a list can't stand in a text")]
 #[case::null_as_a_number("{{ event.null | int }}", "null is no value")]
+#[case::null_as_a_number_of_a_base("{{ event.null | int(base=16) }}", "null is no value")]
 #[case::null_among_others("{{ ['a', event.null] | join }}", "null can't stand in a text")]
 #[case::null_of_items("{{ [event] | join(', ', attribute='null') }}", "null can't stand in a text")]
 #[case::null_joined("{{ event.null | join }}", "null is no value")]
