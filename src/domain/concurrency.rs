@@ -20,7 +20,7 @@ const WANTED: f64 = 1.05;
 /// The least number of answers that a window looks at.
 const LEAST_ANSWERS: u32 = 20;
 
-/// So many failures, as a share of a window's answers, are a complaint. Fewer may be some
+/// So many failures, as a share of what ended in a window, are a complaint. Fewer may be some
 /// recipients' own fault, and must not hold up all the others of the channel.
 const TOO_MANY_FAIL: f64 = 0.25;
 
@@ -59,7 +59,8 @@ enum Phase {
     },
 }
 
-/// Answers to attempts that started under the limit as it is.
+/// What the next look is at. The latency is that of attempts that started under the limit as it is;
+/// failures often take longer than that, so they are counted among all that started since the cut.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     since: Duration,
@@ -67,6 +68,8 @@ struct Window {
     busy: u32,
     latency: f64,
     failures: u32,
+    /// Failures and answers.
+    ended: u32,
 }
 
 impl Concurrency {
@@ -99,10 +102,12 @@ impl Concurrency {
     /// An attempt that took `took` was answered as it should be, while `in_flight` (with it) were
     /// under way.
     pub fn answered(&mut self, in_flight: usize, took: Duration, now: Duration) {
-        if now.saturating_sub(took) < self.window.since {
+        let started = now.saturating_sub(took);
+        let window = &mut self.window;
+        window.ended += u32::from(started >= self.cut_at);
+        if started < window.since {
             return;
         }
-        let window = &mut self.window;
         window.answers += 1;
         window.latency += took.as_secs_f64();
         // A limit that is not used says nothing about the API.
@@ -122,25 +127,25 @@ impl Concurrency {
         self.limit.max(f64::from(LEAST_ANSWERS))
     }
 
-    /// The API failed or fell silent; `took` is how long the attempt was under way. Silence takes
-    /// longer than a window: only what began before a cut is none of it.
+    /// The API failed or fell silent; `took` is how long the attempt was under way, so that what
+    /// started before a cut does not cut again.
     pub fn failed(&mut self, now: Duration, took: Duration) {
         if now.saturating_sub(took) < self.cut_at {
             return;
         }
         self.window.failures += 1;
-        if f64::from(self.window.failures) >= self.window_size() * TOO_MANY_FAIL {
+        self.window.ended += 1;
+        let looked_at = self.window_size().max(f64::from(self.window.ended));
+        if f64::from(self.window.failures) >= looked_at * TOO_MANY_FAIL {
             self.cut(now);
         }
     }
 
-    /// The API says that it is too much; `took` is how long the attempt was under way, so that what
-    /// started before a cut does not cut again.
+    /// The API says that it is too much; `took` as above.
     pub fn complained(&mut self, now: Duration, took: Duration) {
-        if now.saturating_sub(took) < self.window.since {
-            return;
+        if now.saturating_sub(took) >= self.cut_at {
+            self.cut(now);
         }
-        self.cut(now);
     }
 
     fn cut(&mut self, now: Duration) {
@@ -157,7 +162,7 @@ impl Concurrency {
     /// After a stop the API is approached gently.
     pub fn restart(&mut self) {
         self.phase = Phase::Steady;
-        self.window.failures = 0;
+        (self.window.failures, self.window.ended) = (0, 0);
         self.set(self.limit.min(FIRST));
     }
 
@@ -217,11 +222,12 @@ mod tests {
     use super::*;
 
     /// An API that takes `base` for each call, longer in proportion with more than `capacity` at
-    /// once, and up to `noise` of that more or less.
+    /// once, and up to `noise` of that more or less. A share of the calls fails.
     struct Api {
         base: f64,
         capacity: f64,
         noise: f64,
+        failing: f64,
         random: fastrand::Rng,
         now: Duration,
         in_flight: BTreeSet<(Duration, u64, Duration)>,
@@ -232,7 +238,8 @@ mod tests {
         fn new(base: f64, capacity: f64, noise: f64) -> Self {
             let random = fastrand::Rng::with_seed(3);
             let now = Duration::ZERO;
-            Self { base, capacity, noise, random, now, in_flight: BTreeSet::new(), calls: 0 }
+            let (failing, in_flight) = (0.0, BTreeSet::new());
+            Self { base, capacity, noise, failing, random, now, in_flight, calls: 0 }
         }
 
         /// Keeps as many calls in flight as the limit allows. Returns its mean over the second half.
@@ -247,7 +254,11 @@ mod tests {
                 let Some((done, _, started)) = self.in_flight.pop_first() else { break };
                 self.now = done;
                 let took = done.saturating_sub(started);
-                concurrency.answered(self.in_flight.len() + 1, took, done);
+                if self.failing > 0.0 && self.random.f64() < self.failing {
+                    concurrency.failed(done, took);
+                } else {
+                    concurrency.answered(self.in_flight.len() + 1, took, done);
+                }
                 if self.now > middle {
                     sum += f64::from(u32::try_from(concurrency.limit()).unwrap());
                     count += 1.0;
@@ -312,6 +323,25 @@ mod tests {
         assert_eq!(concurrency.limit(), 16);
     }
 
+    #[rstest]
+    #[case::one_in_twenty(0.05, 0.02)]
+    #[case::one_in_ten(0.1, 0.02)]
+    #[case::one_in_ten_of_a_slower_api(0.1, 0.1)]
+    fn failures_among_many_in_flight_cut_nothing(#[case] failing: f64, #[case] base: f64) {
+        let mut concurrency = Concurrency::new(256);
+        let mut api = Api { failing, ..Api::new(base, 10_000.0, 0.1) };
+        let settled = api.serve(&mut concurrency, 120);
+        assert!(settled > 240.0, "settled at {settled:.1}");
+    }
+
+    #[test]
+    fn every_other_failure_among_many_in_flight_leaves_few() {
+        let mut concurrency = Concurrency::new(256);
+        let mut api = Api { failing: 0.5, ..Api::new(0.02, 10_000.0, 0.1) };
+        let settled = api.serve(&mut concurrency, 120);
+        assert!(settled < 16.0, "settled at {settled:.1}");
+    }
+
     /// Of 16 answers on, each `nth` fails.
     fn after_failures(nth: u64) -> usize {
         let mut concurrency = Concurrency::new(256);
@@ -368,5 +398,17 @@ mod tests {
             concurrency.complained(Duration::from_secs(second), took);
         }
         assert_eq!(concurrency.limit(), 1);
+    }
+
+    #[test]
+    fn a_complaint_that_takes_longer_than_a_window_cuts_too() {
+        let mut concurrency = Concurrency::new(256);
+        let took = Duration::from_millis(20);
+        for answer in 1..100 {
+            concurrency.answered(concurrency.limit(), took, took * answer);
+        }
+        let before = concurrency.limit();
+        concurrency.complained(Duration::from_secs(2), Duration::from_secs(1));
+        assert!(concurrency.limit() < before);
     }
 }
