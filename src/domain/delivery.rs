@@ -106,11 +106,14 @@ impl Delivery {
         self.tries.attempts > 0 || self.state == State::DeadLettering
     }
 
-    /// Before its partition was lost it may have been sent, and its rule would rather set it aside
-    /// than repeat it.
+    /// It may have been sent, and its rule would rather set it aside than repeat it.
+    pub fn is_rather_set_aside(&self) -> bool {
+        self.ambiguous > 0 && self.message.on_ambiguous == OnAmbiguous::DeadLetter
+    }
+
+    /// The same, from before its partition was lost.
     pub fn must_not_repeat(&self) -> bool {
-        let before = self.ambiguous > 0 && self.tries.attempts == 0;
-        before && self.message.on_ambiguous == OnAmbiguous::DeadLetter
+        self.is_rather_set_aside() && self.tries.attempts == 0
     }
 
     /// Notes an attempt that ended.

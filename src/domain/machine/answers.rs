@@ -172,7 +172,7 @@ impl Machine {
     /// It keeps its place at the head of its lane, and waits for the gate.
     pub(super) fn wait_again(&mut self, id: DeliveryId, now: Moment) {
         if self.deliveries.get(&id).is_some_and(|delivery| self.is_leaving(delivery.lane.epoch)) {
-            self.drop_delivery(id);
+            self.leave_to_next_owner(id);
         } else {
             self.make_ready(id, now);
             self.catch_up(id, now);
@@ -183,7 +183,7 @@ impl Machine {
     fn back_off(&mut self, id: DeliveryId, now: Moment) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         if self.is_leaving(delivery.lane.epoch) {
-            return self.drop_delivery(id);
+            return self.leave_to_next_owner(id);
         }
         let jitter = self.jitter.f64();
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };

@@ -223,7 +223,7 @@ impl Machine {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         if self.tenures.get(&delivery.lane.epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
             self.probe_answered(id, Class::NotFound, now);
-            return self.drop_delivery(id);
+            return self.leave_to_next_owner(id);
         }
         delivery.state = State::InQuestion;
         self.in_question.push(id);

@@ -210,6 +210,7 @@ impl Machine {
 
     pub(super) fn lost(&mut self, sources: &[TopicPartition], now: Moment) {
         for epoch in self.epochs_of(sources) {
+            self.note_uncommitted(epoch);
             self.drop_tenure(epoch, now);
         }
         self.share_out();
@@ -259,27 +260,35 @@ impl Machine {
             match delivery.state {
                 State::InFlight | State::DeadLettering => {}
                 State::Held(verdict) => self.leave_suspect(id, verdict),
-                // The next owner would know nothing of it.
-                _ if delivery.must_not_repeat() => self.spend(id, Verdict::Ambiguous),
                 State::Queued
                 | State::Ready
                 | State::Paused
                 | State::Backoff
-                | State::InQuestion => self.drop_delivery(id),
+                | State::InQuestion => self.leave_to_next_owner(id),
             }
+        }
+    }
+
+    /// What is not on the wire is read again by the next owner. That knows nothing of earlier attempts,
+    /// so what may have reached the customer is set aside, where its rule would rather have that than
+    /// repeat it.
+    pub(super) fn leave_to_next_owner(&mut self, id: DeliveryId) {
+        if self.deliveries.get(&id).is_some_and(|d| d.is_rather_set_aside()) {
+            self.spend(id, Verdict::Ambiguous);
+        } else {
+            self.drop_delivery(id);
         }
     }
 
     /// A verdict that waits for a different answer can wait no longer. A refusal is left to the next
     /// owner where the channel has stopped, for then it is not the event's own, and where it is
-    /// paused, for its rule may yet be mended. What may have reached the customer is not, for the
-    /// next owner would know nothing of that, and its rule would rather set it aside than repeat it.
+    /// paused, for its rule may yet be mended.
     pub(super) fn leave_suspect(&mut self, id: DeliveryId, verdict: Verdict) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let paused = self.pause_of(id).is_some() && delivery.is_replaceable();
         let stopped = self.is_stopped(&delivery.lane.channel);
         if verdict == Verdict::Rejected && (paused || stopped) {
-            self.drop_delivery(id);
+            self.leave_to_next_owner(id);
         } else {
             self.spend(id, verdict);
         }
@@ -334,7 +343,7 @@ impl Machine {
         let mut all = ids.iter().filter_map(|id| self.deliveries.get(id));
         let may_repeat = all.any(|delivery| {
             let sets_aside = delivery.message.on_ambiguous == OnAmbiguous::DeadLetter;
-            delivery.ambiguous > 0 && sets_aside
+            delivery.is_rather_set_aside() || (delivery.state == State::InFlight && sets_aside)
         });
         if let Some(draining) = self.draining.as_mut().filter(|_| !committed || may_repeat) {
             draining.uncommitted += 1;
@@ -367,10 +376,7 @@ impl Machine {
                 continue;
             }
             delivery.ambiguous += 1;
-            match delivery.message.on_ambiguous {
-                OnAmbiguous::DeadLetter => self.spend(id, Verdict::Ambiguous),
-                OnAmbiguous::Retry => self.drop_delivery(id),
-            }
+            self.leave_to_next_owner(id);
             if let Some(tenure) = self.tenures.get_mut(&epoch) {
                 tenure.in_flight = 0;
             }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::rig::{Rig, deliver, message, outcome, settings};
+use rstest::rstest;
+
+use super::rig::{Rig, deliver, message, outcome, settings, source};
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{CommitFailure, Effect, Input, Report, SettledAs};
 use crate::domain::message::{Message, OnAmbiguous};
-use crate::domain::outcome::{Ambiguity, Class};
+use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
 
 const NO_ANSWER: Class = Class::Ambiguous(Ambiguity::NoAnswer);
 
@@ -163,6 +165,53 @@ fn a_drain_that_leaves_an_ambiguous_message_without_its_dead_letter_counts_it() 
     rig.answer(&sent[1], NO_ANSWER);
     rig.input(Input::Drain);
     rig.pass(Duration::from_secs(25));
+    assert!(rig.asked_to(&Effect::Drained));
+    assert_eq!(rig.machine.left_uncommitted(), 1);
+}
+
+/// The next owner would know nothing of the first attempt.
+#[rstest]
+#[case::not_reached(Class::NotApplied(NotApplied::Unreachable))]
+#[case::told_to_wait(Class::NotApplied(NotApplied::RetryAfter(Duration::from_secs(600))))]
+#[case::stopped(Class::Stop(Scope::Account, StopReason::Unauthorized))]
+#[case::not_found(Class::NotFound)]
+fn what_may_have_been_sent_is_set_aside_by_a_drain_whatever_came_of_its_second_attempt(
+    #[case] second: Class,
+    #[values(true, false)] drains_first: bool,
+) {
+    let mut rig = Rig::owning(settings());
+    let careful = |name: &str| Message { on_ambiguous: OnAmbiguous::DeadLetter, ..message(name) };
+    for (offset, name) in (0..).zip(["ann", "bob", "cat", "dan", "eve"]) {
+        rig.read(offset, deliver(vec![Ok(careful(name))]));
+    }
+    for sent in rig.sent() {
+        rig.answer(&sent, NO_ANSWER);
+    }
+    rig.pass(Duration::from_secs(15));
+    rig.list(&["support"]);
+    let probe = rig.sent_one();
+    if drains_first {
+        rig.input(Input::Drain);
+        rig.answer(&probe, second);
+    } else {
+        rig.answer(&probe, second);
+        rig.input(Input::Drain);
+    }
+    let letters = rig.letters();
+    assert!(letters.iter().all(|(_, reason)| *reason == Reason::Ambiguous));
+    assert_eq!(letters.len(), 5);
+}
+
+#[test]
+fn a_drain_that_loses_its_partition_counts_what_is_not_committed() {
+    let mut rig = Rig::owning(settings());
+    rig.read_for(0, "ann");
+    let sent = rig.sent_one();
+    rig.answer(&sent, Class::Accepted);
+    rig.input(Input::Drain);
+    let commit = rig.commits().remove(0);
+    rig.commit_ended(&commit, Err(CommitFailure::Other));
+    rig.input(Input::Lost(vec![source(0)]));
     assert!(rig.asked_to(&Effect::Drained));
     assert_eq!(rig.machine.left_uncommitted(), 1);
 }
