@@ -98,16 +98,20 @@ pub(crate) fn id_of_delivery(source: &TopicPartition, offset: RecordOffset, rule
 
 /// How the Kafka clients are to be set up.
 pub fn kafka_settings(config: &Config) -> kafka::Settings {
-    let session_timeout = LEAST_SESSION.max(config.line.timeout * 3);
+    kafka_settings_of(&config.kafka, config.line.timeout)
+}
+
+/// The same of the section alone, where an attempt takes so long at most.
+pub fn kafka_settings_of(section: &config::Kafka, attempt: Duration) -> kafka::Settings {
     kafka::Settings {
-        brokers: config.kafka.brokers.clone(),
-        group: config.kafka.group.clone(),
-        start: match config.kafka.start {
+        brokers: section.brokers.clone(),
+        group: section.group.clone(),
+        start: match section.start {
             config::Start::Latest => kafka::Start::Latest,
             config::Start::Earliest => kafka::Start::Earliest,
         },
-        properties: config.kafka.properties.clone(),
-        session_timeout,
+        properties: section.properties.clone(),
+        session_timeout: LEAST_SESSION.max(attempt * 3),
     }
 }
 

@@ -25,9 +25,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::bridge;
 use crate::config::{Config, Environment, Loaded, Mistake, Mistakes, Severity, Strictness};
-use crate::topics::{self, Topics};
+use crate::loading;
+use crate::topics::Topics;
 
 use voice::{Voice, complain, tell};
 
@@ -161,33 +161,8 @@ fn explain(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }
 
-/// Reads the configuration and all that it names, and has librdkafka look at its properties.
 fn read(file: &ConfigFile, strictness: Strictness) -> Result<(Loaded, Topics), Mistakes> {
-    let (mut loaded, topics) = topics::load(&file.config, environment(), strictness)?;
-    let kafka = bridge::kafka_settings(&loaded.config);
-    let place = |(name, why): (String, String)| {
-        loaded.config.locations.mistake_at_key(&["kafka", "properties", &name], why)
-    };
-    let mut refused: Vec<_> = kafka.refused_properties().into_iter().map(place).collect();
-    if refused.is_empty() {
-        refused.extend(kafka.wrong_times(loaded.config.line.timeout).map(place));
-    }
-    if refused.is_empty() {
-        refused.extend(kafka.refused_client().map(|(name, why)| match name {
-            Some(name) => place((name, why)),
-            None => loaded.config.locations.mistake_at_key(&["kafka", "properties"], why),
-        }));
-    }
-    // Where a configuration is only checked, what is mounted into the bridge's pod is not there.
-    let severity = match strictness {
-        Strictness::Run => Severity::Error,
-        Strictness::Check => Severity::Warning,
-    };
-    let missing = kafka.missing_files().into_iter().map(place);
-    refused.extend(missing.map(|mistake| Mistake { severity, ..mistake }));
-    let is_wrong = refused.iter().any(|mistake| mistake.severity == Severity::Error);
-    loaded.warnings.extend(refused);
-    if is_wrong { Err(Mistakes(loaded.warnings)) } else { Ok((loaded, topics)) }
+    loading::load(&file.config, environment(), strictness)
 }
 
 /// Reads the configuration for a command that uses these sections besides `topics`: what is absent

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -50,9 +51,28 @@ pub const JSON_SCHEMA: &str = include_str!("../schemas/line-bridge.config.json")
 /// Gives the value of an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// Compiles one topic's schema, expressions and templates, and tells what is wrong with them. It is
-/// called for every topic that could be read, so that their mistakes come with all the others.
-pub type Compile<'a> = dyn FnMut(&Topic, &Channels, &Locations) -> Vec<Mistake> + 'a;
+/// What only other rooms can tell of what was read: it is asked while the file is read, so that their
+/// mistakes come with all the others.
+pub trait Examine {
+    /// Looks at the schema, the expressions and the templates of a topic; called for every topic that
+    /// could be read.
+    fn topic(&mut self, topic: &Topic, channels: &Channels, at: &Locations) -> Vec<Mistake>;
+
+    /// Looks at the properties for librdkafka, one by one and, given the time of an `attempt`, together.
+    /// There is none where it could not be read, or a property could not.
+    fn kafka(&mut self, kafka: &Kafka, attempt: Option<Duration>, at: &Locations) -> Vec<Mistake>;
+}
+
+/// Asks nobody.
+impl Examine for () {
+    fn topic(&mut self, _: &Topic, _: &Channels, _: &Locations) -> Vec<Mistake> {
+        Vec::new()
+    }
+
+    fn kafka(&mut self, _: &Kafka, _: Option<Duration>, _: &Locations) -> Vec<Mistake> {
+        Vec::new()
+    }
+}
 
 /// What to think of a token or an environment variable that is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +112,15 @@ const KEYS: [&str; 7] =
     ["kafka", "line", "delivery", "channels", "dead_letters", "topics", "admin"];
 
 impl Config {
-    /// Reads the file, and what it names: schemas through `compile`, and the token.
+    /// Reads the file, the token that it names, and through `examine` all else that it names.
     pub fn load(
         path: &Path,
         env: &Environment<'_>,
         strictness: Strictness,
-        compile: &mut Compile<'_>,
+        examine: &mut dyn Examine,
     ) -> Result<Loaded, Mistakes> {
         let source = file::read(path)?;
-        Self::from_text(&source, path, env, strictness, compile)
+        Self::from_text(&source, path, env, strictness, examine)
     }
 
     /// Reads a text as if it were the content of the file `path`.
@@ -109,14 +129,14 @@ impl Config {
         path: &Path,
         env: &Environment<'_>,
         strictness: Strictness,
-        compile: &mut Compile<'_>,
+        examine: &mut dyn Examine,
     ) -> Result<Loaded, Mistakes> {
         let file = path.display().to_string();
         let root = file::parse(&file, source)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut reader = Reader::new(&file, source, folder, env, strictness);
         let locations = Locations::new(&file, source, &root);
-        let sections = read_sections(&mut reader, &Item::root(&root), &locations, compile);
+        let sections = read_sections(&mut reader, &Item::root(&root), &locations, examine);
         let mistakes = reader.into_mistakes();
         let is_error = |mistake: &Mistake| mistake.severity == Severity::Error;
         let Some(sections) = sections.filter(|_| !mistakes.iter().any(is_error)) else {
@@ -152,17 +172,20 @@ fn read_sections(
     reader: &mut Reader<'_>,
     root: &Item<'_>,
     locations: &Locations,
-    compile: &mut Compile<'_>,
+    examine: &mut dyn Examine,
 ) -> Option<Sections> {
     let root = reader.fields(root, &KEYS);
     let kafka = kafka::read(reader, &root);
     let line = line::read(reader, &root);
+    let attempt = line.as_ref().map(|line| line.timeout);
+    let attempt = attempt.filter(|_| !reader.has_found_at(&["kafka.properties", "line.timeout"]));
+    reader.add(examine.kafka(&kafka, attempt, locations));
     let delivery = delivery::read(reader, &root, line.as_ref());
     let mut paused = Paused::default();
     let channels = topics::read_channels(reader, &root, &mut paused);
     let topics = topics::read_topics(reader, &root, &channels, &mut paused);
     for topic in topics.values() {
-        reader.add(compile(topic, &channels, locations));
+        reader.add(examine.topic(topic, &channels, locations));
     }
     let dead_letters =
         delivery::read_dead_letters(reader, &root, &topics.keys().map(AsRef::as_ref));

@@ -40,6 +40,7 @@ pub mod driver;
 pub mod fit;
 pub mod kafka;
 pub mod line;
+pub mod loading;
 pub mod metrics;
 pub mod reload;
 pub mod sandbox;

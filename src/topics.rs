@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Channels, Config, Environment, Loaded, Locations, Mistake, Mistakes, Place};
-use crate::config::{Severity, Strictness, Topic};
+use crate::config::{Channels, Locations, Mistake, Place, Severity, Strictness, Topic};
 use crate::domain::message::{Decision, SkipReason, Verdict};
 use crate::domain::ports::Decide;
 use crate::domain::record::Record;
@@ -28,23 +27,6 @@ pub struct Topics {
 struct Compiled {
     schema: Schema,
     rules: Rules,
-}
-
-/// Reads the configuration with everything that it names.
-pub fn load(
-    path: &Path,
-    env: &Environment<'_>,
-    strictness: Strictness,
-) -> Result<(Loaded, Topics), Mistakes> {
-    let mut topics = Topics::default();
-    let mut compile = |topic: &Topic, channels: &Channels, locations: &Locations| {
-        let (compiled, mistakes) = compile(topic, channels, locations, strictness);
-        topics.by_name.extend(compiled.map(|compiled| (Arc::clone(&topic.name), compiled)));
-        mistakes
-    };
-    let loaded = Config::load(path, env, strictness, &mut compile)?;
-    topics.redrive = loaded.config.dead_letters.redrive_topic.as_str().into();
-    Ok((loaded, topics))
 }
 
 fn compile(
@@ -101,6 +83,24 @@ fn in_schema(found: SchemaMistake, topic: &Topic, locations: &Locations) -> Mist
 }
 
 impl Topics {
+    /// Compiles one more, and tells what is wrong with its schema, rules and examples.
+    pub fn add(
+        &mut self,
+        topic: &Topic,
+        channels: &Channels,
+        locations: &Locations,
+        strictness: Strictness,
+    ) -> Vec<Mistake> {
+        let (compiled, mistakes) = compile(topic, channels, locations, strictness);
+        self.by_name.extend(compiled.map(|compiled| (Arc::clone(&topic.name), compiled)));
+        mistakes
+    }
+
+    /// Dead letters come back on this topic.
+    pub fn redriven_on(self, redrive: &str) -> Self {
+        Self { redrive: redrive.into(), ..self }
+    }
+
     /// The topics that events come from.
     pub fn names(&self) -> Vec<String> {
         self.by_name.keys().map(ToString::to_string).collect()
@@ -190,7 +190,5 @@ fn without_event(record: &Record, verdict: Verdict) -> Decision {
     Decision { event_time: record.timestamp, verdict, redrive: None }
 }
 
-#[cfg(test)]
-mod shipped;
 #[cfg(test)]
 mod tests;

@@ -103,6 +103,12 @@ impl<'a> Reader<'a> {
         self.mistakes.len()
     }
 
+    /// Whether a mistake was found at one of these keys or below.
+    pub(super) fn has_found_at(&self, keys: &[&str]) -> bool {
+        let is_at = |mistake: &Mistake| keys.iter().any(|key| mistake.key.starts_with(key));
+        self.mistakes.iter().any(is_at)
+    }
+
     /// Adds what others found in the file.
     pub(super) fn add(&mut self, mistakes: Vec<Mistake>) {
         self.mistakes.extend(mistakes);

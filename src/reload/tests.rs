@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Strictness;
-use crate::topics;
+use crate::loading;
 
 const CONFIG: &str = "\
 kafka: {brokers: \"localhost:9092\", group: line-bridge}
@@ -39,7 +39,7 @@ async fn followed() -> Followed {
     fs::write(folder.path().join("orders.json"), SCHEMA).unwrap();
     let file = folder.path().join("bridge.yaml");
     let read = file.clone();
-    let load = move || topics::load(&read, &|_| Some("token".to_owned()), Strictness::Run);
+    let load = move || loading::load(&read, &|_| Some("token".to_owned()), Strictness::Run);
     let (loaded, topics) = load().unwrap();
     let labels: fn(&Config, &Topics) -> Labels =
         |config, _| Labels { config: config.hash().to_owned(), ..Labels::default() };

@@ -5,6 +5,8 @@ use std::fs;
 use rstest::rstest;
 
 use super::*;
+use crate::config::Mistakes;
+use crate::loading;
 
 const SCHEMA: &str = r#"{
   "type": "object",
@@ -48,7 +50,7 @@ fn said(schema: &str, config: &str, strictness: Strictness) -> String {
     write("broken.json", "{");
     write("line-bridge.yaml", config);
     let env = |_: &str| Some("token".to_owned());
-    let mistakes = match load(&folder.path().join("line-bridge.yaml"), &env, strictness) {
+    let mistakes = match loading::load(&folder.path().join("line-bridge.yaml"), &env, strictness) {
         Ok((loaded, _)) => Mistakes(loaded.warnings),
         Err(mistakes) => mistakes,
     };

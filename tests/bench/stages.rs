@@ -27,8 +27,9 @@ use line_bridge::domain::ports::Decide as _;
 use line_bridge::domain::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
 use line_bridge::domain::rules::Rules;
 use line_bridge::line::answers::{Answer, classify};
+use line_bridge::loading;
 use line_bridge::schema::Schema;
-use line_bridge::topics::{self, Topics};
+use line_bridge::topics::Topics;
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
@@ -49,7 +50,7 @@ fn path(relative: &str) -> std::path::PathBuf {
 
 fn shipped() -> (Config, Topics) {
     let env = |_: &str| Some("localhost:9092".to_owned());
-    let loaded = topics::load(&path("deploy/line-bridge.yaml"), &env, Strictness::Check);
+    let loaded = loading::load(&path("deploy/line-bridge.yaml"), &env, Strictness::Check);
     let (loaded, topics) = loaded.expect("the shipped configuration");
     (loaded.config, topics)
 }

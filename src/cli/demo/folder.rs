@@ -62,7 +62,8 @@ mod tests {
     use crate::domain::message::{SkipReason, Verdict};
     use crate::domain::ports::Decide as _;
     use crate::domain::record::{Record, RecordOffset, TopicPartition};
-    use crate::topics::{self, Topics};
+    use crate::loading;
+    use crate::topics::Topics;
 
     use super::super::events::{Event, Events};
 
@@ -71,7 +72,7 @@ mod tests {
 
     fn load() -> (Folder, Topics) {
         let folder = Folder::fill("127.0.0.1:1", "http://127.0.0.1:2", "token").unwrap();
-        let loaded = topics::load(&folder.config(), &|_| None, Strictness::Run);
+        let loaded = loading::load(&folder.config(), &|_| None, Strictness::Run);
         let (loaded, topics) = loaded.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         assert_eq!(loaded.warnings, []);
         (folder, topics)

@@ -17,8 +17,9 @@ use crate::config::{Config, Strictness};
 use crate::kafka;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::tail::{From, Tail};
+use crate::loading;
 use crate::sandbox::{Fault, Faults, Options, Recipient, Rule, Sandbox};
-use crate::topics::{self, Topics};
+use crate::topics::Topics;
 
 /// How long the bridge may take to drain: its own bounds, and some more.
 const DRAIN: Duration = Duration::from_secs(15);
@@ -98,7 +99,7 @@ impl Stage {
 }
 
 fn load(folder: &Folder) -> Result<(Config, Topics), Failure> {
-    let loaded = topics::load(&folder.config(), &|_| None, Strictness::Run);
+    let loaded = loading::load(&folder.config(), &|_| None, Strictness::Run);
     // It is no configuration of the user's, so a mistake in it is not one in the usage.
     let (loaded, topics) = loaded.map_err(|mistakes| failed(&mistakes))?;
     Ok((loaded.config, topics))

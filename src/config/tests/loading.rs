@@ -244,23 +244,20 @@ fn a_file_that_is_none_is_refused(#[case] content: Option<Vec<u8>>, #[case] expe
     if let Some(content) = content {
         std::fs::write(&path, content).unwrap();
     }
-    let mistakes =
-        Config::load(&path, &env, Strictness::Check, &mut |_, _, _| Vec::new()).unwrap_err();
+    let mistakes = Config::load(&path, &env, Strictness::Check, &mut ()).unwrap_err();
     assert_eq!(short(&mistakes, folder.path()), expected);
 }
 
 #[test]
 fn standard_input_is_no_file() {
-    let compile: &mut Compile<'_> = &mut |_, _, _| Vec::new();
-    let mistakes = Config::load(Path::new("-"), &env, Strictness::Check, compile).unwrap_err();
+    let mistakes = Config::load(Path::new("-"), &env, Strictness::Check, &mut ()).unwrap_err();
     assert!(mistakes.to_string().ends_with("is read from a file, not from standard input"));
 }
 
 #[test]
 fn a_folder_is_no_file() {
     let folder = folder();
-    let mistakes =
-        Config::load(folder.path(), &env, Strictness::Run, &mut |_, _, _| Vec::new()).unwrap_err();
+    let mistakes = Config::load(folder.path(), &env, Strictness::Run, &mut ()).unwrap_err();
     assert!(mistakes.to_string().ends_with("the file can't be read: it is a folder"));
 }
 
@@ -269,18 +266,13 @@ fn a_byte_order_mark_is_nothing() {
     let folder = folder();
     let path = folder.path().join("f.yaml");
     std::fs::write(&path, format!("\u{feff}{MINIMAL}")).unwrap();
-    assert!(Config::load(&path, &env, Strictness::Run, &mut |_, _, _| Vec::new()).is_ok());
+    assert!(Config::load(&path, &env, Strictness::Run, &mut ()).is_ok());
 }
 
 /// Without the files: the readings that fail are enough.
 fn try_to_load(source: &str, strictness: Strictness) {
-    let _result = Config::from_text(
-        source,
-        Path::new("nowhere/line-bridge.yaml"),
-        &env,
-        strictness,
-        &mut |_, _, _| Vec::new(),
-    );
+    let _result =
+        Config::from_text(source, Path::new("nowhere/line-bridge.yaml"), &env, strictness, &mut ());
 }
 
 proptest! {

@@ -42,7 +42,7 @@ fn topics(config: &str) -> Topics {
     std::fs::write(folder.path().join("orders.json"), r#"{"required": ["n"]}"#).unwrap();
     let path = folder.path().join("line-bridge.yaml");
     std::fs::write(&path, config).unwrap();
-    let loaded = crate::topics::load(&path, &|_| Some("t".to_owned()), Strictness::Run);
+    let loaded = crate::loading::load(&path, &|_| Some("t".to_owned()), Strictness::Run);
     loaded.unwrap_or_else(|mistakes| panic!("{mistakes}")).1
 }
 

@@ -9,7 +9,7 @@ use line_bridge::config::{Config, Strictness};
 fuzz_target!(|text: &str| {
     let nothing = |_: &str| None;
     let path = Path::new("line-bridge.yaml");
-    match Config::from_text(text, path, &nothing, Strictness::Check, &mut |_, _, _| Vec::new()) {
+    match Config::from_text(text, path, &nothing, Strictness::Check, &mut ()) {
         Ok(loaded) => assert_eq!(loaded.config.hash().len(), 12),
         Err(mistakes) => {
             assert!(!mistakes.0.is_empty(), "refused without a mistake");

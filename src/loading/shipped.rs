@@ -7,7 +7,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::config::{Mistakes, Strictness};
-use crate::topics;
+use crate::loading;
 
 /// The blocks of a language in the README, in order.
 fn blocks(language: &str) -> Vec<String> {
@@ -20,7 +20,7 @@ fn blocks(language: &str) -> Vec<String> {
 
 fn said(file: &Path) -> String {
     let env = |_: &str| Some("localhost:9092".to_owned());
-    match topics::load(file, &env, Strictness::Check) {
+    match loading::load(file, &env, Strictness::Check) {
         Ok((loaded, _)) => Mistakes(loaded.warnings).to_string(),
         Err(mistakes) => mistakes.to_string(),
     }
