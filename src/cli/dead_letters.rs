@@ -1,7 +1,9 @@
 //! `dead-letters`: what has been set aside, and why; and sending it again.
 
 mod chosen;
+mod identity;
 mod list;
+mod newest;
 mod outlook;
 mod pointer;
 mod redrive;

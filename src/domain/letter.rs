@@ -21,6 +21,9 @@ const DEAD_LETTER: &str = "dead-letter";
 /// On the redrive topic: `true` where deadlines that have passed are to be forgotten.
 const IGNORE_EXPIRY: &str = "ignore-expiry";
 
+/// `true` where the customer may have had the message before the last redrive.
+const MAY_REPEAT: &str = "may-repeat";
+
 /// The longest name of a topic that Kafka takes, in bytes.
 const TOPIC_LIMIT: usize = 249;
 
@@ -133,7 +136,7 @@ impl Letter {
     /// before it was redriven.
     pub fn may_repeat(&self) -> bool {
         matches!(self.reason, Reason::Ambiguous | Reason::RetriesExhausted)
-            || self.told("may-repeat") == Some("true")
+            || self.told(MAY_REPEAT) == Some("true")
     }
 
     /// Of a redriven one: the dead letter that it was.
@@ -150,15 +153,17 @@ impl Letter {
     }
 
     /// The headers with which it goes to the redrive topic: its own, and those that were added,
-    /// the redrive counted in.
-    pub fn redriven(&self, ignore_expiry: bool) -> Vec<Header> {
-        let replaced = ["redrives", DEAD_LETTER, IGNORE_EXPIRY];
+    /// the redrive counted in. `may_repeat` says that its customer may have the message.
+    pub fn redriven(&self, ignore_expiry: bool, may_repeat: bool) -> Vec<Header> {
+        let replaced = ["redrives", DEAD_LETTER, IGNORE_EXPIRY, MAY_REPEAT];
+        let may_repeat = may_repeat || self.may_repeat();
         let stays = |header: &&Header| short(header).is_none_or(|name| !replaced.contains(&name));
         let kept = self.original.headers.iter().chain(self.added.iter().filter(stays)).cloned();
         let new = [
             ("redrives", Some(self.redrives.saturating_add(1).to_string())),
             (DEAD_LETTER, Some(self.place.to_string())),
             (IGNORE_EXPIRY, ignore_expiry.then(|| "true".to_owned())),
+            (MAY_REPEAT, may_repeat.then(|| "true".to_owned())),
         ];
         let new = new.into_iter().filter_map(|(name, value)| {
             let value = Some(value?.into_bytes());

@@ -27,7 +27,7 @@ pub(super) fn verdict(desk: &Desk, letter: &Letter, ignore_expiry: bool) -> Verd
         timestamp: desk.now,
         key: letter.original.key.clone(),
         value: letter.original.value.clone(),
-        headers: letter.redriven(ignore_expiry),
+        headers: letter.redriven(ignore_expiry, false),
     };
     desk.topics.decide(&redriven).verdict
 }

@@ -1,6 +1,6 @@
 //! `dead-letters redrive`: has the bridge try the chosen ones again.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,15 +8,15 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::chosen::Chosen;
+use super::identity::FailedTry;
+use super::newest::Newest;
 use super::outlook::{self, Outlook};
 use super::redriven::Redriven;
 use super::report::{Fate, Left, Lost, Report};
 use super::{Desk, failed, pointer};
 use crate::cli::output::Output;
 use crate::cli::{ConfigFile, Failure, complain, interrupted, say, tell};
-use crate::domain::clock::Timestamp;
 use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
-use crate::domain::record::{RecordOffset, TopicPartition};
 use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
 use crate::kafka::scan::{Scan, ScanError};
 
@@ -56,7 +56,7 @@ pub(super) struct Redrive {
     #[arg(long, value_name = "N/s", value_parser = rate)]
     rate: Option<f64>,
     #[command(flatten)]
-    taken: Taken,
+    which: Which,
     /// How the result is written to standard output.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -64,13 +64,13 @@ pub(super) struct Redrive {
 
 /// Which of the chosen ones are taken.
 #[derive(Args, Debug)]
-struct Taken {
+struct Which {
     /// Includes those whose deadline has passed: it counts from now (24 h for a rule with
     /// `expires_at`).
     #[arg(long)]
     ignore_expiry: bool,
-    /// Includes those that have been redriven before, one for each message: what was sent then is
-    /// sent again.
+    /// Includes those that have been redriven before, of each message the newest: what was sent then
+    /// is sent again.
     #[arg(long)]
     again: bool,
     /// Leaves out what has been redriven this often and has come back.
@@ -103,7 +103,7 @@ impl Redrive {
         }
         let desk = Desk::open_for(&self.file, &self.chosen)?;
         let topic = desk.topics.redrive();
-        let redriven = match Redriven::read(&desk).await {
+        let before = match Redriven::read(&desk).await {
             Err(ScanError::NoTopic(_)) => {
                 return Err(failed(format_args!(
                     "the redrive topic `{topic}` (`dead_letters.redrive_topic`) does not exist; create it, with one partition and the retention of the dead-letter topic"
@@ -111,16 +111,22 @@ impl Redrive {
             }
             read => read.map_err(failed)?,
         };
+        let newest = if self.which.again {
+            Newest::read(&desk, self.group(&desk)).await.map_err(failed)?
+        } else {
+            Newest::default()
+        };
         let publisher = Publisher::connect(&desk.kafka, topic).await.map_err(failed)?;
         let mut run = Run {
             redrive: &self,
             desk: &desk,
             publisher: &publisher,
-            redriven,
+            before,
             under_way: UnderWay::new(),
             report: Report::new(self.dry_run, self.output),
             pace: self.rate.map(pace),
-            newest: BTreeMap::new(),
+            newest,
+            taken: BTreeSet::new(),
         };
         let ended = tokio::select! {
             ended = run.all() => ended,
@@ -135,63 +141,37 @@ impl Redrive {
         }
         Ok(())
     }
+
+    /// Whose dead letters are taken.
+    fn group<'g>(&'g self, desk: &'g Desk) -> &'g str {
+        self.which.group.as_deref().unwrap_or(&desk.kafka.group)
+    }
 }
 
 struct Run<'r> {
     redrive: &'r Redrive,
     desk: &'r Desk,
     publisher: &'r Publisher,
-    redriven: Redriven,
+    before: Redriven,
     under_way: UnderWay,
     report: Report,
     pace: Option<Interval>,
-    /// The last dead letter of each message, where what was redriven before is taken as well.
-    newest: BTreeMap<MessageOf, (u32, Place)>,
-}
-
-/// The record and the rule that a message is of. Its time tells a topic that was made anew.
-type MessageOf = (TopicPartition, RecordOffset, Timestamp, Option<String>);
-
-fn of(letter: &Letter) -> MessageOf {
-    let Letter { original, rule, .. } = letter;
-    let rule = rule.as_deref().map(str::to_owned);
-    (original.source.clone(), original.offset, original.timestamp, rule)
+    /// Of the group's dead letters, where what was redriven before is taken as well.
+    newest: Newest,
+    /// What this run has taken.
+    taken: BTreeSet<FailedTry>,
 }
 
 impl Run<'_> {
-    async fn scan(&self) -> Result<Scan, Failure> {
+    async fn all(&mut self) -> Result<(), Failure> {
         let part = self.redrive.chosen.part(self.desk.now);
         let topic = &self.desk.config.dead_letters.topic;
-        Scan::start(&self.desk.kafka, topic, part).await.map_err(failed)
-    }
-
-    /// Finds the last dead letter of each message. An older one would leave that one for the next
-    /// redrive, and with it the same message once more.
-    async fn look_for_newest(&mut self) -> Result<(), Failure> {
-        let mut scan = self.scan().await?;
-        while let Some(record) = scan.next().await.map_err(failed)? {
-            let Ok(letter) = Letter::read(record) else { continue };
-            if self.redrive.chosen.fits(&letter, self.desk.now) {
-                let this = (letter.redrives, letter.place.clone());
-                let newest = self.newest.entry(of(&letter)).or_insert_with(|| this.clone());
-                if *newest < this {
-                    *newest = this;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn all(&mut self) -> Result<(), Failure> {
-        if self.redrive.taken.again {
-            self.look_for_newest().await?;
-        }
-        let mut scan = self.scan().await?;
+        let mut scan = Scan::start(&self.desk.kafka, topic, part).await.map_err(failed)?;
         let mut progress = interval(PROGRESS);
         progress.reset();
         let limit = self.redrive.limit.unwrap_or(u64::MAX);
         let mut read: u64 = 0;
-        while self.taken() < limit {
+        while self.redriven() < limit {
             tokio::select! {
                 record = scan.next() => {
                     let Some(record) = record.map_err(failed)? else { break };
@@ -218,17 +198,16 @@ impl Run<'_> {
     }
 
     /// How many have been redriven, or are on the way.
-    fn taken(&self) -> u64 {
+    fn redriven(&self) -> u64 {
         self.report.redriven() + self.under_way.len() as u64
     }
 
     async fn take(&mut self, mut letter: Letter) -> Result<(), Failure> {
         let mut fate = self.fate(&mut letter).await?;
-        let newest = self.newest.get(&of(&letter));
-        if fate == Fate::Redriven && newest.is_some_and(|(_, place)| *place != letter.place) {
+        if fate == Fate::Redriven && !self.taken.insert(FailedTry::of(&letter)) {
             fate = Fate::Left(Left::SameMessage);
         }
-        let may_repeat = letter.may_repeat() || !self.redriven.places(&letter).is_empty();
+        let may_repeat = letter.may_repeat() || !self.before.places(&letter).is_empty();
         if fate != Fate::Redriven || self.redrive.dry_run {
             self.report.add(&letter, fate, may_repeat);
             return Ok(());
@@ -236,7 +215,7 @@ impl Run<'_> {
         if let Some(pace) = &mut self.pace {
             pace.tick().await;
         }
-        let headers = letter.redriven(self.redrive.taken.ignore_expiry);
+        let headers = letter.redriven(self.redrive.which.ignore_expiry, may_repeat);
         let outgoing = Outgoing {
             key: letter.original.key.as_deref(),
             value: letter.original.value.as_deref().unwrap_or_default(),
@@ -254,20 +233,22 @@ impl Run<'_> {
 
     /// What is to become of a dead letter that is meant. Fills in the event of a pointer.
     async fn fate(&self, letter: &mut Letter) -> Result<Fate, Failure> {
-        let group = self.redrive.taken.group.as_deref().unwrap_or(&self.desk.kafka.group);
-        if letter.group.as_deref() != Some(group) {
+        if letter.group.as_deref() != Some(self.redrive.group(self.desk)) {
             return Ok(Fate::Left(Left::OtherGroup));
         }
-        if !self.redrive.taken.again && !self.redriven.places(letter).is_empty() {
+        if !self.redrive.which.again && !self.before.places(letter).is_empty() {
             return Ok(Fate::Left(Left::RedrivenBefore));
         }
-        if letter.redrives >= self.redrive.taken.max_redrives {
+        if self.newest.has_newer_than(letter) {
+            return Ok(Fate::Left(Left::SameMessage));
+        }
+        if letter.redrives >= self.redrive.which.max_redrives {
             return Ok(Fate::Left(Left::TooOften));
         }
         if !pointer::follow(letter, &self.desk.kafka).await.map_err(failed)? {
             return Ok(Fate::Lost(Lost::Gone));
         }
-        let verdict = outlook::verdict(self.desk, letter, self.redrive.taken.ignore_expiry);
+        let verdict = outlook::verdict(self.desk, letter, self.redrive.which.ignore_expiry);
         Ok(match outlook::of(&verdict, self.desk.now) {
             Outlook::Sent => Fate::Redriven,
             Outlook::Expired => Fate::Left(Left::Expired),

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Desk;
+use super::identity::FailedTry;
 use crate::domain::letter::{Letter, Place};
 use crate::kafka::scan::{Part, Scan, ScanError};
 
-/// For each dead letter, with the record that it was set aside from (for a topic that was deleted
-/// and made anew counts its offsets anew): where on the redrive topic it has gone.
+/// For each failed try, where on the redrive topic its dead letter has gone.
 #[derive(Debug, Default)]
-pub(super) struct Redriven(BTreeMap<(Place, Place), Vec<Place>>);
+pub(super) struct Redriven(BTreeMap<FailedTry, Vec<Place>>);
 
 impl Redriven {
     /// Reads the whole redrive topic.
@@ -18,9 +18,8 @@ impl Redriven {
         let mut scan = Scan::start(&desk.kafka, desk.topics.redrive(), Part::default()).await?;
         while let Some(record) = scan.next().await? {
             let Ok(letter) = Letter::read(record) else { continue };
-            let Some(from) = letter.redriven_from() else { continue };
-            let key = (from, original(&letter));
-            redriven.0.entry(key).or_default().push(letter.place);
+            let Some(failed) = FailedTry::redriven(&letter) else { continue };
+            redriven.0.entry(failed).or_default().push(letter.place);
         }
         Ok(redriven)
     }
@@ -35,11 +34,6 @@ impl Redriven {
 
     /// Where a dead letter has gone, each time that it was redriven.
     pub(super) fn places(&self, letter: &Letter) -> &[Place] {
-        let key = (letter.place.clone(), original(letter));
-        self.0.get(&key).map_or(&[], Vec::as_slice)
+        self.0.get(&FailedTry::of(letter)).map_or(&[], Vec::as_slice)
     }
-}
-
-fn original(letter: &Letter) -> Place {
-    Place { source: letter.original.source.clone(), offset: letter.original.offset }
 }

@@ -21,7 +21,7 @@ pub(super) enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Left {
     RedrivenBefore,
-    /// It has come back: a newer dead letter of the same message is there.
+    /// Another dead letter of the same message is taken: a newer one, or a copy.
     SameMessage,
     TooOften,
     Expired,
@@ -50,7 +50,7 @@ impl Fate {
                 ("redriven_before", "redriven before (--again includes them)")
             }
             Self::Left(Left::SameMessage) => {
-                ("same_message", "of a message that has a newer dead letter")
+                ("same_message", "superseded by another dead letter of the same message")
             }
             Self::Left(Left::TooOften) => {
                 ("too_often", "redriven too often already (--max-redrives)")

@@ -71,7 +71,7 @@ fn what_a_producer_forges_stays_the_records_own() {
     assert_eq!(letter.original, forging);
     assert_eq!((letter.reason, letter.rule.clone()), (Reason::RuleError, None));
     assert!(!letter.ignores_expiry());
-    let again = Letter::read(stored(letter.redriven(false))).unwrap();
+    let again = Letter::read(stored(letter.redriven(false, false))).unwrap();
     assert_eq!(again.original, forging);
     assert!(again.rule.is_none() && !again.ignores_expiry());
 }
@@ -79,13 +79,18 @@ fn what_a_producer_forges_stays_the_records_own() {
 #[test]
 fn a_redrive_keeps_the_original_and_counts() {
     let letter = Letter::read(stored(written(original(), Some("shipped"), 0))).unwrap();
-    let once = Letter::read(stored(letter.redriven(true))).unwrap();
+    let once = Letter::read(stored(letter.redriven(true, false))).unwrap();
     assert_eq!(once.original, original());
     assert_eq!((once.redrives, once.ignores_expiry()), (1, true));
     assert_eq!(once.redriven_from(), Some(letter.place));
-    let twice = Letter::read(stored(once.redriven(false))).unwrap();
+    let twice = Letter::read(stored(once.redriven(false, false))).unwrap();
     assert_eq!((twice.redrives, twice.ignores_expiry()), (2, false));
-    assert_eq!(twice.redriven_from(), Some(once.place));
+    assert_eq!(twice.redriven_from(), Some(once.place.clone()));
+    assert!(!twice.may_repeat());
+    let sent_before = Letter::read(stored(once.redriven(false, true))).unwrap();
+    assert!(sent_before.may_repeat());
+    let again = Letter::read(stored(sent_before.redriven(false, false))).unwrap();
+    assert!(again.may_repeat(), "what its customer has, it keeps");
 }
 
 #[rstest]
@@ -150,7 +155,7 @@ proptest! {
     ) {
         if let Ok(letter) = Letter::read(stored(headers)) {
             drop(letter.redriven_from());
-            let again = Letter::read(stored(letter.redriven(false))).unwrap();
+            let again = Letter::read(stored(letter.redriven(false, false))).unwrap();
             prop_assert_eq!(&again.original, &letter.original);
             prop_assert_eq!(again.redrives, letter.redrives.saturating_add(1));
             prop_assert_eq!(again.redriven_from(), Some(letter.place.clone()));

@@ -78,7 +78,7 @@ fn redriven(event: &str, rule: Option<&str>, reason: Reason, detail: &str) -> Re
         headers,
         ..original
     };
-    on_redrive_topic(Letter::read(stored).unwrap().redriven(false), event)
+    on_redrive_topic(Letter::read(stored).unwrap().redriven(false, false), event)
 }
 
 fn on_redrive_topic(headers: Vec<Header>, event: &str) -> Record {
