@@ -30,7 +30,7 @@ pub enum Start {
 
 /// librdkafka's properties that the bridge sets itself (names: its CONFIGURATION.md), and what
 /// stands in their way.
-pub(super) const OWNED: [(&str, &str); 31] = [
+pub(super) const OWNED: [(&str, &str); 32] = [
     ("bootstrap.servers", "set `kafka.brokers` instead"),
     ("metadata.broker.list", "set `kafka.brokers` instead"),
     ("group.id", "set `kafka.group` instead"),
@@ -71,6 +71,10 @@ pub(super) const OWNED: [(&str, &str); 31] = [
     ),
     ("linger.ms", "commits wait for dead letters"),
     ("queue.buffering.max.ms", "commits wait for dead letters"),
+    (
+        "batch.num.messages",
+        "each dead letter is written by itself, so that a topic's size limit is for it alone",
+    ),
     ("enable.gapless.guarantee", "one dead letter that fails must not fail the others"),
     ("transactional.id", "dead letters are written without transactions"),
     ("transaction.timeout.ms", "dead letters are written without transactions"),

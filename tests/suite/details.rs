@@ -159,6 +159,27 @@ fn a_record_that_the_dead_letter_topic_does_not_take_goes_there_as_a_pointer() {
     assert!(bridge.drain(LIMIT).success());
 }
 
+/// The broker's limit is for what is written at once.
+#[test]
+fn dead_letters_that_are_too_large_only_together_keep_their_events() {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    stage.dead_letters = unique("small-dead-letters");
+    stage.kafka.create_topic(&stage.dead_letters, 1, &[("max.message.bytes", "20000")]);
+    let padding = "x".repeat(5_000);
+    let records = (0..40).map(|number| {
+        let value = format!("{{\"number\": {number}, \"padding\": \"{padding}\"}}");
+        NewRecord::of(value).header("id", number.to_string())
+    });
+    stage.kafka.produce(&stage.topics["orders"], records);
+    let mut bridge = stage.start();
+    stage.wait_committed(LIMIT);
+    let letters = stage.kafka.consume_all(&stage.dead_letters);
+    assert_eq!(letters.len(), 40);
+    let whole = letters.iter().filter(|letter| letter.value.is_some()).count();
+    assert_eq!(whole, 40, "each fits alone");
+    assert!(bridge.drain(LIMIT).success());
+}
+
 #[test]
 fn confluents_wire_format_is_stepped_over_and_the_dead_letter_keeps_every_byte() {
     let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
