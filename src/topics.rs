@@ -97,6 +97,7 @@ impl Topics {
     }
 
     /// Dead letters come back on this topic.
+    #[must_use]
     pub fn redriven_on(self, redrive: &str) -> Self {
         Self { redrive: redrive.into(), ..self }
     }

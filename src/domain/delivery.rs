@@ -30,8 +30,9 @@ pub struct Delivery {
     pub uncounted: bool,
     /// Failures of its own, which the backoff grows with.
     pub failures: u32,
-    /// What the gate's open time was at the first failure of its own.
-    pub trouble_since: Option<Duration>,
+    /// How long its attempts without a clear answer have taken, and the waits after them, while its
+    /// channel was open. Only this counts towards `retry.max_elapsed`.
+    pub trouble: Duration,
     /// Its channel stopped while the verdict on it was held, and works again: the next verdict is
     /// final, for it is now plain whose fault it is.
     pub second_chance: bool,
@@ -79,7 +80,7 @@ impl Delivery {
             ambiguous: 0,
             uncounted: false,
             failures: 0,
-            trouble_since: None,
+            trouble: Duration::ZERO,
             second_chance: false,
             ready_since: Duration::ZERO,
             timer: None,

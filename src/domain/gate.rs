@@ -122,9 +122,6 @@ pub struct Gate {
     streak: Streak,
     /// Attempts that never reached the API are counted apart: they say nothing of its answers.
     unreachable: Streak,
-    /// The time that the gate has been open until `open_since`.
-    open_for: Duration,
-    open_since: Duration,
 }
 
 impl Gate {
@@ -143,8 +140,6 @@ impl Gate {
             closed_until: Duration::ZERO,
             streak: Streak::default(),
             unreachable: Streak::default(),
-            open_for: Duration::ZERO,
-            open_since: Duration::ZERO,
         }
     }
 
@@ -162,32 +157,12 @@ impl Gate {
 
     /// The whole channel waits this long (`Retry-After`).
     pub fn close_for(&mut self, wait: Duration, now: Duration) {
-        let until = now.saturating_add(wait);
-        if until > self.closed_until {
-            self.note_open_time(now);
-            self.closed_until = until;
-        }
+        self.closed_until = self.closed_until.max(now.saturating_add(wait));
     }
 
     /// When the wait that `Retry-After` asked for is over; none where nothing is waited for.
     pub fn closed_until(&self, now: Duration) -> Option<Duration> {
         Some(self.closed_until).filter(|until| *until > now)
-    }
-
-    /// The time for which the gate has let deliveries through. Only this counts towards
-    /// `retry.max_elapsed`: an outage is no event's fault.
-    pub fn open_time(&mut self, now: Duration) -> Duration {
-        self.note_open_time(now);
-        self.open_for
-    }
-
-    /// To be called before the gate closes or opens.
-    pub fn note_open_time(&mut self, now: Duration) {
-        let from = self.open_since.max(self.closed_until);
-        if !self.is_stopped() && !self.paused {
-            self.open_for += now.saturating_sub(from);
-        }
-        self.open_since = self.open_since.max(now);
     }
 
     /// Counts a failure; true where it makes the streak long enough for a stop.
@@ -273,18 +248,6 @@ mod tests {
         }
         assert!(gate.differs(Alike::Rejected { status: Some(422) }));
         assert!(!gate.failed_alike(Alike::Rejected { status: Some(422) }, &who("e")));
-    }
-
-    #[test]
-    fn time_behind_a_closed_gate_does_not_count() {
-        let mut gate = gate();
-        let at = Duration::from_secs;
-        assert_eq!(gate.open_time(at(10)), at(10));
-        gate.close_for(at(5), at(10));
-        assert_eq!(gate.open_time(at(13)), at(10));
-        assert_eq!(gate.open_time(at(16)), at(11));
-        gate.close_for(at(4), at(20));
-        assert_eq!(gate.open_time(at(21)), at(15));
     }
 
     #[test]

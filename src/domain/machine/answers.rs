@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
 use super::super::delivery::{DeliveryId, State, Verdict};
-use super::super::gate::Alike;
+use super::super::gate::{Alike, Gate};
 use super::super::message::OnAmbiguous;
 use super::super::outcome::{Ambiguity, Class, NotApplied, Outcome, Scope};
 use super::super::retry;
@@ -139,29 +139,34 @@ impl Machine {
         }
     }
 
-    /// Counts how long the delivery has failed while its channel was open.
+    /// An outage is no fault of the message's, and it costs it no time.
     fn retry_or_give_up(&mut self, gate: usize, id: DeliveryId, took: Duration, now: Moment) {
-        let Some(gate) = self.gates.get_mut(gate) else { return };
-        let open_time = gate.open_time(now.elapsed);
+        if self.gates.get(gate).is_none_or(Gate::is_stopped) {
+            self.back_off(id, now);
+            return;
+        }
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
-        let since = *delivery.trouble_since.get_or_insert(open_time.saturating_sub(took));
+        delivery.trouble += took;
         let leaving = self.tenures.get(&delivery.lane.epoch).is_none_or(|t| t.leaving.is_some());
-        let stopped = gate.is_stopped();
-        let failing_for = open_time.saturating_sub(since);
-        if !leaving && !stopped && failing_for >= self.settings.retry_max_elapsed {
+        if !leaving && delivery.trouble >= self.settings.retry_max_elapsed {
             let detail = format!(
                 "no plain answer within retry.max_elapsed; {} of {} attempts may have reached the customer",
                 delivery.ambiguous, delivery.tries.attempts
             );
             return self.set_aside(id, Reason::RetriesExhausted, detail);
         }
-        self.back_off(id, now);
+        let wait = self.back_off(id, now);
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.trouble += wait;
+        }
     }
 
     fn not_applied(&mut self, gate: usize, id: DeliveryId, why: NotApplied, now: Moment) {
         match why {
             NotApplied::RetryAfter(_) => self.wait_again(id, now),
-            NotApplied::RateLimited => self.back_off(id, now),
+            NotApplied::RateLimited => {
+                self.back_off(id, now);
+            }
             NotApplied::Unreachable => {
                 self.failed_alike(gate, id, Alike::Unreachable, now);
                 self.back_off(id, now);
@@ -179,20 +184,22 @@ impl Machine {
         }
     }
 
-    /// It keeps its place at the head of its lane, and waits for a while.
-    fn back_off(&mut self, id: DeliveryId, now: Moment) {
-        let Some(delivery) = self.deliveries.get(&id) else { return };
-        if self.is_leaving(delivery.lane.epoch) {
-            return self.leave_to_next_owner(id);
-        }
+    /// It keeps its place at the head of its lane, and waits for a while: for how long is returned.
+    fn back_off(&mut self, id: DeliveryId, now: Moment) -> Duration {
         let jitter = self.jitter.f64();
-        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        let Some(delivery) = self.deliveries.get_mut(&id) else { return Duration::ZERO };
         delivery.failures += 1;
         delivery.state = State::Backoff;
-        let due = now.elapsed + retry::DELIVERY.delay(delivery.failures, jitter);
+        let wait = retry::DELIVERY.delay(delivery.failures, jitter);
         let deadline = on_monotonic_clock(delivery.message.deadline, now);
-        self.set_timer(id, Some(due.min(deadline)));
-        self.catch_up(id, now);
+        let epoch = delivery.lane.epoch;
+        if self.is_leaving(epoch) {
+            self.leave_to_next_owner(id);
+        } else {
+            self.set_timer(id, Some(deadline.min(now.elapsed + wait)));
+            self.catch_up(id, now);
+        }
+        wait
     }
 
     pub(super) fn failed_alike(&mut self, gate: usize, id: DeliveryId, kind: Alike, now: Moment) {

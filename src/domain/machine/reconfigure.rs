@@ -16,7 +16,7 @@ impl Machine {
         now: Moment,
     ) {
         let old = std::mem::replace(&mut self.settings, settings);
-        self.change_gates(now);
+        self.change_gates();
         self.forgive(&old);
         self.change_rules(&old);
         let (decided_again, kept) = self.decide_anew(decisions, now);
@@ -27,10 +27,9 @@ impl Machine {
 
     /// The gate of a channel that stays keeps all it knows. Gates keep their places, for attempts
     /// on the wire refer to them.
-    fn change_gates(&mut self, now: Moment) {
+    fn change_gates(&mut self) {
         let settings = &self.settings;
         for gate in &mut self.gates {
-            gate.note_open_time(now.elapsed);
             let channel = settings.channels.iter().find(|channel| channel.id == gate.channel.id);
             gate.retired = channel.is_none();
             if let Some(channel) = channel {
@@ -117,8 +116,6 @@ impl Machine {
                     self.make_ready(id, now);
                 }
                 State::Paused => {
-                    // The time of a pause is no fault of the message's.
-                    delivery.trouble_since = None;
                     self.make_ready(id, now);
                     self.catch_up(id, now);
                 }

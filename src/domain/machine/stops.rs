@@ -130,7 +130,6 @@ impl Machine {
             Scope::Account if self.account.is_none() => {
                 self.account = Some(stop);
                 for gate in &mut self.gates {
-                    gate.note_open_time(now.elapsed);
                     gate.halted = true;
                 }
                 None
@@ -139,7 +138,6 @@ impl Machine {
                 let Some(gate) = self.gates.get_mut(gate).filter(|g| g.stop.is_none()) else {
                     return;
                 };
-                gate.note_open_time(now.elapsed);
                 gate.stop = Some(stop);
                 Some(gate.channel.name.clone())
             }
@@ -184,7 +182,6 @@ impl Machine {
         self.account = None;
         for gate in 0..self.gates.len() {
             if let Some(gate) = self.gates.get_mut(gate) {
-                gate.note_open_time(now.elapsed);
                 gate.halted = false;
             }
             self.reopen(gate, now);
@@ -195,7 +192,6 @@ impl Machine {
 
     fn resume_channel(&mut self, gate: usize, stop: Stop, now: Moment) {
         let Some(at) = self.gates.get_mut(gate) else { return };
-        at.note_open_time(now.elapsed);
         at.stop = None;
         let channel = Some(at.channel.name.clone());
         self.reopen(gate, now);

@@ -110,6 +110,21 @@ fn nothing_is_started_while_the_coordinator_is_silent() {
     assert_eq!(rig.sent_offsets(), [0]);
 }
 
+/// Two failures are no quarter of an hour of them.
+#[test]
+fn the_time_in_which_nothing_may_be_started_does_not_count_towards_max_elapsed() {
+    let mut rig = Rig::owning(settings());
+    rig.read_for(0, "ann");
+    for _ in 0..2 {
+        let attempt = rig.sent_one();
+        rig.answer(&attempt, NO_ANSWER);
+        // The coordinator is heard of only after that.
+        rig.pass(Duration::from_mins(20));
+    }
+    assert_eq!(rig.sent_offsets(), [0]);
+    assert!(rig.letters().is_empty());
+}
+
 #[test]
 fn a_commit_that_is_answered_late_is_a_sign_of_life_of_when_it_was_asked_for() {
     let mut rig = Rig::owning(settings());
@@ -172,7 +187,7 @@ fn a_drain_that_leaves_an_ambiguous_message_without_its_dead_letter_counts_it() 
 /// The next owner would know nothing of the first attempt.
 #[rstest]
 #[case::not_reached(Class::NotApplied(NotApplied::Unreachable))]
-#[case::told_to_wait(Class::NotApplied(NotApplied::RetryAfter(Duration::from_secs(600))))]
+#[case::told_to_wait(Class::NotApplied(NotApplied::RetryAfter(Duration::from_mins(10))))]
 #[case::stopped(Class::Stop(Scope::Account, StopReason::Unauthorized))]
 #[case::not_found(Class::NotFound)]
 fn what_may_have_been_sent_is_set_aside_by_a_drain_whatever_came_of_its_second_attempt(
