@@ -298,7 +298,7 @@ fn token_source(config: &Config) -> token::Source {
 
 fn client_settings(config: &Config) -> client::Settings {
     client::Settings {
-        base_url: config.line.base_url.to_string(),
+        base_url: config.line.base_url.clone(),
         encoding: match config.line.encoding {
             config::Encoding::Json => client::Encoding::Json,
             config::Encoding::Form => client::Encoding::Form,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::Url;
+use reqwest::header::HeaderName;
 
 use super::fields::{Fields, Item};
 use super::reader::{Reader, Refusal};
@@ -21,7 +22,7 @@ pub struct Line {
     /// Per channel, shared by the group.
     pub requests_per_second: f64,
     /// The header that carries the delivery's stable id; none is sent where it is left out.
-    pub delivery_id_header: Option<String>,
+    pub delivery_id_header: Option<HeaderName>,
 }
 
 /// The form of a request's body.
@@ -40,7 +41,7 @@ const DEFAULT_RATE: f64 = 100.0;
 /// LINE's own limit for pushes, per channel and second (LINE Messaging API reference).
 const MOST_REQUESTS_PER_SECOND: f64 = 2_000.0;
 
-/// Headers that carry something else.
+/// Headers that the client sets, or that change what a request is: none can carry a delivery's id.
 const TAKEN_HEADERS: [&str; 13] = [
     "accept",
     "authorization",
@@ -79,17 +80,20 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Fields<'_>) -> Option<Line> {
             .unwrap_or(DEFAULT_RATE),
         delivery_id_header: fields
             .get("delivery_id_header")
-            .map(|item| reader.text_where(&item, HEADER, is_free_header)),
+            .and_then(|item| delivery_id_header(reader, &item)),
     })
 }
 
-const HEADER: &str = "the name of a header that nothing else uses, such as X-Line-Retry-Key";
+fn delivery_id_header(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<HeaderName> {
+    let expected = "the name of a header that nothing else uses, such as X-Line-Retry-Key";
+    reader.read(item, expected, |given| {
+        given.text().and_then(|text| free_header(text.trim())).ok_or(Refusal::OtherForm)
+    })
+}
 
-fn is_free_header(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    name.len() <= 100
-        && name.chars().all(allowed)
-        && !TAKEN_HEADERS.contains(&name.to_ascii_lowercase().as_str())
+fn free_header(name: &str) -> Option<HeaderName> {
+    let header = HeaderName::try_from(name).ok()?;
+    (name.len() <= 100 && !TAKEN_HEADERS.contains(&header.as_str())).then_some(header)
 }
 
 fn base_url(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Url> {
@@ -133,12 +137,15 @@ mod tests {
 
     #[rstest]
     #[case::line_retry_key("X-Line-Retry-Key", true)]
+    #[case::empty("", false)]
     #[case::taken("Authorization", false)]
+    #[case::content_type("content-type", false)]
+    #[case::host("Host", false)]
     #[case::space("X Id", false)]
     #[case::line_break("X\r\nY", false)]
     #[case::colon("X:Y", false)]
     fn header_names_are_checked(#[case] name: &str, #[case] free: bool) {
-        assert_eq!(is_free_header(name), free);
+        assert_eq!(free_header(name).is_some(), free);
     }
 
     #[rstest]

@@ -43,23 +43,6 @@ const IDLE_LIMIT: Duration = Duration::from_secs(4);
 /// A connection is made within a third of the attempt's time, and within this.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
-/// Headers that the client sets, or that change what a request is: none can carry a delivery's id.
-const RESERVED_HEADERS: [&str; 13] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
 /// How a message is written into the body of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
@@ -70,43 +53,23 @@ pub enum Encoding {
 }
 
 /// What the client needs to know of the configuration.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// `https://api.klink.cloud`, or wherever `/api/v1` is to be found.
-    pub base_url: String,
+    /// `https://api.klink.cloud`, or wherever `/api/v1` is to be found: `https` or `http`, without
+    /// user, password, query and fragment.
+    pub base_url: Url,
     pub encoding: Encoding,
-    /// For one whole attempt, connection and answer included.
+    /// For one whole attempt, connection and answer included; more than zero.
     pub timeout: Duration,
     /// The header that carries the stable id of a delivery. The vendor documents none.
-    pub delivery_id_header: Option<String>,
+    pub delivery_id_header: Option<HeaderName>,
     pub user_agent: String,
 }
 
-impl fmt::Debug for Settings {
-    // The URL stays out: before it was checked, it may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("encoding", &self.encoding)
-            .field("timeout", &self.timeout)
-            .field("delivery_id_header", &self.delivery_id_header)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why there can be no client with these settings.
+/// Why there can be no client.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    #[error("`line.base_url` {problem}; it should be like https://api.klink.cloud")]
-    BaseUrl { problem: &'static str },
-    #[error("`line.timeout` is zero, so no attempt could be made; set it to 1s or more")]
-    Timeout,
-    #[error(
-        "`line.delivery_id_header` is not the name of a header that may carry an id; X-Request-Id is one"
-    )]
-    DeliveryIdHeader,
-    #[error("the HTTP client can't be built: {0}; check the system's TLS certificates")]
-    Build(#[source] reqwest::Error),
-}
+#[error("the HTTP client can't be built: {0}; check the system's TLS certificates")]
+pub struct ClientError(#[from] reqwest::Error);
 
 /// Sends messages and asks for the channel listing. Connections are kept and shared by all who
 /// share the client.
@@ -153,21 +116,15 @@ impl<'a> From<&'a Message> for Payload<'a> {
 }
 
 impl Client {
-    /// Checks the settings; no connection is made yet.
+    /// No connection is made yet.
     pub fn new(settings: &Settings, token: Arc<Token>) -> Result<Self, ClientError> {
-        let base = base_url(&settings.base_url)?;
-        if settings.timeout.is_zero() {
-            return Err(ClientError::Timeout);
-        }
-        let delivery_id_header =
-            settings.delivery_id_header.as_deref().map(delivery_id_header).transpose()?;
-        let http = http_client(&base, settings).map_err(ClientError::Build)?;
+        let base = settings.base_url.clone();
         Ok(Self {
-            http,
+            http: http_client(settings)?,
             send_url: below(&base, &["api", "v1", "message", "send"]),
             base,
             encoding: settings.encoding,
-            delivery_id_header,
+            delivery_id_header: settings.delivery_id_header.clone(),
             bounds: Bounds { time: settings.timeout, body: ANSWER_LIMIT },
             token,
         })
@@ -251,42 +208,17 @@ pub(super) fn now() -> Timestamp {
     Timestamp(0).plus(since_epoch)
 }
 
-fn base_url(text: &str) -> Result<Url, ClientError> {
-    let problem = |problem| Err(ClientError::BaseUrl { problem });
-    let Ok(url) = Url::parse(text) else {
-        return problem("is not a URL");
-    };
-    if !matches!(url.scheme(), "http" | "https") {
-        return problem("is neither https nor http");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return problem("holds a user name or a password, which belong in no URL");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return problem("has a query or a fragment");
-    }
-    Ok(url)
-}
-
 /// The URL with `segments` after the path of `base`, whether that ends in a slash or not.
 fn below(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
-    // The schemes allowed by `base_url` have a path.
+    // The schemes that a base has are those that have a path.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
     }
     url
 }
 
-fn delivery_id_header(name: &str) -> Result<HeaderName, ClientError> {
-    let name: HeaderName = name.parse().map_err(|_| ClientError::DeliveryIdHeader)?;
-    if RESERVED_HEADERS.contains(&name.as_str()) {
-        return Err(ClientError::DeliveryIdHeader);
-    }
-    Ok(name)
-}
-
-fn http_client(base: &Url, settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
+fn http_client(settings: &Settings) -> Result<reqwest::Client, reqwest::Error> {
     let builder = reqwest::Client::builder()
         .http1_only()
         .retry(reqwest::retry::never())
@@ -298,7 +230,7 @@ fn http_client(base: &Url, settings: &Settings) -> Result<reqwest::Client, reqwe
     // The proxy of the environment (HTTPS_PROXY, NO_PROXY) is often the only way out of a network,
     // and for https it sees a tunnel. Plain http it would read: the token, the text and the
     // recipient. That is for a sandbox or a test beside the bridge, which needs no proxy.
-    let builder = if base.scheme() == "http" { builder.no_proxy() } else { builder };
+    let builder = if settings.base_url.scheme() == "http" { builder.no_proxy() } else { builder };
     builder.build()
 }
 

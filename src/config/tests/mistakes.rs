@@ -109,6 +109,8 @@ line-bridge.yaml:1:1: dead_letters.topic: is missing; expected a Kafka topic's n
 #[case::duration_as_number(&with("delivery: {drain_timeout: 25}"), "line-bridge.yaml:1:27: delivery.drain_timeout: expected a duration such as 30s, 15m or 24h, found the number 25")]
 #[case::duration_out_of_order(&with("delivery: {drain_timeout: 30m1h}"), "line-bridge.yaml:1:27: delivery.drain_timeout: expected a duration with its larger unit first and each unit once, such as 1h30m")]
 #[case::url_with_query(&with("line: {base_url: \"https://h/?a=b\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: line.base_url: expected a URL without `?` and `#`; the bridge adds the path of each call")]
+#[case::url_with_a_fragment(&with("line: {base_url: \"https://h#a\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: line.base_url: expected a URL without `?` and `#`; the bridge adds the path of each call")]
+#[case::url_without_a_host(&with("line: {base_url: \"https://\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: line.base_url: expected a URL such as https://api.klink.cloud, found something else (not shown)")]
 #[case::url_of_another_scheme(&with("line: {base_url: \"ftp://h\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: line.base_url: expected a URL that begins with https://")]
 #[case::header_taken(&with("line: {delivery_id_header: Authorization, token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:28: line.delivery_id_header: expected the name of a header that nothing else uses, such as X-Line-Retry-Key, found the text \"Authorization\"")]
 #[case::token_twice(&with("line: {token: {env: LINE_TOKEN, file: token}}"), "line-bridge.yaml:1:15: line.token: expected exactly one of `file` and `env`: {file: PATH} or {env: NAME}")]

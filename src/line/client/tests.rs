@@ -18,10 +18,10 @@ const TRANSPORT: Class = Class::Stop(Scope::Account, StopReason::Transport);
 
 pub(crate) fn settings(base_url: &str) -> Settings {
     Settings {
-        base_url: base_url.to_owned(),
+        base_url: base_url.parse().unwrap(),
         encoding: Encoding::Json,
         timeout: Duration::from_secs(5),
-        delivery_id_header: Some("X-Delivery-Id".to_owned()),
+        delivery_id_header: Some(HeaderName::from_static("x-delivery-id")),
         user_agent: "line-bridge/test".to_owned(),
     }
 }

@@ -138,46 +138,6 @@ async fn what_no_header_can_hold_is_not_sent(#[case] secret: &str, #[case] deliv
     assert_eq!(server.seen().connections, 0);
 }
 
-#[rstest]
-#[case::no_url("klink", "is not a URL")]
-#[case::empty("", "is not a URL")]
-#[case::no_host("https://", "is not a URL")]
-#[case::another_scheme("ftp://api.klink.cloud", "neither https nor http")]
-#[case::no_scheme("api.klink.cloud:443", "neither https nor http")]
-#[case::password("https://me:hunter2@api.klink.cloud", "user name or a password")]
-#[case::query("https://api.klink.cloud?key=hunter2", "a query or a fragment")]
-#[case::fragment("https://api.klink.cloud#hunter2", "a query or a fragment")]
-fn a_base_url_that_cannot_be_is_refused(#[case] url: &str, #[case] says: &str) {
-    let settings = settings(url);
-    assert!(!format!("{settings:?}").contains("hunter2"));
-    let error = Client::new(&settings, token(TOKEN)).unwrap_err();
-    let text = format!("{error} {error:?}");
-    assert!(text.contains("line.base_url") && text.contains(says), "{text}");
-    assert!(!text.contains("hunter2"), "{text}");
-}
-
-#[rstest]
-#[case::spaces("X Delivery")]
-#[case::empty("")]
-#[case::authorization("Authorization")]
-#[case::content_type("content-type")]
-#[case::host("Host")]
-fn a_header_that_cannot_carry_an_id_is_refused(#[case] name: &str) {
-    let settings = Settings {
-        delivery_id_header: Some(name.to_owned()),
-        ..settings("https://api.klink.cloud")
-    };
-    let error = Client::new(&settings, token(TOKEN)).unwrap_err();
-    assert!(matches!(error, ClientError::DeliveryIdHeader), "{error}");
-}
-
-#[test]
-fn a_timeout_of_zero_is_refused() {
-    let settings = Settings { timeout: Duration::ZERO, ..settings("https://api.klink.cloud") };
-    let error = Client::new(&settings, token(TOKEN)).unwrap_err();
-    assert!(matches!(error, ClientError::Timeout), "{error}");
-}
-
 #[tokio::test]
 async fn nothing_that_can_be_shown_holds_token_text_or_recipient() {
     let echo = format!(r#"{{"status":"error","message":"{TOKEN} {TEXT} {USER}"}}"#);
