@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::Offset;
 
-use super::preflight::{self, Looking, Reasons, Refused, dead_letter_topic, reach};
+use super::preflight::{self, Looking, Refused, dead_letter_topic, looking, reach};
 use super::settings::Settings;
 
 mod writing;
@@ -80,12 +78,10 @@ pub fn ask(settings: &Settings, topics: &[String], aside: Aside<'_>, nearest: Ne
 }
 
 fn client(settings: &Settings) -> Result<Looking, Finding> {
-    let mut config = settings.consumer();
-    config.set("statistics.interval.ms", "0").set("enable.partition.eof", "true");
+    let mut config = settings.reader();
     // An empty answer at the end of a topic is what is waited for.
     config.set("fetch.wait.max.ms", "10");
-    let client = config.create_with_context(Reasons::default());
-    client.map_err(|error| not_reached(&Refused::Configuration(error)))
+    looking(&config).map_err(|refused| not_reached(&refused))
 }
 
 /// Ends early with what makes all further questions pointless.
@@ -98,6 +94,7 @@ fn ask_into(
 ) -> Result<(), Finding> {
     let client = client(settings)?;
     reach(&client, &settings.brokers).map_err(|refused| not_reached(&refused))?;
+    let admin = preflight::admin(settings).map_err(|refused| not_reached(&refused))?;
     let known = client.fetch_metadata(None, ANSWER).map_err(|error| silent(&error))?;
     let known = names(&known);
     let missing = |name: &str| {
@@ -115,12 +112,15 @@ fn ask_into(
     let there = answers.look_at_topic(&client, dead_letters, &About::DeadLetters, &missing)?;
     if let Some(partitions) = there {
         answers.partitions.push((dead_letters.to_owned(), partitions.number));
-        answers.findings.extend(keeping(settings, dead_letters));
-        answers.findings.extend(redriving(settings, dead_letters, redrive));
+        let looked = dead_letter_topic(&admin, dead_letters);
+        answers.findings.extend(findings(&About::DeadLetters, looked));
+        let looked = preflight::redrive::look(settings, &admin, dead_letters, redrive);
+        answers.findings.extend(findings(&About::Redrive, looked));
         answers.findings.extend(writing::look(settings));
     }
     answers.findings.extend(group(settings, topics)?);
-    answers.findings.extend(protocol(settings));
+    let looked = preflight::protocol::look(settings, &admin);
+    answers.findings.extend(findings(&About::Group, looked));
     Ok(())
 }
 
@@ -254,43 +254,19 @@ fn group(settings: &Settings, topics: &[String]) -> Result<Option<Finding>, Find
     finding(Weight::Unanswered, format!("whether the group may be used is not known: {cause}"))
 }
 
-/// What stands in the way of the protocol. That instances of the other one run is no mistake: they may
-/// be stopped before the bridge runs.
-fn protocol(settings: &Settings) -> Option<Finding> {
-    let finding = |weight, message| Some(Finding { about: About::Group, weight, message });
-    let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
-    let looked = admin.map_err(Refused::Configuration);
-    match looked.and_then(|admin| preflight::protocol::look(settings, &admin)) {
-        Ok(warning) => warning.and_then(|warning| finding(Weight::Warning, warning)),
+/// What was found by a look at something: warnings, or what is wrong.
+fn findings(
+    about: &About,
+    looked: Result<impl IntoIterator<Item = String>, Refused>,
+) -> Vec<Finding> {
+    let finding = |weight, message| Finding { about: about.clone(), weight, message };
+    match looked {
+        Ok(warnings) => {
+            warnings.into_iter().map(|warning| finding(Weight::Warning, warning)).collect()
+        }
+        // They may be stopped before the bridge runs.
         Err(refused @ Refused::ClassicMembers { .. }) => {
-            finding(Weight::Warning, refused.to_string())
-        }
-        Err(refused) => finding(Weight::Wrong, refused.to_string()),
-    }
-}
-
-/// How the dead-letter topic keeps its records.
-fn keeping(settings: &Settings, topic: &str) -> Vec<Finding> {
-    let finding = |weight, message| Finding { about: About::DeadLetters, weight, message };
-    let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
-    let looked = admin.map_err(Refused::Configuration);
-    match looked.and_then(|admin| dead_letter_topic(&admin, topic)) {
-        Ok(warnings) => {
-            warnings.into_iter().map(|warning| finding(Weight::Warning, warning)).collect()
-        }
-        Err(refused) => vec![finding(Weight::Wrong, refused.to_string())],
-    }
-}
-
-/// All that is wrong with the redrive topic, without which the bridge usually runs well enough.
-fn redriving(settings: &Settings, dead_letters: &str, redrive: &str) -> Vec<Finding> {
-    let finding = |weight, message| Finding { about: About::Redrive, weight, message };
-    let admin: Result<AdminClient<DefaultClientContext>, _> = settings.client().create();
-    let looked = admin.map_err(Refused::Configuration);
-    match looked.and_then(|admin| preflight::redrive::look(settings, &admin, dead_letters, redrive))
-    {
-        Ok(warnings) => {
-            warnings.into_iter().map(|warning| finding(Weight::Warning, warning)).collect()
+            vec![finding(Weight::Warning, refused.to_string())]
         }
         Err(refused) => vec![finding(Weight::Wrong, refused.to_string())],
     }

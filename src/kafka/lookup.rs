@@ -9,7 +9,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 use super::consumer;
-use super::preflight::{Looking, Reasons, Refused, reach};
+use super::preflight::{Looking, Refused, looking, reach};
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
@@ -60,10 +60,7 @@ fn read(
     source: &TopicPartition,
     offset: RecordOffset,
 ) -> Result<Record, NotFound> {
-    let mut config = settings.consumer();
-    config.set("statistics.interval.ms", "0").set("enable.partition.eof", "true");
-    let consumer: Looking =
-        config.create_with_context(Reasons::default()).map_err(Refused::Configuration)?;
+    let consumer = looking(&settings.reader())?;
     reach(&consumer, &settings.brokers)?;
     let failed = |cause: KafkaError| failed(source, offset, &cause.to_string());
     exists(&consumer, source, offset)?;

@@ -6,12 +6,12 @@ pub(super) mod redrive;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, ClientContext};
 
 use super::settings::{BROKERS_SESSION, Settings};
 
@@ -128,6 +128,16 @@ impl ConsumerContext for Reasons {}
 
 pub(super) type Looking = BaseConsumer<Reasons>;
 
+pub(super) type Admin = AdminClient<DefaultClientContext>;
+
+pub(super) fn looking(config: &ClientConfig) -> Result<Looking, Refused> {
+    config.create_with_context(Reasons::default()).map_err(Refused::Configuration)
+}
+
+pub(super) fn admin(settings: &Settings) -> Result<Admin, Refused> {
+    settings.client().create().map_err(Refused::Configuration)
+}
+
 /// Asks the brokers for the topics, and how dead letters are kept. Blocks for at most about a
 /// minute. Returns warnings.
 pub fn look(
@@ -137,8 +147,7 @@ pub fn look(
     redrive: &str,
 ) -> Result<Vec<String>, Refused> {
     look_for_topics(settings, topics, dead_letters)?;
-    let admin: AdminClient<DefaultClientContext> =
-        settings.client().create().map_err(Refused::Configuration)?;
+    let admin = admin(settings)?;
     let mut warnings: Vec<_> = protocol::look(settings, &admin)?.into_iter().collect();
     warnings.extend(dead_letter_topic(&admin, dead_letters)?);
     warnings.extend(redrive::look(settings, &admin, dead_letters, redrive)?);
@@ -151,10 +160,7 @@ pub fn look_for_topics(
     topics: &[String],
     dead_letters: &str,
 ) -> Result<(), Refused> {
-    let client: Looking = settings
-        .client()
-        .create_with_context(Reasons::default())
-        .map_err(Refused::Configuration)?;
+    let client = looking(&settings.client())?;
     reach(&client, &settings.brokers)?;
     let none =
         topics.iter().map(|topic| (topic.as_str(), Refused::NoTopic { topic: topic.clone() }));
@@ -227,13 +233,13 @@ pub(super) fn exists<E: From<Refused>>(
 }
 
 /// How a topic is set up; none where the broker does not tell.
-fn described(admin: &AdminClient<DefaultClientContext>, topic: &str) -> Option<ConfigResource> {
+fn described(admin: &Admin, topic: &str) -> Option<ConfigResource> {
     ask(admin, ResourceSpecifier::Topic(topic)).ok().flatten()
 }
 
 /// How a topic or a group is set up; none where the broker refuses to tell.
 fn ask(
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &Admin,
     resource: ResourceSpecifier<'_>,
 ) -> Result<Option<ConfigResource>, KafkaError> {
     let options = AdminOptions::new().request_timeout(Some(ANSWER));
@@ -260,10 +266,7 @@ fn retention(topic: &ConfigResource) -> Option<Duration> {
 
 /// Looks at how the dead-letter topic keeps its records. A broker that does not tell is no fault:
 /// the right to describe configurations is not one that the bridge needs.
-pub(super) fn dead_letter_topic(
-    admin: &AdminClient<DefaultClientContext>,
-    topic: &str,
-) -> Result<Vec<String>, Refused> {
+pub(super) fn dead_letter_topic(admin: &Admin, topic: &str) -> Result<Vec<String>, Refused> {
     let Some(resource) = described(admin, topic) else {
         return Ok(vec![format!(
             "the configuration of the dead-letter topic `{topic}` can't be read; grant DescribeConfigs, or make sure yourself that it is not compacted"

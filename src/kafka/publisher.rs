@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::acknowledged::{Unwritten, written};
-use super::preflight::{Looking, Reasons, Refused, exists, reach};
+use super::preflight::{Reasons, Refused, exists, looking, reach};
 use super::settings::Settings;
 use crate::domain::record::Header;
 
@@ -148,8 +148,7 @@ impl Publisher {
 
 /// Reaches a broker, and sees that the topic is there.
 fn look(settings: &Settings, topic: &str) -> Result<(), PublishError> {
-    let client = settings.client().create_with_context(Reasons::default());
-    let client: Looking = client.map_err(Refused::Configuration)?;
+    let client = looking(&settings.client())?;
     reach(&client, &settings.brokers)?;
     exists(&client, settings, topic, PublishError::NoTopic(topic.to_owned()))
 }

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::preflight::{Looking, Reasons, Refused, reach};
+use super::preflight::{Looking, Refused, looking, reach};
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Record;
@@ -123,13 +123,10 @@ impl Drop for Scan {
 }
 
 fn consumer(settings: &Settings) -> Result<Looking, Refused> {
-    let mut config = settings.consumer();
-    config
-        .set("enable.partition.eof", "true")
-        // What retention has deleted meanwhile is passed over.
-        .set("auto.offset.reset", "earliest")
-        .set("statistics.interval.ms", "0");
-    config.create_with_context(Reasons::default()).map_err(Refused::Configuration)
+    let mut config = settings.reader();
+    // What retention has deleted meanwhile is passed over.
+    config.set("auto.offset.reset", "earliest");
+    looking(&config)
 }
 
 struct Reader {

@@ -194,6 +194,13 @@ impl Settings {
         config
     }
 
+    /// A consumer that is no member of the group, and is told where a partition ends.
+    pub(super) fn reader(&self) -> ClientConfig {
+        let mut config = self.consumer();
+        config.set("statistics.interval.ms", "0").set("enable.partition.eof", "true");
+        config
+    }
+
     /// It writes each record by itself: a topic's `max.message.bytes` is for what is written at once,
     /// so that records which all fit are refused together.
     pub(super) fn producer(&self) -> ClientConfig {

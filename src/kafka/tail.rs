@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::consumer;
-use super::preflight::{Looking, Reasons, Refused, exists, reach};
+use super::preflight::{Looking, Refused, exists, looking, reach};
 use super::settings::{Settings, Start};
 use crate::domain::clock::Timestamp;
 use crate::domain::metadata;
@@ -125,8 +125,7 @@ fn begin(
     let mut config = settings.consumer();
     // Nobody looks at them here, and librdkafka's client would log each.
     config.set("statistics.interval.ms", "0");
-    let client: Looking =
-        config.create_with_context(Reasons::default()).map_err(Refused::Configuration)?;
+    let client = looking(&config)?;
     reach(&client, &settings.brokers)?;
     for topic in topics {
         exists(&client, settings, topic, Refused::NoTopic { topic: topic.clone() })?;

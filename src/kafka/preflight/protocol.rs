@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::ResourceSpecifier;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::groups::{GroupInfo, GroupList};
 
 use super::super::settings::{BROKERS_SESSION, Protocol, Settings};
-use super::{ANSWER, Looking, Reasons, Refused, ask};
+use super::{ANSWER, Admin, Refused, ask, looking};
 
 /// Refuses what can't go well. Returns a warning.
 pub(in crate::kafka) fn look(
     settings: &Settings,
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &Admin,
 ) -> Result<Option<String>, Refused> {
     match settings.protocol() {
         Protocol::Classic => Ok(None),
@@ -30,10 +29,7 @@ pub(in crate::kafka) fn look(
 /// of theirs. It describes members of the classic protocol alone; where it does not answer, joining
 /// tells.
 fn members(settings: &Settings) -> Result<(), Refused> {
-    let client: Looking = settings
-        .client()
-        .create_with_context(Reasons::default())
-        .map_err(Refused::Configuration)?;
+    let client = looking(&settings.client())?;
     let groups = client.fetch_group_list(Some(&settings.group), ANSWER);
     let groups = groups.as_ref().map(GroupList::groups).unwrap_or_default();
     match groups.iter().map(GroupInfo::members).map(<[_]>::len).sum() {
@@ -45,10 +41,7 @@ fn members(settings: &Settings) -> Result<(), Refused> {
 /// Refuses a session that is shorter than what the bridge counts on: a member that was cut off would
 /// send beside its successor. A broker that does not tell is no fault: hardly anybody shortens it, and
 /// the right to describe groups is not one that the bridge needs.
-fn session(
-    settings: &Settings,
-    admin: &AdminClient<DefaultClientContext>,
-) -> Result<Option<String>, Refused> {
+fn session(settings: &Settings, admin: &Admin) -> Result<Option<String>, Refused> {
     let group = &settings.group;
     let told = match ask(admin, ResourceSpecifier::Group(group)) {
         // rdkafka does not know the source of a value that was set for the group.

@@ -2,24 +2,18 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
-
 use super::super::settings::{Protocol, Settings};
-use super::{Looking, Reasons, Refused, compaction, described, exists, retention};
+use super::{Admin, Refused, compaction, described, exists, looking, retention};
 
 /// What is wrong with the redrive topic. One that the bridge may not see is refused under the consumer
 /// protocol: there the coordinator lets no member in that names such a topic.
 pub(in crate::kafka) fn look(
     settings: &Settings,
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &Admin,
     dead_letters: &str,
     topic: &str,
 ) -> Result<Vec<String>, Refused> {
-    let client: Looking = match settings.client().create_with_context(Reasons::default()) {
-        Ok(client) => client,
-        Err(error) => return Ok(vec![Refused::Configuration(error).to_string()]),
-    };
+    let client = looking(&settings.client())?;
     let missing = Refused::NoRedriveTopic { topic: topic.to_owned() };
     if let Err(refused) = exists(&client, settings, topic, missing) {
         let is_barred = matches!(refused, Refused::Forbidden { .. })
