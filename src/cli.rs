@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Environment, Loaded, Mistake, Mistakes, Severity, Strictness};
+use crate::config::{Config, Environment, Loaded, Mistake, Mistakes, Strictness};
 use crate::loading;
 use crate::topics::Topics;
 
@@ -161,6 +161,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }
 
+/// Reads the configuration and all that it names.
 fn read(file: &ConfigFile, strictness: Strictness) -> Result<(Loaded, Topics), Mistakes> {
     loading::load(&file.config, environment(), strictness)
 }
@@ -173,17 +174,19 @@ fn read_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Loaded, Topics), 
         Err(strict) => strict,
     };
     let read = read(file, Strictness::Check)?;
-    let is_used = |mistake: &Mistake| {
-        let section = mistake.key.split('.').next().unwrap_or_default();
-        mistake.severity == Severity::Error && sections.contains(&section)
-    };
-    let missed: Vec<Mistake> = strict.0.into_iter().filter(is_used).collect();
+    let missed = strict.0.into_iter().filter(|mistake| mistake.is_error_in(sections));
+    let missed: Vec<Mistake> = missed.collect();
     if missed.is_empty() { Ok(read) } else { Err(Mistakes(missed).into()) }
 }
 
 /// The same, its warnings left to `check`.
 fn load_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Config, Topics), Failure> {
     read_parts(file, sections).map(|(loaded, topics)| (loaded.config, topics))
+}
+
+/// The work could not be done, for this reason.
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::Failed(format!("line-bridge: {error}"))
 }
 
 /// Writes a line to standard output. Whoever closed it does not want to read on, which is no

@@ -136,14 +136,41 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut reader = Reader::new(&file, source, folder, env, strictness);
         let locations = Locations::new(&file, source, &root);
-        let sections = read_sections(&mut reader, &Item::root(&root), &locations, examine);
+        let config =
+            Self::from_sections(&mut reader, &Item::root(&root), locations, hash(source), examine);
         let mistakes = reader.into_mistakes();
         let is_error = |mistake: &Mistake| mistake.severity == Severity::Error;
-        let Some(sections) = sections.filter(|_| !mistakes.iter().any(is_error)) else {
-            return Err(Mistakes(mistakes));
-        };
-        let (kafka, line, delivery, channels, dead_letters, topics, admin, paused) = sections;
-        let config = Self {
+        match config.filter(|_| !mistakes.iter().any(is_error)) {
+            Some(config) => Ok(Loaded { config, warnings: mistakes }),
+            None => Err(Mistakes(mistakes)),
+        }
+    }
+
+    fn from_sections(
+        reader: &mut Reader<'_>,
+        root: &Item<'_>,
+        locations: Locations,
+        hash: String,
+        examine: &mut dyn Examine,
+    ) -> Option<Self> {
+        let root = reader.fields(root, &KEYS);
+        let kafka = kafka::read(reader, &root);
+        let line = line::read(reader, &root);
+        let attempt = line.as_ref().map(|line| line.timeout);
+        let is_known = !reader.has_found_at(&["kafka.properties", "line.timeout"]);
+        reader.add(examine.kafka(&kafka, attempt.filter(|_| is_known), &locations));
+        let delivery = delivery::read(reader, &root, line.as_ref());
+        let mut paused = Paused::default();
+        let channels = topics::read_channels(reader, &root, &mut paused);
+        let topics = topics::read_topics(reader, &root, &channels, &mut paused);
+        for topic in topics.values() {
+            reader.add(examine.topic(topic, &channels, &locations));
+        }
+        let names = topics.keys().map(AsRef::as_ref);
+        let dead_letters = delivery::read_dead_letters(reader, &root, &names);
+        let admin = delivery::read_admin(reader, &root);
+        let line = line?;
+        Some(Self {
             kafka,
             line,
             delivery,
@@ -153,9 +180,8 @@ impl Config {
             admin,
             paused,
             locations,
-            hash: hash(source),
-        };
-        Ok(Loaded { config, warnings: mistakes })
+            hash,
+        })
     }
 
     /// 12 hexadecimal digits that are the same for the same content of the file, whatever the
@@ -163,34 +189,6 @@ impl Config {
     pub fn hash(&self) -> &str {
         &self.hash
     }
-}
-
-type Sections =
-    (Kafka, Line, Delivery, Channels, DeadLetters, BTreeMap<Arc<str>, Topic>, Admin, Paused);
-
-fn read_sections(
-    reader: &mut Reader<'_>,
-    root: &Item<'_>,
-    locations: &Locations,
-    examine: &mut dyn Examine,
-) -> Option<Sections> {
-    let root = reader.fields(root, &KEYS);
-    let kafka = kafka::read(reader, &root);
-    let line = line::read(reader, &root);
-    let attempt = line.as_ref().map(|line| line.timeout);
-    let attempt = attempt.filter(|_| !reader.has_found_at(&["kafka.properties", "line.timeout"]));
-    reader.add(examine.kafka(&kafka, attempt, locations));
-    let delivery = delivery::read(reader, &root, line.as_ref());
-    let mut paused = Paused::default();
-    let channels = topics::read_channels(reader, &root, &mut paused);
-    let topics = topics::read_topics(reader, &root, &channels, &mut paused);
-    for topic in topics.values() {
-        reader.add(examine.topic(topic, &channels, locations));
-    }
-    let dead_letters =
-        delivery::read_dead_letters(reader, &root, &topics.keys().map(AsRef::as_ref));
-    let admin = delivery::read_admin(reader, &root);
-    Some((kafka, line?, delivery, channels, dead_letters, topics, admin, paused))
 }
 
 fn hash(source: &str) -> String {

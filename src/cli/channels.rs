@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::output::{Output, on_one_line};
-use super::{ConfigFile, Failure, counted, load_parts, logging, say, table, tell};
+use super::{ConfigFile, Failure, counted, failed, load_parts, logging, say, table, tell};
 use crate::bridge;
 use crate::config::Config;
 use crate::line::listing::ListedChannel;
@@ -32,11 +32,8 @@ impl Channels {
     pub(super) async fn run(self) -> Result<(), Failure> {
         logging::start("warn");
         let (config, _) = load_parts(&self.file, &["line"])?;
-        let failed =
-            |error: &dyn std::error::Error| Failure::Failed(format!("line-bridge: {error}"));
-        let (client, _) = bridge::line_client(&config).map_err(|error| failed(&error))?;
-        let listed = client.channels(self.keyword.as_deref()).await;
-        let listed = listed.map_err(|error| failed(&error))?;
+        let (client, _) = bridge::line_client(&config).map_err(failed)?;
+        let listed = client.channels(self.keyword.as_deref()).await.map_err(failed)?;
         match self.output {
             Output::Json => {
                 let objects: Vec<&Value> = listed.iter().map(|channel| &channel.raw).collect();

@@ -78,7 +78,3 @@ impl Desk {
         Ok(Self { config, topics, kafka, now })
     }
 }
-
-fn failed(error: impl std::fmt::Display) -> Failure {
-    Failure::Failed(format!("line-bridge: {error}"))
-}

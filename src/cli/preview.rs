@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::output::Output;
-use super::{ConfigFile, Failure, load_parts, logging, moments, say, tell};
+use super::{ConfigFile, Failure, failed, load_parts, logging, moments, say, tell};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -95,8 +95,7 @@ impl Preview {
             let source = TopicPartition { topic: self.topic.as_str().into(), partition };
             let settings = bridge::kafka_settings(&config);
             let record = lookup::record(&settings, &source, RecordOffset(offset)).await;
-            let record = record.map_err(|e| Failure::Failed(format!("line-bridge: {e}")))?;
-            tell(&record, Some(format!("{source}@{offset}")));
+            tell(&record.map_err(failed)?, Some(format!("{source}@{offset}")));
             return Ok(());
         }
         let input = self.read().await?;

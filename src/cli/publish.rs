@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
-use super::{ConfigFile, Failure, counted, load_parts, logging, tell};
+use super::{ConfigFile, Failure, counted, failed, load_parts, logging, tell};
 use crate::bridge;
 use crate::domain::rules::KeyExpression;
 use crate::domain::words::file_reason;
@@ -41,9 +41,7 @@ impl Publish {
         let key =
             key.map_err(|mistakes| Failure::Usage(format!("--key: {}", mistakes.join("; "))))?;
         let settings = bridge::kafka_settings(&config);
-        let publisher = Publisher::connect(&settings, &self.topic)
-            .await
-            .map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+        let publisher = Publisher::connect(&settings, &self.topic).await.map_err(failed)?;
         let input: Box<dyn AsyncRead + Unpin> = match &self.events {
             None => Box::new(tokio::io::stdin()),
             Some(path) => {
@@ -60,8 +58,7 @@ impl Publish {
             Some(path) => format!("{}:{line}", path.display()),
         };
         let published = publish(input, &publisher, key.as_ref(), &place).await;
-        let sent = publisher.finish().await;
-        let sent = sent.map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+        let sent = publisher.finish().await.map_err(failed)?;
         let published_so_far = format!("{} published to {}", counted(sent, "event"), self.topic);
         if published.is_err() && sent > 0 {
             tell(format_args!("{published_so_far}; fix the next line, and continue from there"));
@@ -104,9 +101,6 @@ async fn publish(
         })?;
         let key = key.map(|key| key.key(json)).transpose();
         let key = key.map_err(|why| wrong(format!("--key: {why}")))?;
-        publisher
-            .publish(key.as_deref(), event)
-            .await
-            .map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+        publisher.publish(key.as_deref(), event).await.map_err(failed)?;
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{ConfigFile, Failure, interrupted, logging, read, read_parts};
+use super::{ConfigFile, Failure, failed, interrupted, logging, read, read_parts};
 use crate::bridge;
 use crate::config::{Loaded, Strictness};
 use crate::reload;
@@ -46,7 +46,6 @@ impl Run {
             file: file.config.clone(),
             load: Arc::new(move || read(&file, Strictness::Run)),
         };
-        let ran = bridge::run(config, topics, source, interrupted()).await;
-        ran.map_err(|failure| Failure::Failed(format!("line-bridge: {failure}")))
+        bridge::run(config, topics, source, interrupted()).await.map_err(failed)
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, interrupted, logging, say};
+use super::{Failure, failed, interrupted, logging, say};
 use crate::domain::words::file_reason;
 use crate::sandbox::{self, Faults, Options};
 
@@ -41,16 +41,13 @@ impl Sandbox {
             }
         };
         let options = Options { token: self.token, faults, ..Options::default() };
-        let busy = |error| {
-            Failure::Failed(format!("line-bridge: {error}; name another address with --listen"))
-        };
+        let busy = |error| failed(format_args!("{error}; name another address with --listen"));
         let sandbox = sandbox::Sandbox::start(self.listen, options).await.map_err(busy)?;
         let url = sandbox.base_url();
         say(format_args!("The stand-in for the LINE API listens on {url}"));
         say(format_args!("Its inbox is a page there; its faults are at {url}/_sandbox/faults"));
-        sandbox.serve_until(interrupted()).await.map_err(|error| {
-            Failure::Failed(format!("line-bridge: the sandbox has ended: {error}"))
-        })
+        let served = sandbox.serve_until(interrupted()).await;
+        served.map_err(|error| failed(format_args!("the sandbox has ended: {error}")))
     }
 }
 

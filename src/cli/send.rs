@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 use super::output::Output;
-use super::{ConfigFile, Failure, load_parts, logging, say};
+use super::{ConfigFile, Failure, failed, load_parts, logging, say};
 use crate::bridge;
 use crate::config::Config;
 use crate::domain::clock::Timestamp;
@@ -71,8 +71,7 @@ impl Send {
             deadline: Timestamp(i64::MAX),
             on_ambiguous: OnAmbiguous::DeadLetter,
         };
-        let client = bridge::line_client(&config);
-        let (client, _) = client.map_err(|e| Failure::Failed(format!("line-bridge: {e}")))?;
+        let (client, _) = bridge::line_client(&config).map_err(failed)?;
         let outcome = client.send(&message, &Uuid::new_v4().to_string()).await;
         // Only the listing tells whether it is the channel or the recipient that is not found.
         let listing = match outcome.class {

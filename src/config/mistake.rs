@@ -46,6 +46,14 @@ pub struct Mistake {
     pub severity: Severity,
 }
 
+impl Mistake {
+    /// Whether it is an error in one of these sections.
+    pub fn is_error_in(&self, sections: &[&str]) -> bool {
+        let section = self.key.split('.').next().unwrap_or_default();
+        self.severity == Severity::Error && sections.contains(&section)
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;

@@ -43,10 +43,7 @@ pub(super) async fn look(file: &ConfigFile) -> Result<Looked, Mistakes> {
 impl Looked {
     /// Whether something is missing in one of these sections.
     fn lacks(&self, sections: &[&str]) -> bool {
-        self.found.iter().any(|mistake| {
-            let section = mistake.key.split('.').next().unwrap_or_default();
-            mistake.severity == Severity::Error && sections.contains(&section)
-        })
+        self.found.iter().any(|mistake| mistake.is_error_in(sections))
     }
 
     fn add(&mut self, other: Self) {

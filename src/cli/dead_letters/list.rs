@@ -6,12 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::Desk;
 use super::chosen::Chosen;
 use super::redriven::Redriven;
-use super::{Desk, failed};
 use crate::cli::output::{Output, on_one_line};
 use crate::cli::table::table;
-use crate::cli::{ConfigFile, Failure, counted, moments, say};
+use crate::cli::{ConfigFile, Failure, counted, failed, moments, say};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
 use crate::domain::letter::{Letter, Place};

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::redriven::Redriven;
-use super::{Desk, failed, outlook, pointer};
+use super::{Desk, outlook, pointer};
 use crate::cli::output::{Output, on_lines, on_one_line};
-use crate::cli::{ConfigFile, Failure, moments, say};
+use crate::cli::{ConfigFile, Failure, failed, moments, say};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::{HEADER_PREFIX, Rejection};
 use crate::domain::letter::{Letter, Place};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Failure, interrupted, moments};
+use super::super::{Failure, failed, interrupted, moments};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -27,7 +27,7 @@ pub(super) async fn run(config: &Config, topics: &Topics) -> Result<(), Failure>
         started = Tail::start(&kafka, topics.names(), From::Committed) => started,
         () = &mut interrupted => return Ok(()),
     };
-    let mut tail = started.map_err(|error| Failure::Failed(format!("line-bridge: {error}")))?;
+    let mut tail = started.map_err(failed)?;
     let Begun { partitions, committed } = tail.begun();
     tracing::info!(
         partitions,
