@@ -63,12 +63,6 @@ pub struct Options {
     pub token: String,
     pub channels: Vec<ChannelSeed>,
     pub faults: Faults,
-    /// Of the randomness of faults and jitter: the same seed and the same calls, the same faults.
-    pub seed: u64,
-    /// How many accepted messages the inbox keeps; beyond it the oldest go, and are counted.
-    pub inbox_messages: usize,
-    /// How many bytes of accepted messages the inbox keeps, about.
-    pub inbox_bytes: usize,
 }
 
 impl Default for Options {
@@ -77,9 +71,6 @@ impl Default for Options {
             token: "sandbox-token".to_owned(),
             channels: ChannelSeed::samples(),
             faults: Faults::default(),
-            seed: 0,
-            inbox_messages: 500_000,
-            inbox_bytes: 256 * 1024 * 1024,
         }
     }
 }
@@ -89,9 +80,6 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("channels", &self.channels)
             .field("faults", &self.faults)
-            .field("seed", &self.seed)
-            .field("inbox_messages", &self.inbox_messages)
-            .field("inbox_bytes", &self.inbox_bytes)
             .finish_non_exhaustive()
     }
 }
@@ -155,11 +143,6 @@ impl Sandbox {
     /// Adds a channel, or replaces the one with the same id.
     pub fn put_channel(&self, channel: ChannelSeed) {
         self.server.channels.put(channel);
-    }
-
-    /// Takes a channel out of the listing; `false` where there was none.
-    pub fn remove_channel(&self, id: &str) -> bool {
-        self.server.channels.remove(id)
     }
 
     /// Serves until `shutdown` is ready, then stops.

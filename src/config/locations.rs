@@ -24,13 +24,8 @@ impl Locations {
         locations
     }
 
-    /// Where a key of a topic or of one of its rules stands, such as `schema`, `message` or
-    /// `to.contact`; where it is left out, what it would belong to.
-    pub fn place(&self, topic: &str, rule: Option<usize>, key: &str) -> Place {
-        self.nearest(&steps(topic, rule.map(|rule| ("rules", rule)), key))
-    }
-
-    /// A mistake in a key of a topic or of one of its rules, counted from 0.
+    /// A mistake in a key of a topic or of one of its rules, counted from 0, such as `schema`, `message`
+    /// or `to.contact`; where that is left out, at what it would belong to.
     pub fn mistake_at(
         &self,
         topic: &str,

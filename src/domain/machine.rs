@@ -208,12 +208,6 @@ pub enum Effect {
     Report(Report),
 }
 
-/// An attempt under way, whether or not its delivery is still ours.
-#[derive(Clone, Copy, Debug)]
-struct OnWire {
-    gate: usize,
-}
-
 /// A dead letter that the broker has not acknowledged.
 #[derive(Debug)]
 struct Letter {
@@ -244,7 +238,8 @@ pub struct Machine {
     deliveries: HashMap<DeliveryId, Box<Delivery>>,
     lanes: Lanes,
     letters: HashMap<LetterId, Letter>,
-    on_wire: HashMap<DeliveryId, OnWire>,
+    /// The gates of all attempts under way, whether or not their deliveries are still ours.
+    on_wire: HashMap<DeliveryId, usize>,
     gates: Vec<Gate>,
     /// Every channel is stopped.
     account: Option<Stop>,

@@ -25,7 +25,7 @@ pub trait Api: Send + Sync + 'static {
     /// Makes one attempt. It ends within the attempt timeout, whatever happens.
     fn send(&self, attempt: &Attempt) -> impl Future<Output = Outcome> + Send;
 
-    /// Asks for the channel listing.
+    /// Asks for the channel listing. It ends within a minute.
     fn list(&self) -> impl Future<Output = Listing> + Send;
 }
 

@@ -27,6 +27,15 @@ pub(super) struct Server {
     pub(super) closing: CancellationToken,
 }
 
+/// Of the randomness of faults and jitter: the same calls have the same faults.
+const SEED: u64 = 0;
+
+/// How many accepted messages the inbox keeps; beyond it the oldest go, and are counted.
+const INBOX_MESSAGES: usize = 500_000;
+
+/// How many bytes of accepted messages the inbox keeps, about.
+const INBOX_BYTES: usize = 256 * 1024 * 1024;
+
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
@@ -38,12 +47,12 @@ impl std::fmt::Debug for Server {
 
 impl Server {
     pub(super) fn new(options: Options, closing: CancellationToken) -> Self {
-        let Options { token, channels, faults, seed, inbox_messages, inbox_bytes } = options;
+        let Options { token, channels, faults } = options;
         Self {
             token: RwLock::new(token),
             channels: Channels::new(channels),
-            injector: Injector::new(faults, seed),
-            inbox: Inbox::new(inbox_messages, inbox_bytes),
+            injector: Injector::new(faults, SEED),
+            inbox: Inbox::new(INBOX_MESSAGES, INBOX_BYTES),
             closing,
         }
     }

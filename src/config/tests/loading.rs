@@ -207,7 +207,7 @@ fn later_mistakes_find_their_line() {
     assert_eq!(at(schema), ("topics.orders.schema".to_owned(), 18, 13));
     let property = locations.mistake_at_key(&["kafka", "properties", "security.protocol"], "");
     assert_eq!(at(property), ("kafka.properties.\"security.protocol\"".to_owned(), 5, 35));
-    assert_eq!(locations.place("unknown", None, "schema").line, 17);
+    assert_eq!(at(locations.mistake_at("unknown", None, "schema", "")).1, 17);
 }
 
 #[test]

@@ -19,8 +19,8 @@ impl Machine {
         took: Duration,
         now: Moment,
     ) {
-        let Some(wire) = self.on_wire.remove(&id) else { return };
-        self.feed_gate(wire.gate, outcome.class, took, now);
+        let Some(gate) = self.on_wire.remove(&id) else { return };
+        self.feed_gate(gate, outcome.class, took, now);
         let ours = self.deliveries.get(&id).is_some_and(|d| d.state == State::InFlight);
         if outcome.class != Class::NotFound || !ours {
             self.probe_answered(id, outcome.class, now);
@@ -34,19 +34,19 @@ impl Machine {
         }
         match outcome.class {
             Class::Accepted => {
-                self.different_answer(wire.gate);
+                self.different_answer(gate);
                 self.accept(id, now);
             }
             Class::Unverified => {
-                self.failed_alike(wire.gate, id, Alike::Unverified, now);
+                self.failed_alike(gate, id, Alike::Unverified, now);
                 self.accept(id, now);
             }
-            Class::Permanent => self.refused(wire.gate, id, now),
-            Class::Ambiguous(kind) => self.ambiguous(wire.gate, id, kind, took, now),
-            Class::NotApplied(why) => self.not_applied(wire.gate, id, why, now),
+            Class::Permanent => self.refused(gate, id, now),
+            Class::Ambiguous(kind) => self.ambiguous(gate, id, kind, took, now),
+            Class::NotApplied(why) => self.not_applied(gate, id, why, now),
             Class::NotFound => self.question(id, now),
             Class::Stop(scope, reason) => {
-                self.stop(scope, reason, wire.gate, now);
+                self.stop(scope, reason, gate, now);
                 self.wait_again(id, now);
             }
         }

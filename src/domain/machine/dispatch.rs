@@ -8,7 +8,7 @@ use super::super::dead_letter::Reason;
 use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
 use super::super::gate::{Gate, Passage};
 use super::super::paused::Pause;
-use super::{Attempt, Effect, Machine, OnWire, Report, on_monotonic_clock};
+use super::{Attempt, Effect, Machine, Report, on_monotonic_clock};
 
 /// How many ids of what has moved on a gate's queue may have besides.
 const SPARE: usize = 64;
@@ -143,7 +143,7 @@ impl Machine {
         let repeats = std::mem::take(&mut delivery.uncounted);
         let waited = now.elapsed.saturating_sub(delivery.ready_since);
         tenure.in_flight += 1;
-        self.on_wire.insert(id, OnWire { gate });
+        self.on_wire.insert(id, gate);
         if let Some(gate) = self.gates.get_mut(gate) {
             gate.in_flight += 1;
         }
