@@ -83,8 +83,17 @@ enum Refusal {
     NeedsRestart(Vec<String>),
 }
 
-/// The bridge has ended.
-struct Ended;
+/// Why a look came to no end.
+enum Unlooked {
+    BridgeEnded,
+    Crashed(JoinError),
+}
+
+impl From<JoinError> for Unlooked {
+    fn from(error: JoinError) -> Self {
+        Self::Crashed(error)
+    }
+}
 
 /// The files as they were read, and their digest right after.
 type Reading = (Result<(Loaded, Topics), Mistakes>, Vec<PathBuf>, u64);
@@ -135,39 +144,41 @@ impl Follower {
                 _ = hangup.recv() => self.look_now().await,
             };
             match looked {
-                Ok(Ok(())) => {}
-                Ok(Err(Ended)) => return,
-                Err(error) => tracing::warn!(%error, "the files could not be checked for changes"),
+                Ok(()) => {}
+                Err(Unlooked::BridgeEnded) => return,
+                Err(Unlooked::Crashed(error)) => {
+                    tracing::warn!(%error, "the files could not be checked for changes");
+                }
             }
         }
     }
 
     /// Whoever asks says that the files are whole, and wants to hear what becomes of them.
-    async fn look_now(&mut self) -> Result<Result<(), Ended>, JoinError> {
+    async fn look_now(&mut self) -> Result<(), Unlooked> {
         tracing::info!("SIGHUP: checking the files for changes");
         self.refusal = None;
         self.token_refusal = None;
-        if let Err(ended) = self.look().await? {
-            return Ok(Err(ended));
-        }
+        self.look().await?;
         self.look().await
     }
 
-    async fn look(&mut self) -> Result<Result<(), Ended>, JoinError> {
-        let ended = self.look_at_token().await?.is_err() || self.look_at_files().await?.is_err();
+    async fn look(&mut self) -> Result<(), Unlooked> {
+        self.look_at_token().await?;
+        self.look_at_files().await?;
         let refused = self.token_refusal.as_ref().map(|_| Reload::Refused);
         self.metrics.reload_pending(self.refusal.as_ref().map(Refusal::result).or(refused));
-        Ok(if ended { Err(Ended) } else { Ok(()) })
+        Ok(())
     }
 
-    async fn look_at_token(&mut self) -> Result<Result<(), Ended>, JoinError> {
+    async fn look_at_token(&mut self) -> Result<(), Unlooked> {
         let token = Arc::clone(&self.token);
         match tokio::task::spawn_blocking(move || token.replace_if_changed()).await? {
             Ok(true) => {
                 tracing::info!("the token has changed and is in force");
                 self.token_refusal = None;
                 self.metrics.reloaded(Reload::Applied);
-                return Ok(self.orders.send(Order::TokenChanged).await.map_err(|_| Ended));
+                let sent = self.orders.send(Order::TokenChanged).await;
+                return sent.map_err(|_| Unlooked::BridgeEnded);
             }
             Ok(false) => self.token_refusal = None,
             Err(error) => {
@@ -179,14 +190,14 @@ impl Follower {
                 }
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Reads the files where they are not known to say what is in force. What they say counts once
     /// they were the same before and after it was read: then nobody was writing meanwhile.
-    async fn look_at_files(&mut self) -> Result<Result<(), Ended>, JoinError> {
+    async fn look_at_files(&mut self) -> Result<(), Unlooked> {
         if !self.is_file {
-            return Ok(Ok(()));
+            return Ok(());
         }
         let (source, files, in_force) = (self.source.clone(), self.files.clone(), self.in_force);
         let read = tokio::task::spawn_blocking(move || read(&source, files, in_force)).await?;
@@ -195,10 +206,10 @@ impl Follower {
             if self.refusal.take().is_some() {
                 tracing::info!("the files match the configuration in force again");
             }
-            return Ok(Ok(()));
+            return Ok(());
         };
         if self.seen.replace(digest) != Some(digest) {
-            return Ok(Ok(()));
+            return Ok(());
         }
         match judge(&self.running, loaded) {
             Err(why) => self.refuse(why),
@@ -208,15 +219,13 @@ impl Follower {
                     for warning in loaded.warnings {
                         tracing::warn!("{warning}");
                     }
-                    if self.apply(&running.config, topics).await.is_err() {
-                        return Ok(Err(Ended));
-                    }
+                    self.apply(&running.config, topics).await?;
                 }
                 (self.running, self.files, self.in_force) = (running, files, Some(digest));
                 self.refusal = None;
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Tells once what is wrong.
@@ -239,14 +248,14 @@ impl Follower {
         self.refusal = Some(why);
     }
 
-    async fn apply(&self, config: &Config, topics: Topics) -> Result<(), Ended> {
+    async fn apply(&self, config: &Config, topics: Topics) -> Result<(), Unlooked> {
         let settings = Box::new((self.views.settings)(config, &topics));
         let labels = (self.views.labels)(config, &topics);
         let (done, in_force) = oneshot::channel();
         let decide = Arc::new(topics);
         let order = Order::Reconfigure(Reconfiguration { settings, decide, done });
-        self.orders.send(order).await.map_err(|_| Ended)?;
-        in_force.await.map_err(|_| Ended)?;
+        self.orders.send(order).await.map_err(|_| Unlooked::BridgeEnded)?;
+        in_force.await.map_err(|_| Unlooked::BridgeEnded)?;
         self.metrics.reconfigured(&labels);
         self.metrics.reloaded(Reload::Applied);
         if config.paused != self.running.config.paused {
@@ -324,14 +333,14 @@ fn say_paused(paused: &Paused) {
         tracing::warn!(channel = &**channel, "paused: nothing is sent through this channel");
     }
     for topic in topics {
-        tracing::warn!(topic = &**topic, "paused: nothing of this topic is sent");
+        tracing::warn!(topic = &**topic, "paused: no message of this topic is sent");
     }
     for (topic, rules) in rules {
         for rule in rules {
             tracing::warn!(
                 topic = &**topic,
                 rule = &**rule,
-                "paused: nothing of this rule is sent"
+                "paused: no message of this rule is sent"
             );
         }
     }

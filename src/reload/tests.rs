@@ -73,7 +73,7 @@ impl Followed {
 
     /// Looks once; returns what that puts in force.
     async fn look(&mut self) -> Vec<Settings> {
-        assert!(matches!(self.follower.look().await, Ok(Ok(()))));
+        assert!(matches!(self.follower.look().await, Ok(())));
         std::mem::take(&mut self.applied.lock().unwrap())
     }
 
