@@ -206,10 +206,10 @@ impl Gate {
     }
 
     /// Metrics' `gate_state`: 0 open, 1 slowed, 2 stopped, 3 paused.
-    pub fn state(&self, now: Duration) -> u8 {
+    pub fn state(&self, is_stopped: bool, now: Duration) -> u8 {
         if self.paused {
             3
-        } else if self.is_stopped() {
+        } else if is_stopped {
             2
         } else {
             u8::from(self.closed_until > now || self.pace.is_cut())

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::{Moment, Timestamp};
-use super::super::delivery::{DeliveryId, State, Verdict};
-use super::super::gate::Gate;
-use super::super::outcome::StopReason;
+use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
+use super::super::gate::{Gate, Probe, Stop};
+use super::super::outcome::{Scope, StopReason};
 use super::super::paused::Pause;
 use super::super::record::{CommitOffset, RecordOffset, TopicPartition};
 use super::tenure::{Held, Tenure};
@@ -114,7 +114,7 @@ pub struct ChannelStatus {
     pub name: Arc<str>,
     /// 0 open, 1 slowed, 2 stopped, 3 paused.
     pub state: u8,
-    /// Why it is stopped, and for how long it has been.
+    /// Why it is stopped, and for how long it has been; none where that holds nothing back.
     pub stopped: Option<(StopReason, Duration)>,
     /// Requests a second, this member's share.
     pub rate: f64,
@@ -204,11 +204,22 @@ impl Machine {
         }
     }
 
+    /// Whether a stop is one to tell of. As far as the listing goes the API works again; where nothing
+    /// waits, it is for the next message to find out. Only a limit is known to be there still.
+    fn matters(&self, stop: Stop, gate: &Gate) -> bool {
+        let waits = |delivery: &Delivery| {
+            stop.scope == Scope::Account || delivery.lane.channel == gate.channel.id
+        };
+        stop.probe != Probe::HalfOpen
+            || stop.reason == StopReason::MonthlyLimit
+            || self.deliveries.values().any(|delivery| waits(delivery))
+    }
+
     fn channel(&self, gate: &Gate, now: Moment) -> ChannelStatus {
-        let stop = gate.stop.or(self.account);
+        let stop = gate.stop.or(self.account).filter(|stop| self.matters(*stop, gate));
         ChannelStatus {
             name: gate.channel.name.clone(),
-            state: gate.state(now.elapsed),
+            state: gate.state(stop.is_some(), now.elapsed),
             stopped: stop.map(|stop| (stop.reason, now.elapsed.saturating_sub(stop.since))),
             rate: gate.pace.rate(),
             concurrency: gate.concurrency.limit(),

@@ -405,6 +405,43 @@ fn a_channel_and_the_account_that_stopped_together_both_start_again() {
     assert_eq!(rig.held(), 0);
 }
 
+/// Nobody could make an alert of it end, and the next message finds out at once.
+#[rstest]
+#[case::of_a_channel(ANSWER_502, StopReason::Outage)]
+#[case::of_the_account(
+    Class::Stop(Scope::Account, StopReason::Unauthorized),
+    StopReason::Unauthorized
+)]
+fn a_stop_that_holds_nothing_back_is_not_told(#[case] class: Class, #[case] expected: StopReason) {
+    let mut rig = Rig::owning(settings());
+    for offset in 0..5 {
+        let deadline = rig.now.wall.plus(Duration::from_mins(1));
+        let message = Message { deadline, ..message(&format!("recipient {offset}")) };
+        rig.read(offset, deliver(vec![Ok(message)]));
+    }
+    for attempt in rig.sent() {
+        rig.answer(&attempt, class);
+    }
+    let told = |rig: &Rig| {
+        let channel = rig.machine.status(rig.now).channels.remove(0);
+        (channel.state, channel.stopped.map(|(reason, _)| reason))
+    };
+    assert_eq!(told(&rig), (2, Some(expected)));
+    rig.pass(Duration::from_mins(2));
+    for (letter, _) in rig.letters() {
+        rig.acknowledge(letter, true);
+    }
+    assert_eq!(rig.held(), 0);
+    assert_eq!(told(&rig), (2, Some(expected)), "the API may be down yet");
+    rig.list(&["support", "alerts"]);
+    assert_eq!(told(&rig), (0, None));
+    rig.read_for(5, "ann");
+    assert_eq!(told(&rig), (2, Some(expected)), "what waits is a probe");
+    let probe = rig.sent_one();
+    rig.answer(&probe, Class::Accepted);
+    assert_eq!(told(&rig), (0, None));
+}
+
 #[test]
 fn a_probe_does_not_try_what_was_dropped_with_a_partition_that_leaves() {
     let mut rig = Rig::owning(settings());
