@@ -61,6 +61,20 @@ pub enum Failure {
     Transport,
 }
 
+/// A request to which no answer came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    pub failure: Failure,
+    /// What the system or the TLS library says of a connection that was not made.
+    pub cause: Option<String>,
+}
+
+impl Unanswered {
+    pub(super) fn without_cause(failure: Failure) -> Self {
+        Self { failure, cause: None }
+    }
+}
+
 impl From<Failure> for Class {
     fn from(failure: Failure) -> Self {
         match failure {

@@ -12,7 +12,7 @@ use http_body::{Frame, SizeHint};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Body, Request, Response};
 
-use super::answers::{Answer, Failure};
+use super::answers::{Answer, Failure, Unanswered};
 
 /// The bounds of one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ pub(super) async fn exchange(
     http: &reqwest::Client,
     mut request: Request,
     bounds: Bounds,
-) -> Result<Received, Failure> {
+) -> Result<Received, Unanswered> {
     let begun = watch_body(&mut request);
     let mut received = None;
     let ended = tokio::time::timeout(bounds.time, async {
@@ -93,8 +93,8 @@ pub(super) async fn exchange(
     .await;
     match (received, ended) {
         (Some(received), _) => Ok(received),
-        (None, Ok(Err(error))) => Err(failure(&error, begun.get())),
-        (None, Ok(Ok(())) | Err(_)) => Err(unanswered(begun.get())),
+        (None, Ok(Err(error))) => Err(unanswered(&error, begun.get())),
+        (None, Ok(Ok(())) | Err(_)) => Err(Unanswered::without_cause(silence(begun.get()))),
     }
 }
 
@@ -155,6 +155,21 @@ impl http_body::Body for WatchedBody {
     }
 }
 
+fn unanswered(error: &reqwest::Error, begun: bool) -> Unanswered {
+    let failure = failure(error, begun);
+    let cause = error.source().filter(|_| error.is_connect());
+    Unanswered { failure, cause: cause.map(|cause| reason(cause)) }
+}
+
+/// The innermost error's text; the one around it where that says more.
+fn reason(error: &dyn Error) -> String {
+    let text = error.to_string();
+    match error.source().map(reason) {
+        Some(inner) if !text.starts_with(&inner) => inner,
+        Some(_) | None => text,
+    }
+}
+
 fn failure(error: &reqwest::Error, begun: bool) -> Failure {
     // A URL that can't be requested, or a certificate that is not the API's, will not mend by
     // trying again. Other faults of a TLS handshake (it was cut off, it took too long, a proxy's
@@ -165,10 +180,10 @@ fn failure(error: &reqwest::Error, begun: bool) -> Failure {
     if error.is_connect() {
         return Failure::Unreachable;
     }
-    unanswered(begun)
+    silence(begun)
 }
 
-fn unanswered(begun: bool) -> Failure {
+fn silence(begun: bool) -> Failure {
     if begun { Failure::NoAnswer } else { Failure::Unreachable }
 }
 
@@ -212,7 +227,8 @@ mod tests {
         let server = Server::start(vec![vec![Read, Hang]]).await;
         let (http, request) = post(&server.base_url.replace("http:", scheme));
         let bounds = Bounds { time: Duration::from_millis(500), body: 10 };
-        assert_eq!(exchange(&http, request, bounds).await.err(), Some(expected));
+        let failed = exchange(&http, request, bounds).await.err();
+        assert_eq!(failed.map(|failed| failed.failure), Some(expected));
     }
 
     #[test]

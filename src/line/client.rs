@@ -17,7 +17,7 @@
 //! For messages that must not be repeated that is worth some more connections.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -25,7 +25,7 @@ use reqwest::{Method, Request, Url};
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 
-use super::answers::{Failure, classify};
+use super::answers::{Failure, Unanswered, classify};
 use super::attempt::{Bounds, exchange};
 use super::token::Token;
 use crate::domain::clock::Timestamp;
@@ -81,6 +81,8 @@ pub struct Client {
     delivery_id_header: Option<HeaderName>,
     bounds: Bounds,
     token: Arc<Token>,
+    /// Why the last request could not be made.
+    told: Mutex<Option<String>>,
 }
 
 impl fmt::Debug for Client {
@@ -127,6 +129,7 @@ impl Client {
             delivery_id_header: settings.delivery_id_header.clone(),
             bounds: Bounds { time: settings.timeout, body: ANSWER_LIMIT },
             token,
+            told: Mutex::default(),
         })
     }
 
@@ -139,9 +142,26 @@ impl Client {
             return Outcome::without_answer(Failure::Transport.into());
         };
         match exchange(&self.http, request, self.bounds).await {
-            Ok(received) => classify(&received.answer(), now()),
-            Err(failure) => Outcome::without_answer(failure.into()),
+            Ok(received) => {
+                self.note_cause(None);
+                classify(&received.answer(), now())
+            }
+            Err(Unanswered { failure, cause }) => {
+                if cause.is_some() {
+                    self.note_cause(cause);
+                }
+                Outcome::without_answer(failure.into())
+            }
         }
+    }
+
+    /// Tells each cause once, until an answer has come.
+    fn note_cause(&self, cause: Option<String>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cause) = cause.as_ref().filter(|cause| told.as_ref() != Some(cause)) {
+            tracing::warn!(cause, "a request could not be made");
+        }
+        *told = cause;
     }
 
     fn send_request(

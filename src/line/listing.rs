@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answers::{Failure, refusal};
+use super::answers::{Failure, Unanswered, refusal};
 use super::attempt::{BodyEnd, Bounds, Received, exchange};
 use super::client::{Client, now};
 use crate::domain::outcome::{Ambiguity, Class, Listing};
@@ -65,7 +65,7 @@ pub enum ListingError {
         status: u16,
         class: Class,
     },
-    Failed(Failure),
+    Failed(Unanswered),
     /// The answer or all the pages took too long, or the connection ended within a body.
     CutShort,
     NotJson,
@@ -80,7 +80,7 @@ impl ListingError {
     pub fn class(&self) -> Class {
         match self {
             Self::Refused { class, .. } => *class,
-            Self::Failed(failure) => (*failure).into(),
+            Self::Failed(unanswered) => unanswered.failure.into(),
             Self::CutShort => Class::Ambiguous(Ambiguity::NoAnswer),
             Self::NotJson => Class::Ambiguous(Ambiguity::NotJson),
             Self::Malformed(_) | Self::TooLong => Class::Ambiguous(Ambiguity::Unclear),
@@ -95,14 +95,21 @@ impl fmt::Display for ListingError {
             Self::Refused { status, .. } => {
                 write!(f, "was refused with HTTP {status}; {}", way_out(*status))
             }
-            Self::Failed(Failure::Unreachable) => {
-                f.write_str("can't be reached; check `line.base_url`, the network and its proxy")
+            Self::Failed(Unanswered { failure, cause }) => {
+                let cause = cause.as_ref().map(|cause| format!(" ({cause})")).unwrap_or_default();
+                match failure {
+                    Failure::Unreachable => write!(
+                        f,
+                        "can't be reached{cause}; check `line.base_url`, the network and its proxy"
+                    ),
+                    Failure::NoAnswer => f.write_str("got no answer; try again"),
+                    Failure::Transport => write!(
+                        f,
+                        "can't be requested{cause}; check the host's certificate, `line.base_url`, \
+                         and `line.token` for characters that a header can't have"
+                    ),
+                }
             }
-            Self::Failed(Failure::NoAnswer) => f.write_str("got no answer; try again"),
-            Self::Failed(Failure::Transport) => f.write_str(
-                "can't be requested; check the host's certificate, `line.base_url`, and \
-                 `line.token` for characters that a header can't have",
-            ),
             Self::CutShort => f.write_str("was cut short; try again"),
             Self::NotJson => {
                 f.write_str("is not JSON; check whether `line.base_url` is the API or a proxy")
@@ -186,7 +193,7 @@ impl Client {
         pairs.extend(keyword.map(|keyword| ("keyword", keyword)));
         let request = self
             .get(&["api", "v1", "channels"], &pairs)
-            .map_err(|_| ListingError::Failed(Failure::Transport))?;
+            .map_err(|_| ListingError::Failed(Unanswered::without_cause(Failure::Transport)))?;
         let bounds = Bounds { time: self.timeout(), body: PAGE_BYTES };
         let received =
             exchange(self.http(), request, bounds).await.map_err(ListingError::Failed)?;

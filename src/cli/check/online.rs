@@ -209,7 +209,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::line::answers::Failure;
+    use crate::line::answers::{Failure, Unanswered};
 
     fn listed(id: &str, kind: &str, deleted: bool) -> ListedChannel {
         let (id, name, kind) = (id.to_owned(), format!("Name of {id}"), kind.to_owned());
@@ -266,7 +266,7 @@ mod tests {
     #[case::elsewhere(ListingError::Refused { status: 404, class: Class::NotFound }, "line.base_url: the channel listing", 0)]
     #[case::not_json(ListingError::NotJson, "line.base_url: the channel listing", 0)]
     #[case::away(
-        ListingError::Failed(Failure::Unreachable),
+        ListingError::Failed(Unanswered { failure: Failure::Unreachable, cause: None }),
         "line.base_url: could not be checked",
         1
     )]

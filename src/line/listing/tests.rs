@@ -124,7 +124,9 @@ async fn a_listing_that_fails_says_why(
 #[tokio::test]
 async fn a_listing_that_cannot_be_asked_for_has_a_class_too() {
     let client = client("http://127.0.0.1:1");
-    assert_eq!(client.channels(None).await, Err(ListingError::Failed(Failure::Unreachable)));
+    let error = client.channels(None).await.unwrap_err();
+    let expected = "can't be reached (Connection refused (os error 111)); check `line.base_url`";
+    assert!(error.to_string().contains(expected), "{error}");
     let unreachable = Class::NotApplied(NotApplied::Unreachable);
     assert_eq!(client.list().await, Listing::Failed(unreachable));
 }
@@ -160,6 +162,6 @@ async fn a_page_that_never_comes_ends_with_the_attempts_timeout() {
     let server = Server::start(vec![vec![Read, Hang]]).await;
     let settings = Settings { timeout: Duration::from_millis(200), ..settings(&server.base_url) };
     let client = Client::new(&settings, Arc::clone(&token("t0ken"))).unwrap();
-    let expected = Err(ListingError::Failed(Failure::NoAnswer));
+    let expected = Err(ListingError::Failed(Unanswered::without_cause(Failure::NoAnswer)));
     assert_eq!(client.channels(None).await, expected);
 }
