@@ -156,10 +156,13 @@ impl Follower {
     /// Whoever asks says that the files are whole, and wants to hear what becomes of them.
     async fn look_now(&mut self) -> Result<(), Unlooked> {
         tracing::info!("SIGHUP: checking the files for changes");
-        self.refusal = None;
-        self.token_refusal = None;
+        let was_refused = self.refusal.take().is_some() | self.token_refusal.take().is_some();
         self.look().await?;
-        self.look().await
+        self.look().await?;
+        if was_refused && self.refusal.is_none() && self.token_refusal.is_none() {
+            tracing::info!("the files match what is in force again");
+        }
+        Ok(())
     }
 
     async fn look(&mut self) -> Result<(), Unlooked> {
@@ -180,7 +183,11 @@ impl Follower {
                 let sent = self.orders.send(Order::TokenChanged).await;
                 return sent.map_err(|_| Unlooked::BridgeEnded);
             }
-            Ok(false) => self.token_refusal = None,
+            Ok(false) => {
+                if self.token_refusal.take().is_some() {
+                    tracing::info!("the token that is in force is there again");
+                }
+            }
             Err(error) => {
                 let said = Some(error.to_string());
                 if said != self.token_refusal {

@@ -39,7 +39,8 @@ pub(super) fn report(report: &Report) {
             reason = reason.label(),
             "partition paused until {}",
             match reason {
-                PauseReason::Brake => "its schema or its rules change, or a restart",
+                PauseReason::Brake =>
+                    "its schema or its rules change, `delivery.brake` is raised, or a restart",
                 PauseReason::OffsetOutOfRange | PauseReason::Paused => "a restart",
             }
         ),
