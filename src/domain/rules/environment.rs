@@ -115,6 +115,14 @@ fn holds(question: &'static str, name: &str) -> bool {
         .is_ok_and(|answer| answer.is_true())
 }
 
+/// Why the arguments of a filter can't have names, if they can't.
+pub(super) fn takes_no_names(filter: &str, named: &str) -> Option<String> {
+    let by_place = ["date", "time", "datetime", "money", "number", "plural"];
+    by_place.contains(&filter).then(|| {
+        format!("the arguments of the filter `{filter}` have no names: leave out `{named}=`")
+    })
+}
+
 /// What is wrong with the arguments of a filter, as far as they are written out as strings; the
 /// others are `None`.
 pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<String> {

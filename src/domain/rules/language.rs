@@ -212,8 +212,9 @@ fn check(source: &str, names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<Fou
         let name = found.name;
         let message = match found.kind {
             Kind::Filter => {
+                let named = || environment::takes_no_names(name, found.named?);
                 let objection = || environment::objection(name, &found.arguments);
-                environment::no_filter(name).or_else(objection)
+                environment::no_filter(name).or_else(named).or_else(objection)
             }
             Kind::Test => environment::no_test(name),
             Kind::Method => environment::no_method(name),

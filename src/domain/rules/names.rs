@@ -10,6 +10,8 @@ pub(super) struct Use<'s> {
     pub(super) kind: Kind,
     pub(super) name: &'s str,
     pub(super) arguments: Vec<Option<&'s str>>,
+    /// The name of the first argument that has one, as in `date(zone='UTC')`.
+    pub(super) named: Option<&'s str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +191,7 @@ fn filter_block<'s>(block: &[Token<'s>]) -> Option<Use<'s>> {
     let [Token::Name("filter"), Token::Name(name), rest @ ..] = block.get(at..)? else {
         return None;
     };
-    Some(Use { kind: Kind::Filter, name, arguments: arguments(rest) })
+    Some(filter(name, rest))
 }
 
 fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
@@ -199,16 +201,16 @@ fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
     while let Some((token, tail)) = rest.split_first() {
         match (token, tail) {
             (Token::Mark('|'), [Token::Name(name), tail @ ..]) => {
-                found.push(Use { kind: Kind::Filter, name, arguments: arguments(tail) });
+                found.push(filter(name, tail));
             }
             (
                 Token::Name("is"),
                 [Token::Name("not"), Token::Name(name), ..] | [Token::Name(name), ..],
             ) if before != Some(Token::Mark('.')) => {
-                found.push(Use { kind: Kind::Test, name, arguments: Vec::new() });
+                found.push(Use { kind: Kind::Test, name, arguments: Vec::new(), named: None });
             }
             (Token::Mark('.'), [Token::Name(name), Token::Mark('('), ..]) => {
-                found.push(Use { kind: Kind::Method, name, arguments: Vec::new() });
+                found.push(Use { kind: Kind::Method, name, arguments: Vec::new(), named: None });
             }
             _ => {}
         }
@@ -218,10 +220,18 @@ fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
     found
 }
 
-/// The arguments of a call whose parenthesis, if any, comes next.
-fn arguments<'s>(tokens: &[Token<'s>]) -> Vec<Option<&'s str>> {
-    let Some((Token::Mark('('), mut rest)) = tokens.split_first() else { return Vec::new() };
-    let mut arguments = Vec::new();
+/// A filter whose parenthesis, if any, comes next.
+fn filter<'s>(name: &'s str, tokens: &[Token<'s>]) -> Use<'s> {
+    let (arguments, named) = arguments(tokens);
+    Use { kind: Kind::Filter, name, arguments, named }
+}
+
+/// The arguments of a call whose parenthesis, if any, comes next, and the first name of one.
+fn arguments<'s>(tokens: &[Token<'s>]) -> (Vec<Option<&'s str>>, Option<&'s str>) {
+    let (mut arguments, mut named) = (Vec::new(), None);
+    let Some((Token::Mark('('), mut rest)) = tokens.split_first() else {
+        return (arguments, named);
+    };
     let mut argument: &[Token<'s>] = rest;
     let mut length = 0;
     let mut depth = 0_usize;
@@ -231,6 +241,12 @@ fn arguments<'s>(tokens: &[Token<'s>]) -> Vec<Option<&'s str>> {
             match argument.get(..length) {
                 Some([]) | None => {}
                 Some([Token::Text(text)]) => arguments.push(*text),
+                Some([Token::Name(name), Token::Mark('='), value, ..])
+                    if *value != Token::Mark('=') =>
+                {
+                    named = named.or(Some(*name));
+                    arguments.push(None);
+                }
                 Some(_) => arguments.push(None),
             }
             if closes {
@@ -248,7 +264,7 @@ fn arguments<'s>(tokens: &[Token<'s>]) -> Vec<Option<&'s str>> {
         }
         rest = tail;
     }
-    arguments
+    (arguments, named)
 }
 
 /// The tokens up to `close`, and what follows it. A `}}` that ends two objects does not close.

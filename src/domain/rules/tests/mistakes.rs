@@ -64,6 +64,12 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 #[case::zone("{{ event.a | date('Asia/Bangkokk') }}", "`Asia/Bangkokk` is not a time zone")]
 #[case::no_part_of_the_time("{{ event.a | date('Asia/Bangkok', 'Y-m-d') }}", "`Y-m-d` has no `%`")]
 #[case::no_zone("{{ event.a | date }}", "lacks an argument")]
+#[case::named_zone("{{ event.a | date(zone='UTC') }}", "have no names: leave out `zone=`")]
+#[case::named_format("{{ event.a | date('UTC', format='%d') }}", "leave out `format=`")]
+#[case::named_in_a_block(
+    "{% filter number(decimals=2) %}1{% endfilter %}",
+    "leave out `decimals=`"
+)]
 #[case::format("{{ event.a | date('UTC', '%!') }}", "`%!` is not a format")]
 #[case::currency("{{ event.a | money('BAHT') }}", "`BAHT` is not a currency")]
 #[case::plural("{{ event.a | plural('x') }}", "lacks an argument")]
