@@ -174,6 +174,10 @@ impl Check<'_> {
     }
 
     fn expression(&mut self, reading: &Reading, worlds: &[World], need: Need) {
+        let is_answer = matches!(reading, Reading::Not(_) | Reading::Is(..) | Reading::Compare(..));
+        if is_answer && need == Need::Text && !worlds.is_empty() {
+            self.add(words::ANSWER_IN_A_TEXT.to_owned(), None, false);
+        }
         match reading {
             Reading::Path(path) => self.path(path, worlds, need),
             Reading::Constant(value) if need == Need::Channel && !worlds.is_empty() => {

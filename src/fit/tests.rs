@@ -217,6 +217,18 @@ fn what_the_schema_does_not_have_is_a_mistake(#[case] message: &str, #[case] exp
     "{{ event.customer }}",
     "`event.customer`: the schema says that it is an object; a string or a number is needed here"
 )]
+#[case::comparison_in_a_text(
+    "{{ event.status == 'placed' }}",
+    "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`"
+)]
+#[case::test_in_a_text(
+    "{{ event.tracking is defined }}",
+    "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`"
+)]
+#[case::negation_in_a_text(
+    "{{ not event.kind }}",
+    "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`"
+)]
 #[case::boolean_in_a_text(
     "{{ event.flag }}",
     "`event.flag`: the schema says that it is a boolean; a string or a number is needed here"
