@@ -186,6 +186,4 @@ impl jsonschema::Retrieve for Offline {
 }
 
 #[cfg(test)]
-mod shipped;
-#[cfg(test)]
 mod tests;

@@ -45,10 +45,6 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 #[case::the_stand_in_for_the_api("sandbox", &[])]
 fn a_room_knows_only(#[case] room: &str, #[case] others: &[&str]) {
     for file in sources(room) {
-        // The shipped schemas and rules are tested together, as they are used.
-        if file.ends_with("schema/shipped.rs") {
-            continue;
-        }
         let text = fs::read_to_string(&file).expect("a source");
         for name in named(&text) {
             let allowed = name == room || others.contains(&name);
