@@ -1,6 +1,9 @@
 //! Where a JSON pointer leads to in the text of a file, as a line and a column.
 
-use std::fs;
+use std::{fmt, fs};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::SchemaMistake;
 
@@ -32,108 +35,52 @@ fn place(text: &str, at: usize) -> TextPlace {
 
 /// Where the key stands that the pointer's last step names, or the item of a list.
 fn find(text: &str, pointer: &str) -> Option<usize> {
-    let mut scan = Scan { text, at: 0 };
-    scan.space();
-    let mut found = scan.at;
+    // What is borrowed from the text tells by its address where in the text it stands.
+    let offset = |part: &RawValue| part.get().as_ptr().addr().checked_sub(text.as_ptr().addr());
+    let mut value: &RawValue = serde_json::from_str(text).ok()?;
+    let mut found = offset(value)?;
     for segment in pointer.split('/').skip(1) {
         let segment = segment.replace("~1", "/").replace("~0", "~");
-        found = match scan.next()? {
-            '{' => scan.member(&segment)?,
-            '[' => scan.item(segment.parse().ok()?)?,
-            _ => return None,
-        };
+        if value.get().starts_with('{') {
+            let Members(members) = serde_json::from_str(value.get()).ok()?;
+            let is_named = |(key, _): &(&RawValue, &RawValue)| {
+                serde_json::from_str::<String>(key.get()).is_ok_and(|key| key == segment)
+            };
+            let (key, inner) = members.into_iter().find(is_named)?;
+            (found, value) = (offset(key)?, inner);
+        } else {
+            let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+            value = items.get(segment.parse::<usize>().ok()?).copied()?;
+            found = offset(value)?;
+        }
     }
     Some(found)
 }
 
-/// Goes through a JSON text. Of a text that is none, it finds something or nothing.
-struct Scan<'t> {
-    text: &'t str,
-    at: usize,
+/// The members of an object as they are written, keys too.
+struct Members<'t>(Vec<(&'t RawValue, &'t RawValue)>);
+
+impl<'t> Deserialize<'t> for Members<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Reader)
+    }
 }
 
-impl Scan<'_> {
-    fn rest(&self) -> &str {
-        self.text.get(self.at..).unwrap_or_default()
+struct Reader;
+
+impl<'t> Visitor<'t> for Reader {
+    type Value = Members<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
 
-    fn space(&mut self) {
-        self.at += self.rest().len() - self.rest().trim_start().len();
-    }
-
-    /// The next character that is no white space, which is passed over.
-    fn next(&mut self) -> Option<char> {
-        self.space();
-        let next = self.rest().chars().next()?;
-        self.at += next.len_utf8();
-        Some(next)
-    }
-
-    /// In an object: goes to the value of a key; where the key stands.
-    fn member(&mut self, name: &str) -> Option<usize> {
-        loop {
-            self.space();
-            let key_at = self.at;
-            self.value()?;
-            let key = self.text.get(key_at..self.at)?;
-            if self.next()? != ':' {
-                return None;
-            }
-            if serde_json::from_str::<String>(key).is_ok_and(|key| key == name) {
-                self.space();
-                return Some(key_at);
-            }
-            self.value()?;
-            if self.next()? != ',' {
-                return None;
-            }
+    fn visit_map<A: MapAccess<'t>>(self, mut object: A) -> Result<Members<'t>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = object.next_entry()? {
+            members.push(member);
         }
-    }
-
-    /// In a list: goes to an item; where it stands.
-    fn item(&mut self, index: usize) -> Option<usize> {
-        for _ in 0..index {
-            self.value()?;
-            if self.next()? != ',' {
-                return None;
-            }
-        }
-        self.space();
-        Some(self.at)
-    }
-
-    /// Passes over a value.
-    fn value(&mut self) -> Option<()> {
-        let mut depth = 0_usize;
-        loop {
-            match self.next()? {
-                '"' => self.string()?,
-                '{' | '[' => depth += 1,
-                '}' | ']' => depth = depth.checked_sub(1)?,
-                ',' | ':' => {}
-                _ => self.at += self.rest().find([',', ']', '}', ':', ' ', '\n', '\r', '\t'])?,
-            }
-            if depth == 0 {
-                return Some(());
-            }
-        }
-    }
-
-    /// Passes over the rest of a string.
-    fn string(&mut self) -> Option<()> {
-        let mut escaped = false;
-        for (at, letter) in self.rest().char_indices() {
-            match letter {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                '"' => {
-                    self.at += at + 1;
-                    return Some(());
-                }
-                _ => {}
-            }
-        }
-        None
+        Ok(Members(members))
     }
 }
 
