@@ -15,6 +15,7 @@ use super::message::{
     Channel, Decision, Message, OnAmbiguous, Recipient, SkipReason, Text, Verdict,
 };
 use super::record::Record;
+use super::words::bounded;
 
 mod again;
 mod compile;
@@ -366,7 +367,7 @@ pub fn time_of(value: &serde_json::Value) -> Option<Timestamp> {
 }
 
 fn rejected(reason: Reason, key: &str, words: &str, rule: Option<&Arc<str>>) -> Rejection {
-    let detail = fault::bounded(&format!("{key}: {words}"), fault::DETAIL_LIMIT).into_owned();
+    let detail = bounded(&format!("{key}: {words}"), fault::DETAIL_LIMIT).into_owned();
     Rejection { reason, detail, rule: rule.cloned() }
 }
 

@@ -1,6 +1,7 @@
 //! Words for mistakes that more than one room tells: "did you mean ...?", and what the operating
 //! system says of a file.
 
+use std::borrow::Cow;
 use std::io;
 
 /// Why a file can't be read or opened, in a few words and without its path.
@@ -18,6 +19,15 @@ pub fn file_reason(error: &io::Error) -> String {
 /// marks, without which Thai can't be read.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug().to_string().replace("\\'", "'"))
+}
+
+/// Cut to at most `limit` bytes, on a character's border.
+pub fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
+    if text.len() <= limit {
+        return Cow::Borrowed(text);
+    }
+    let end = text.floor_char_boundary(limit.saturating_sub('…'.len_utf8()));
+    Cow::Owned(format!("{}…", text.split_at(end).0))
 }
 
 /// The candidate that `name` is most likely a slip of; `None` where none is near.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Schema;
 use super::files::index_of;
+use crate::domain::words::bounded;
 
 /// The longest detail, in bytes.
 const DETAIL_LIMIT: usize = 500;
@@ -63,7 +64,7 @@ pub(super) fn describe(schema: &Schema, event: &Value, first_only: bool) -> Stri
     if others > 0 {
         let _ = write!(detail, "; and {others} more");
     }
-    bounded(&detail, DETAIL_LIMIT)
+    bounded(&detail, DETAIL_LIMIT).into_owned()
 }
 
 /// The pointer into the event. A name that the schema does not know stands as `*`: in a map by
@@ -131,23 +132,11 @@ fn printable(text: &str, limit: usize) -> String {
             shown.push(letter);
         }
     }
-    bounded(&shown, limit)
+    bounded(&shown, limit).into_owned()
 }
 
 /// Characters that turn the direction of a text or hide in it (Unicode, general category Cf and
 /// the separators of lines and paragraphs).
 fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
-}
-
-/// Cut to at most `limit` bytes, on a character's border.
-fn bounded(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let mut end = limit.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", text.get(..end).unwrap_or_default())
 }

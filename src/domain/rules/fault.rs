@@ -5,6 +5,8 @@ use std::error::Error as _;
 
 use minijinja::{Error, ErrorKind, Value};
 
+use crate::domain::words::bounded;
+
 /// The longest detail of a rejection, in bytes.
 pub(super) const DETAIL_LIMIT: usize = 300;
 /// How much of an expression's or a template's own text is shown, in bytes.
@@ -57,16 +59,4 @@ fn first_missing<'n>(name: &'n str, scope: &Value) -> Option<&'n str> {
         end += 1;
     }
     None
-}
-
-/// Cut to at most `limit` bytes, on a character's border.
-pub(super) fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
-    if text.len() <= limit {
-        return Cow::Borrowed(text);
-    }
-    let mut end = limit.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default()))
 }

@@ -11,7 +11,7 @@ use super::fault::{self, describe};
 use super::names::{self, Code, Kind, Use};
 use super::scope::RECORD_FIELDS;
 use super::spot::{InText, Spot};
-use crate::domain::words::nearest;
+use crate::domain::words::{bounded, nearest};
 
 /// The longest expression or template, in bytes.
 const SOURCE_LIMIT: usize = 32 << 10;
@@ -182,7 +182,7 @@ fn in_expression(source: &str, code: &[Code<'_>], error: &Error) -> Found {
             .or_else(|| comparison(in_parentheses()?.detail()?))
             .unwrap_or_default()
     };
-    let shown = fault::bounded(source.trim(), 200);
+    let shown = bounded(source.trim(), 200);
     Found::of_engine(format!("{words} in `{shown}`{hint}"), error)
 }
 
