@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use crate::domain::message::Channel;
 use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
 use crate::domain::rules::{Spot, TopicRules, time_of};
-use crate::domain::words::quoted;
+use crate::domain::words::{is_identifier, quoted};
 use crate::schema::outline::{Kinds, Outline, Place};
 
 mod compare;
@@ -347,7 +347,7 @@ fn shown(path: &[Step]) -> String {
     let mut shown = "event".to_owned();
     for step in path {
         match step {
-            Step::Name(name) if words::is_plain(name) => {
+            Step::Name(name) if is_identifier(name) => {
                 shown.push('.');
                 shown.push_str(name);
             }

@@ -1,11 +1,14 @@
 //! `/status` for a browser: what its JSON says, as a page in one piece and without scripts.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use minijinja::Environment;
 use serde_json::Value;
+
+use crate::domain::words;
 
 /// The name ends in `.html`, so that everything that is put in is escaped.
 const NAME: &str = "status.html";
@@ -67,19 +70,7 @@ fn span(seconds: f64) -> String {
     if seconds < 1.0 {
         return format!("{:.0} ms", (seconds * 1000.0).max(0.0));
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1")]
-    let whole = seconds as u64;
-    let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
-    let largest = units.iter().position(|(_, length)| whole >= *length).unwrap_or(3);
-    let mut rest = whole;
-    let mut said = Vec::new();
-    for (unit, length) in units.iter().skip(largest).take(2) {
-        if rest >= *length {
-            said.push(format!("{} {unit}", rest / length));
-        }
-        rest %= length;
-    }
-    said.join(" ")
+    words::span(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::clock::Timestamp;
+use crate::domain::words::span;
 
 /// In RFC 3339, UTC.
 pub(super) fn shown(at: Timestamp) -> String {
@@ -31,22 +32,8 @@ pub(super) fn read(text: &str) -> Result<Timestamp, String> {
     read.map_err(|_| "not a time: 2026-03-02T10:00:00Z, or milliseconds since 1970".to_owned())
 }
 
-/// The two largest units, rounded down.
 fn length(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (size, unit) in units {
-        let number = rest / size;
-        rest %= size;
-        if number > 0 || !parts.is_empty() {
-            parts.push((number, unit));
-        }
-    }
-    let shown = parts.iter().take(2).filter(|(number, _)| *number > 0);
-    let shown: Vec<String> = shown.map(|(number, unit)| format!("{number} {unit}")).collect();
-    if shown.is_empty() { "less than 1 s".to_owned() } else { shown.join(" ") }
+    if duration < Duration::from_secs(1) { "less than 1 s".to_owned() } else { span(duration) }
 }
 
 #[cfg(test)]

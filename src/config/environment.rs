@@ -1,6 +1,8 @@
 //! `${NAME}` in a value: an environment variable, put in after the YAML is parsed, so that what
 //! the environment holds can't become structure.
 
+use crate::domain::words::is_identifier;
+
 /// What a text with `${NAME}` in it becomes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Expanded {
@@ -27,7 +29,7 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Expand
             out.push_str("${");
             rest = after;
         } else if let Some(after) = from.strip_prefix("${") {
-            let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_name(name))
+            let Some((name, after)) = after.split_once('}').filter(|(name, _)| is_identifier(name))
             else {
                 return Expanded::Malformed;
             };
@@ -51,13 +53,6 @@ pub(super) fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Expand
     } else {
         Expanded::Plain(out)
     }
-}
-
-/// Whether this can be the name of an environment variable.
-pub(super) fn is_name(name: &str) -> bool {
-    let mut letters = name.chars();
-    letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && letters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]

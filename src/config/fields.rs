@@ -1,9 +1,9 @@
 //! The maps and lists of the file, with the paths of what is in them.
 
-use super::mistake::{KeyPath, Place, Severity, quoted};
+use super::mistake::{KeyPath, Place, Severity};
 use super::reader::{Reader, Seen};
 use super::tree::{Entry, Kind, Node, place};
-use crate::domain::words::nearest;
+use crate::domain::words::{nearest, quoted_up_to};
 
 /// A value with its path.
 #[derive(Clone)]
@@ -255,7 +255,7 @@ impl Reader<'_> {
         name: &str,
         known: impl Iterator<Item = &'c str> + Clone,
     ) {
-        let shown = quoted(name, 40);
+        let shown = quoted_up_to(name, 40);
         let names: Vec<&str> = known.clone().take(10).collect();
         let message = match (nearest(name, known), names.as_slice()) {
             (Some(near), _) => format!("there is no {what} {shown}; did you mean `{near}`?"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::domain::words;
+use crate::domain::words::quoted_up_to;
 
 /// A place in a file; both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -110,7 +110,7 @@ impl KeyPath {
         if !name.is_empty() && name.len() <= SHOWN_KEY && name.chars().all(plain) {
             path.push_str(name);
         } else {
-            path.push_str(&quoted(name, SHOWN_KEY));
+            path.push_str(&quoted_up_to(name, SHOWN_KEY));
         }
         Self(path)
     }
@@ -122,13 +122,4 @@ impl KeyPath {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// A text in quotes, on one line, cut after `limit` characters.
-pub(super) fn quoted(text: &str, limit: usize) -> String {
-    let mut shown: String = text.chars().take(limit).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    words::quoted(&shown)
 }

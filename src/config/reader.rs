@@ -10,9 +10,10 @@ use std::time::Duration;
 use super::duration::NoDuration;
 use super::environment::{self, Expanded};
 use super::fields::Item;
-use super::mistake::{KeyPath, Mistake, Place, Severity, quoted};
+use super::mistake::{KeyPath, Mistake, Place, Severity};
 use super::tree::{self, Kind, spelling};
 use super::{Environment, Strictness, duration};
+use crate::domain::words::quoted_up_to;
 
 /// The longest text that a mistake shows.
 const SHOWN_TEXT: usize = 40;
@@ -225,10 +226,10 @@ impl<'a> Reader<'a> {
                 "something else in the environment variable (not shown)".to_owned()
             }
             Given::Text { text, .. } if item.verbatim && text.contains("${") => {
-                let text = quoted(text, SHOWN_TEXT);
+                let text = quoted_up_to(text, SHOWN_TEXT);
                 format!("the text {text}; environment variables are not expanded in rules")
             }
-            Given::Text { text, .. } => format!("the text {}", quoted(text, SHOWN_TEXT)),
+            Given::Text { text, .. } => format!("the text {}", quoted_up_to(text, SHOWN_TEXT)),
             Given::Whole(_) | Given::Float(_) => {
                 format!("the number {}", written().chars().take(SHOWN_TEXT).collect::<String>())
             }

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::environment::is_name;
 use super::fields::Item;
 use super::reader::{Reader, Refusal};
-use crate::domain::words::file_reason;
+use crate::domain::words::{file_reason, is_identifier};
 
 pub(super) const EXPECTED: &str = "{file: PATH} or {env: NAME}";
 
@@ -133,8 +132,8 @@ fn from_file(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
 }
 
 fn from_env(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
-    let name = reader.text_where(item, "the name of an environment variable", is_name);
-    if !is_name(&name) {
+    let name = reader.text_where(item, "the name of an environment variable", is_identifier);
+    if !is_identifier(&name) {
         return Token { source: TokenSource::Env(name), value: None };
     }
     let value =
@@ -166,7 +165,7 @@ fn from_env(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
 /// words with `_` between them.
 fn is_surely_a_name(name: &str) -> bool {
     let usual = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    is_name(name) && name.len() <= 40 && name.contains('_') && name.chars().all(usual)
+    is_identifier(name) && name.len() <= 40 && name.contains('_') && name.chars().all(usual)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Words for mistakes that more than one room tells: "did you mean ...?", and what the operating
-//! system says of a file.
+//! Words that more than one room uses: "did you mean ...?", what the operating system says of a
+//! file, texts in quotes, and lengths of time.
 
 use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
 
 /// Why a file can't be read or opened, in a few words and without its path.
 pub fn file_reason(error: &io::Error) -> String {
@@ -21,6 +22,15 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug().to_string().replace("\\'", "'"))
 }
 
+/// In quotes, on one line, cut after `limit` characters.
+pub fn quoted_up_to(text: &str, limit: usize) -> String {
+    let mut shown: String = text.chars().take(limit).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    quoted(&shown)
+}
+
 /// Cut to at most `limit` bytes, on a character's border.
 pub fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
@@ -28,6 +38,28 @@ pub fn bounded(text: &str, limit: usize) -> Cow<'_, str> {
     }
     let end = text.floor_char_boundary(limit.saturating_sub('…'.len_utf8()));
     Cow::Owned(format!("{}…", text.split_at(end).0))
+}
+
+/// Whether this is a letter or `_`, then letters, digits and `_`: what can be the name of an
+/// environment variable, or stand after a dot in an expression.
+pub fn is_identifier(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A length of time in its two largest units, rounded down. Of less than a second, nothing.
+pub fn span(duration: Duration) -> String {
+    let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut rest = duration.as_secs();
+    let largest = units.iter().position(|(size, _)| rest >= *size).unwrap_or(units.len());
+    let mut said = Vec::new();
+    for (size, unit) in units.iter().skip(largest).take(2) {
+        if rest >= *size {
+            said.push(format!("{} {unit}", rest / size));
+        }
+        rest %= size;
+    }
+    said.join(" ")
 }
 
 /// The candidate that `name` is most likely a slip of; `None` where none is near.

@@ -21,12 +21,6 @@ fn beginning(path: &[Step], steps: usize) -> String {
     shown(path.get(..steps).unwrap_or(path))
 }
 
-/// Whether a name can stand after a dot.
-pub(super) fn is_plain(name: &str) -> bool {
-    let letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(letter)
-}
-
 pub(super) fn no_such(path: &[Step], at: usize, names: &BTreeSet<&str>) -> String {
     let name = match path.get(at) {
         Some(Step::Name(name)) => name.as_str(),

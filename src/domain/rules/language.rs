@@ -11,7 +11,7 @@ use super::fault::{self, describe};
 use super::names::{self, Code, Kind, Use};
 use super::scope::RECORD_FIELDS;
 use super::spot::{InText, Spot};
-use crate::domain::words::{bounded, nearest};
+use crate::domain::words::{bounded, is_identifier, nearest};
 
 /// The longest expression or template, in bytes.
 const SOURCE_LIMIT: usize = 32 << 10;
@@ -141,12 +141,8 @@ const ROOTS: [&str; 2] = ["event", "record"];
 /// word means something else to the engine, as in `event.items.0`; a name of the engine's own is
 /// not looked up in the scope.
 fn is_name(source: &str, names: &[String]) -> bool {
-    let is_word = |step: &str| {
-        step.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
     let is_ours = |name: &str| ROOTS.contains(&name.split('.').next().unwrap_or(name));
-    matches!(names, [name] if name == source.trim() && is_ours(name) && name.split('.').all(is_word))
+    matches!(names, [name] if name == source.trim() && is_ours(name) && name.split('.').all(is_identifier))
 }
 
 fn look_up(name: &str, scope: &Value) -> Option<Value> {

@@ -1,7 +1,7 @@
 //! Which channel of the account, or topic of the cluster, may have been meant.
 
 use crate::domain::message::Channel;
-use crate::domain::words::{self, apart, nearest};
+use crate::domain::words::{apart, nearest, quoted_up_to};
 use crate::line::listing::ListedChannel;
 
 /// How many are suggested.
@@ -48,11 +48,7 @@ pub(super) fn shown(channel: &ListedChannel) -> String {
 
 /// A text of the API, in quotes and on one line.
 pub(super) fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(SHOWN).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    words::quoted(&shown)
+    quoted_up_to(text, SHOWN)
 }
 
 #[cfg(test)]

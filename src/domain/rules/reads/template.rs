@@ -6,6 +6,7 @@ use minijinja::machinery::parse;
 use super::super::names;
 use super::lower::{Names, other, reading};
 use super::{Need, Reading, Statement, Step};
+use crate::domain::words::is_identifier;
 
 /// The largest value that a name stands for as it is. A name that is set by means of others could
 /// otherwise double at each step.
@@ -29,10 +30,6 @@ pub(super) fn statements(source: &str) -> Vec<Statement> {
 
 /// What stands in single braces as a name would, such as `{ event.id }` or `${NAME}`.
 fn braces(text: &str, mut line: usize) -> impl Iterator<Item = Statement> {
-    let is_step = |step: &str| {
-        step.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && step.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
     // A name of another script has no ending that tells it from a word that is meant to stand there.
     let is_any_step = |step: &str| {
         let stands = |letter: char| letter.is_alphanumeric() || letter == '_' || !letter.is_ascii();
@@ -40,7 +37,7 @@ fn braces(text: &str, mut line: usize) -> impl Iterator<Item = Statement> {
     };
     let is_path = move |name: &str| {
         name.starts_with("event.") && name.split('.').all(is_any_step)
-            || name.split('.').all(is_step)
+            || name.split('.').all(is_identifier)
     };
     let mut pieces = text.split('{');
     let mut before = pieces.next().unwrap_or_default();
