@@ -184,7 +184,7 @@ async fn the_page_shows_messages_and_refusals_and_nothing_of_it_runs() {
     let page = answer.text().await.unwrap();
     for part in [
         "http-equiv=\"refresh\"",
-        "&lt;script&gt;1&lt;/script&gt;",
+        "&lt;script&gt;1&lt;&#x2f;script&gt;",
         "unknown field `oops`",
         "injected fault `monthly_limit`",
     ] {
