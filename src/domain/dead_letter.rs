@@ -129,16 +129,12 @@ impl DeadLetter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::record::{RecordOffset, TopicPartition};
 
     fn letter(tries: Tries) -> DeadLetter {
         let record = Record {
-            source: TopicPartition { topic: "orders".into(), partition: 3 },
-            offset: RecordOffset(17),
             timestamp: Timestamp(1_800_000_000_000),
-            key: None,
             value: Some(b"{}".to_vec()),
-            headers: Vec::new(),
+            ..Record::at("orders", 3, 17)
         };
         let rejection = Rejection {
             reason: Reason::Rejected,

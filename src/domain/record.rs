@@ -63,6 +63,19 @@ pub struct Record {
 const ALLOCATION: usize = 16;
 
 impl Record {
+    /// One that is empty but for its place, which tests fill in.
+    #[cfg(test)]
+    pub fn at(topic: &str, partition: i32, offset: u64) -> Self {
+        Self {
+            source: TopicPartition { topic: topic.into(), partition },
+            offset: RecordOffset(offset),
+            timestamp: Timestamp(0),
+            key: None,
+            value: None,
+            headers: Vec::new(),
+        }
+    }
+
     /// The bytes that holding this record costs, near enough.
     pub fn held_bytes(&self) -> usize {
         let header = |header: &Header| {

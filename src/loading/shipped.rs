@@ -9,11 +9,10 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use crate::config::{Loaded, Mistakes, Strictness};
-use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
 use crate::domain::message::{Decision, Recipient, SkipReason, Verdict};
 use crate::domain::ports::Decide as _;
-use crate::domain::record::{Record, RecordOffset, TopicPartition};
+use crate::domain::record::Record;
 use crate::loading;
 use crate::topics::Topics;
 
@@ -81,14 +80,8 @@ fn decided() -> Vec<(String, Decision)> {
         files.sort();
         for file in files {
             let name = format!("{topic}/{}", file.file_stem().unwrap().to_str().unwrap());
-            let record = Record {
-                source: TopicPartition { topic: topic.as_str().into(), partition: 0 },
-                offset: RecordOffset(0),
-                timestamp: Timestamp(0),
-                key: None,
-                value: Some(fs::read(&file).unwrap()),
-                headers: Vec::new(),
-            };
+            let value = Some(fs::read(&file).unwrap());
+            let record = Record { value, ..Record::at(&topic, 0, 0) };
             decided.push((name, topics.decide(&record)));
         }
     }

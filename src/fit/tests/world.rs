@@ -7,10 +7,9 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
 use crate::domain::message::Verdict;
-use crate::domain::record::{Record, RecordOffset, TopicPartition};
+use crate::domain::record::Record;
 use crate::domain::rules::Rules;
 
 /// Every event: each property missing, or with each of its values.
@@ -168,15 +167,7 @@ fn failing(schema: &Schema, rules: &Rules) -> Option<String> {
     events().iter().find_map(|event| {
         let value = event.to_string().into_bytes();
         let event = schema.decode(&value).ok()?;
-        let record = Record {
-            source: TopicPartition { topic: "t".into(), partition: 0 },
-            offset: RecordOffset(0),
-            timestamp: Timestamp(0),
-            key: None,
-            value: None,
-            headers: Vec::new(),
-        };
-        let rejection = match rules.decide(event.clone(), &record).verdict {
+        let rejection = match rules.decide(event.clone(), &Record::at("t", 0, 0)).verdict {
             Verdict::Reject(rejection) => rejection,
             Verdict::Deliver(parts) => parts.into_iter().find_map(Result::err)?,
             Verdict::Skip(_) => return None,

@@ -53,12 +53,10 @@ fn header(name: &str, value: &str) -> Header {
 /// An event's dead letter, on the redrive topic.
 fn redriven(event: &str, rule: Option<&str>, reason: Reason, detail: &str) -> Record {
     let original = Record {
-        source: TopicPartition { topic: "orders".into(), partition: 3 },
-        offset: RecordOffset(17),
         timestamp: THEN,
-        key: None,
         value: Some(event.into()),
         headers: vec![header("trace", "0af7")],
+        ..Record::at("orders", 3, 17)
     };
     let rejection = Rejection { reason, detail: detail.to_owned(), rule: rule.map(Arc::from) };
     let letter = DeadLetter {
@@ -83,12 +81,10 @@ fn redriven(event: &str, rule: Option<&str>, reason: Reason, detail: &str) -> Re
 
 fn on_redrive_topic(headers: Vec<Header>, event: &str) -> Record {
     Record {
-        source: TopicPartition { topic: "letters.redrive".into(), partition: 0 },
-        offset: RecordOffset(1),
         timestamp: NOW,
-        key: None,
         value: Some(event.into()),
         headers,
+        ..Record::at("letters.redrive", 0, 1)
     }
 }
 

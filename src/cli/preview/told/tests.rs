@@ -1,19 +1,11 @@
 use super::*;
 use crate::domain::dead_letter::Reason;
 use crate::domain::message::{Channel, Text};
-use crate::domain::record::{RecordOffset, TopicPartition};
 
 const NOW: Timestamp = Timestamp(1_762_654_445_000);
 
 fn record() -> Record {
-    Record {
-        source: TopicPartition { topic: "orders".into(), partition: 0 },
-        offset: RecordOffset(0),
-        timestamp: NOW,
-        key: None,
-        value: None,
-        headers: Vec::new(),
-    }
+    Record { timestamp: NOW, ..Record::at("orders", 0, 0) }
 }
 
 fn message(rule: &str, text: &str, deadline: i64) -> Message {
