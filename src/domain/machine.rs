@@ -22,6 +22,7 @@ mod commits;
 mod dispatch;
 mod holding;
 mod intake;
+mod leaving;
 mod probes;
 mod reconfigure;
 mod redecide;
