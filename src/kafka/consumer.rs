@@ -8,13 +8,14 @@ mod assignment;
 mod commit;
 mod ends;
 mod poll;
+mod positions;
 mod recreated;
 #[cfg(test)]
 mod tests;
 mod unread;
 
-pub(super) use assignment::metadata;
 pub(super) use poll::own;
+pub(super) use positions::metadata;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};

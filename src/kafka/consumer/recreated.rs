@@ -8,7 +8,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 
 use super::super::settings::Protocol;
-use super::assignment::{ANSWER_LATER, Positions};
+use super::positions::{ANSWER_LATER, Positions};
 use super::{Member, list};
 use crate::domain::record::{CommitOffset, TopicPartition};
 
