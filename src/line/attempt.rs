@@ -158,7 +158,7 @@ impl http_body::Body for WatchedBody {
 fn unanswered(error: &reqwest::Error, begun: bool) -> Unanswered {
     let failure = failure(error, begun);
     let cause = error.source().filter(|_| error.is_connect());
-    Unanswered { failure, cause: cause.map(|cause| reason(cause)) }
+    Unanswered { failure, cause: cause.map(reason) }
 }
 
 /// The innermost error's text; the one around it where that says more.

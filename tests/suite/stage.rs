@@ -53,7 +53,6 @@ impl<'k> Stage<'k> {
                 refused_contacts: refused_contacts().into_iter().collect(),
                 ..Faults::default()
             },
-            ..Options::default()
         };
         let listen: SocketAddr = "127.0.0.1:0".parse().expect("an address");
         let sandbox = runtime.block_on(Sandbox::start(listen, options)).expect("the sandbox");
