@@ -56,7 +56,7 @@ impl Channels {
         let missing = config.channels.values().filter(|known| !is_listed(&known.id));
         lines.extend(missing.filter(|_| self.keyword.is_none()).map(|known| {
             let (name, id) = (&known.name, on_one_line(&known.id));
-            format!("the configuration's `{name}` ({id}) is not among them")
+            format!("the configured channel `{name}` ({id}) is not among them")
         }));
         lines.join("\n")
     }

@@ -70,7 +70,7 @@ impl Check {
             0 => Ok(()),
             errors if errors == unanswered => {
                 let questions = counted(errors as u64, "question");
-                Err(Failure::Failed(format!("{questions} without an answer")))
+                Err(Failure::Failed(format!("{questions} could not be answered")))
             }
             errors => Err(Failure::Usage(counted(errors as u64, "error"))),
         }

@@ -29,7 +29,9 @@ pub(super) fn read(text: &str) -> Result<Timestamp, String> {
         return Ok(Timestamp(millis));
     }
     let read = text.parse::<jiff::Timestamp>().map(|at| Timestamp(at.as_millisecond()));
-    read.map_err(|_| "not a time: 2026-03-02T10:00:00Z, or milliseconds since 1970".to_owned())
+    read.map_err(|_| {
+        "expected a time such as 2026-03-02T10:00:00Z, or milliseconds since 1970".to_owned()
+    })
 }
 
 fn length(duration: Duration) -> String {

@@ -101,7 +101,7 @@ impl Preview {
         let input = self.read().await?;
         let events = input::events(&input);
         if events.is_empty() {
-            return Err(Failure::Usage(format!("{}: holds no event", self.place())));
+            return Err(Failure::Usage(format!("{}: contains no event", self.place())));
         }
         let several = events.len() > 1;
         for (index, (line, event)) in events.into_iter().enumerate() {

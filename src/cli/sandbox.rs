@@ -44,8 +44,8 @@ impl Sandbox {
         let busy = |error| failed(format_args!("{error}; name another address with --listen"));
         let sandbox = sandbox::Sandbox::start(self.listen, options).await.map_err(busy)?;
         let url = sandbox.base_url();
-        say(format_args!("The stand-in for the LINE API listens on {url}"));
-        say(format_args!("Its inbox is a page there; its faults are at {url}/_sandbox/faults"));
+        say(format_args!("The LINE API sandbox is listening on {url}"));
+        say(format_args!("Inbox: {url}/   Faults: {url}/_sandbox/faults"));
         let served = sandbox.serve_until(interrupted()).await;
         served.map_err(|error| failed(format_args!("the sandbox has ended: {error}")))
     }

@@ -123,7 +123,7 @@ impl Send {
             )));
         }
         if wanted.trim().is_empty() || wanted.len() > 256 || wanted.chars().any(char::is_control) {
-            return Err(Failure::Usage(format!("--channel: `{shown}` is no channel's id")));
+            return Err(Failure::Usage(format!("--channel: `{shown}` is not a channel's id")));
         }
         let id: Arc<str> = wanted.into();
         Ok(Channel { name: Arc::clone(&id), id })

@@ -259,7 +259,7 @@ impl Reader<'_> {
         let names: Vec<&str> = known.clone().take(10).collect();
         let message = match (nearest(name, known), names.as_slice()) {
             (Some(near), _) => format!("there is no {what} {shown}; did you mean `{near}`?"),
-            (None, []) => format!("there is no {what} {shown}; `{what}s` names none"),
+            (None, []) => format!("there is no {what} {shown}; `{what}s` is empty"),
             (None, names) => {
                 format!("there is no {what} {shown}; expected one of {}", names.join(", "))
             }

@@ -106,7 +106,7 @@ fn base_url(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<Url> {
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             because("expected a URL that begins with https://")
         } else if !url.username().is_empty() || url.password().is_some() {
-            because("a user or a password in the URL is not used; `line.token` is what the API asks for")
+            because("remove the user name and the password from the URL: the API asks for `line.token` alone")
         } else if url.query().is_some() || url.fragment().is_some() {
             because("expected a URL without `?` and `#`; the bridge adds the path of each call")
         } else {

@@ -352,7 +352,7 @@ fn boolean(value: &Value) -> Result<bool, String> {
         return Ok(value.is_true());
     }
     let kind = if value.is_none() { "null".to_owned() } else { format!("a {}", value.kind()) };
-    Err(format!("a condition gives true or false, and this one gives {kind}"))
+    Err(format!("a condition must give true or false, but this one gives {kind}"))
 }
 
 fn point_in_time(expression: &Expression, scope: &Value) -> Result<Timestamp, String> {

@@ -59,7 +59,7 @@ pub(super) fn report(report: &Report) {
         Report::CommitFailed { source } => tracing::warn!(
             topic = &*source.topic,
             partition = source.partition,
-            "a commit failed and is retried"
+            "a commit failed; it will be retried"
         ),
         Report::Ambiguous { source, offset, rule, status } => tracing::warn!(
             topic = &*source.topic,
@@ -114,7 +114,7 @@ impl Silence {
         match self.news(status.coordinator_silent, !status.partitions.is_empty()) {
             Some(true) => tracing::warn!(
                 seconds,
-                "the group's coordinator is silent: it is unreachable, or waits for the session of a dead member to expire; commits wait for it, and soon messages do too"
+                "the group's coordinator is silent: it can't be reached, or waits for a dead member's session to expire; commits are held up, and soon deliveries will be"
             ),
             Some(false) => tracing::info!("the group's coordinator answers again"),
             None => {}
@@ -137,7 +137,7 @@ pub(super) fn decision(decision: &Decision) {
             topic = &*source.topic,
             partition = source.partition,
             offset = offset.0,
-            "a redriven event is skipped: the rule that it was set aside for (if none, every rule) does not match it now"
+            "a redriven event is skipped: the rule it was set aside for (or, without one, every rule) no longer matches it"
         );
     }
 }

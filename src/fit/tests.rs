@@ -347,7 +347,7 @@ fn what_is_guarded_passes(#[case] message: &str) {
 )]
 #[case::no_condition(
     "event.id",
-    "`event.id`: the schema says that it is a string; a condition gives true or false: compare it"
+    "`event.id`: the schema says that it is a string; a condition must give true or false: compare it"
 )]
 #[case::optional(
     "event.tracking == 'x'",

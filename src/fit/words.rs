@@ -73,7 +73,7 @@ pub(super) fn no_text(path: &[Step], kinds: Kinds) -> String {
 
 pub(super) fn no_condition(path: &[Step], kinds: Kinds) -> String {
     format!(
-        "`{}`: the schema says that it is {kinds}; a condition gives true or false: compare it",
+        "`{}`: the schema says that it is {kinds}; a condition must give true or false: compare it",
         shown(path)
     )
 }

@@ -10,7 +10,7 @@ use super::rights::missing;
 pub enum Unwritten {
     #[error("{0}")]
     Failed(#[from] KafkaError),
-    #[error("the broker has named no offset for it")]
+    #[error("the broker returned no offset for it, so it may not have been written")]
     Inferred,
 }
 

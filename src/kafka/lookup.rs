@@ -35,7 +35,7 @@ pub enum NotFound {
     #[error("{place} has no offset {offset}; it has {first} to {last}")]
     OutOfRange { place: TopicPartition, offset: u64, first: i64, last: i64 },
     #[error(
-        "at {place}@{offset} there is no record: it was compacted away or aborted, or it is a transaction marker{}",
+        "there is no record at {place}@{offset}: it was compacted away, its transaction was aborted, or it is a transaction marker{}",
         next.map(|next| format!("; the next one is at {next}")).unwrap_or_default()
     )]
     Gone { place: TopicPartition, offset: u64, next: Option<u64> },

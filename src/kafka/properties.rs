@@ -26,7 +26,7 @@ const FILES: [&str; 5] = [
 ];
 
 /// What `sasl.mechanism` can be in this build.
-const MECHANISMS: &str = "; there are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, in capitals";
+const MECHANISMS: &str = "; supported are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512, in upper case";
 
 /// The mechanism whose tokens librdkafka fetches by libcurl, which this build leaves out: it would wait
 /// for one for ever.
@@ -109,7 +109,7 @@ impl Settings {
             if is_mechanism(name) && value.expose_secret() == OF_TOKENS && !own_tokens {
                 let why = format!(
                     "{OF_TOKENS} needs a token, and this program can't fetch one; use SCRAM-SHA-512, \
-                     PLAIN, or the certificate of a client"
+                     PLAIN, or a client certificate"
                 );
                 refused.push((name.clone(), why));
                 continue;
@@ -119,7 +119,7 @@ impl Settings {
             let why = match alone.create_native_config() {
                 Ok(read) => match read.get(name) {
                     Ok(read) if is_another_number(&read, value.expose_secret()) => {
-                        "expected a plain number without a unit; librdkafka reads a different one"
+                        "expected a plain number without a unit; librdkafka would read a different one"
                             .to_owned()
                     }
                     Ok(_) | Err(_) => continue,

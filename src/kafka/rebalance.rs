@@ -175,7 +175,7 @@ impl ClientContext for Callbacks {
             return tracing::warn!(%error, reason, "Kafka reports an error");
         }
         if self.outage().failed(&error, reason) {
-            tracing::warn!(reason, "brokers can't be reached; retrying until they can");
+            tracing::warn!(reason, "brokers can't be reached; retrying");
         } else {
             tracing::debug!(%error, reason, "brokers can't be reached");
         }

@@ -85,7 +85,7 @@ fn json_lines_on_standard_input_are_told_one_by_one() {
 }
 
 #[rstest]
-#[case::nothing("printf ''", Some(64), "standard input: holds no event")]
+#[case::nothing("printf ''", Some(64), "standard input: contains no event")]
 #[case::too_large(
     "head -c 1100000 /dev/zero | tr '\\0' 1",
     Some(0),

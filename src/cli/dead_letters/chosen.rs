@@ -83,9 +83,8 @@ impl Chosen {
         let mut told = strange("topic", &self.topic, &topics);
         told.extend(strange("rule", &self.rule, &rules));
         told.extend(
-            self.is_backwards(now).then(|| {
-                "--since is not before --until: no dead letter is between them".to_owned()
-            }),
+            self.is_backwards(now)
+                .then(|| "--since is not before --until, so nothing can match".to_owned()),
         );
         told
     }

@@ -53,7 +53,7 @@ impl Fate {
                 ("same_message", "superseded by another dead letter of the same message")
             }
             Self::Left(Left::TooOften) => {
-                ("too_often", "redriven too often already (--max-redrives)")
+                ("too_often", "already redriven too many times (--max-redrives)")
             }
             Self::Left(Left::Expired) => {
                 ("expired", "past their deadline (--ignore-expiry includes them)")
@@ -65,9 +65,10 @@ impl Fate {
             Self::Left(Left::OtherGroup) => {
                 ("other_group", "set aside by a bridge of another group (--group)")
             }
-            Self::Lost(Lost::Gone) => {
-                ("gone", "without their event: too large to be set aside whole, and deleted since")
-            }
+            Self::Lost(Lost::Gone) => (
+                "gone",
+                "whose event is gone: too large for the dead letter, and deleted from its topic since",
+            ),
             Self::Lost(Lost::TooLarge) => {
                 ("too_large", "larger than the redrive topic allows (max.message.bytes)")
             }
@@ -209,7 +210,7 @@ mod tests {
           1 of these may give their customers the message a second time (ambiguous, retries_exhausted, redriven before)
           2 redriven before (--again includes them)
           1 would be set aside again: schema
-          1 without their event: too large to be set aside whole, and deleted since
+          1 whose event is gone: too large for the dead letter, and deleted from its topic since
           2 records of the topic not written by line-bridge
         ");
         assert_eq!((report.redriven(), report.lost()), (2, 1));

@@ -129,7 +129,7 @@ impl Bridge {
     /// Done only when the bridge has failed; afterwards there is nothing left to drain.
     pub(super) async fn fails(&mut self) -> Failure {
         match (&mut self.ends).await {
-            Ok(Ok(())) => failed(&"the bridge has stopped by itself"),
+            Ok(Ok(())) => failed(&"the bridge stopped unexpectedly"),
             Ok(Err(failure)) => failed(&failure),
             Err(error) => failed(&format!("the bridge has crashed: {error}")),
         }

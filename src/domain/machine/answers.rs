@@ -150,7 +150,7 @@ impl Machine {
         let leaving = self.tenures.get(&delivery.lane.epoch).is_none_or(|t| t.leaving.is_some());
         if !leaving && delivery.trouble >= self.settings.retry_max_elapsed {
             let detail = format!(
-                "no plain answer within retry.max_elapsed; {} of {} attempts may have reached the customer",
+                "no clear answer within retry.max_elapsed; {} of {} attempts may have reached the customer",
                 delivery.ambiguous, delivery.tries.attempts
             );
             return self.set_aside(id, Reason::RetriesExhausted, detail);

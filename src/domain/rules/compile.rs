@@ -169,7 +169,7 @@ impl Compiler<'_> {
     fn expiry(&mut self, source: &Expiry) -> Option<ExpiryRule> {
         match source {
             Expiry::After(duration) if duration.is_zero() => {
-                self.add("expires_after", "a message needs some time".to_owned());
+                self.add("expires_after", "must be longer than 0".to_owned());
                 None
             }
             Expiry::After(duration) => Some(ExpiryRule::After(*duration)),

@@ -143,7 +143,7 @@ pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<Stri
         _ => return None,
     };
     if arguments.len() < least {
-        return Some(format!("the filter `{filter}` lacks an argument: {usage}"));
+        return Some(format!("the filter `{filter}` is missing an argument: {usage}"));
     }
     let first = text(0)?;
     if filter == "money" && !numbers::is_currency(first) {

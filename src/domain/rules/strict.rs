@@ -111,7 +111,7 @@ fn a_number(_: &mut State<'_, '_>, all: Vec<Value>) -> Result<Vec<Value>, Error>
 }
 
 fn not_null(value: &Value) -> Result<(), Error> {
-    let is_null = || fault("null is no value; use the filter `default`, or an `if`");
+    let is_null = || fault("the value is null; use the filter `default`, or an `if`");
     if value.is_none() { Err(is_null()) } else { Ok(()) }
 }
 

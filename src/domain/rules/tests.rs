@@ -76,7 +76,7 @@ fn part(rule: RuleSource, event: &Json) -> Result<Message, Rejection> {
 #[case::alone("event.flag", "when: undefined value in `event.flag`")]
 #[case::not_a_boolean(
     "event.n",
-    "when: a condition gives true or false, and this one gives a number"
+    "when: a condition must give true or false, but this one gives a number"
 )]
 #[case::a_string("event.s", "this one gives a string")]
 #[case::null("event.z", "this one gives null")]

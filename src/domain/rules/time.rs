@@ -64,7 +64,7 @@ const NOT_A_TIME: &str = "not a time: RFC 3339 with an offset, or whole millisec
 
 /// What is said of a whole number that means 1970 in milliseconds, and today in seconds.
 const SECONDS: &str =
-    "not a time: the number looks like seconds since 1970; times 1000 it is milliseconds";
+    "not a time: the number looks like seconds since 1970; multiply it by 1000 for milliseconds";
 
 /// Before March of 1973 in milliseconds, and up to the year 5138 in seconds.
 const SECONDS_ONLY: std::ops::Range<i64> = 1..100_000_000_000;

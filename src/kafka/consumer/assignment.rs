@@ -53,7 +53,7 @@ impl Member {
             }
             // Nothing is read until the member has joined anew.
             Err(Unknown::Kafka(error)) if is_fenced(&error) => {
-                tracing::warn!(%error, "the group has moved on without this member");
+                tracing::warn!(%error, "the group's generation has changed without this member; rejoining");
                 self.assign_not_before = Some(now + AGAIN);
                 // What is left over of an earlier assignment may still be its own: it is asked for
                 // again, unless it is taken away.
@@ -66,7 +66,7 @@ impl Member {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, grant = error.grant(), "the offset to start from is not known yet; asking again");
+                tracing::warn!(%error, grant = error.grant(), "the offset to start from is not known yet; retrying");
                 let again = if self.assignment_waits { AGAIN } else { AGAIN_LATER };
                 self.assign_not_before = Some(now + again);
             }
@@ -84,7 +84,7 @@ impl Member {
                     %topic,
                     error = said,
                     grant = why.grant(),
-                    "the offset to start from is not known yet; partitions of this topic are read when it is"
+                    "the offset to start from is not known yet; this topic's partitions will be read once it is"
                 );
                 self.told_unknown.insert(Arc::clone(topic), (said, now));
             }
@@ -147,7 +147,7 @@ impl Member {
         let can_be = self.protocol == Protocol::Consumer && nothing_waits;
         if is_quiet && can_be && !self.has_joined {
             tracing::info!(
-                "joined the group, without partitions: other members have them, perhaps a dead one whose session has not expired yet"
+                "joined the group, without partitions: other members own them, possibly a dead one whose session has not expired yet"
             );
             self.tell_assigned(Vec::new());
         }

@@ -181,9 +181,9 @@ impl Member {
         }
         if held > 0 && !again {
             let place = if earliest {
-                "the group has no offsets for this topic: it starts at the beginning, and repeats what it has sent if it had offsets before"
+                "the group has no offsets for this topic: it starts at the beginning; if it had offsets before, messages will be sent again"
             } else {
-                "the group has no offsets for this topic: it starts at the end, as `kafka.start: latest` says, and never reads what is there"
+                "the group has no offsets for this topic: it starts at the end (`kafka.start: latest`), so these records are never read"
             };
             tracing::warn!(%topic, records = held, "{place}");
         }

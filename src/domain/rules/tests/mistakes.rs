@@ -43,7 +43,7 @@ fn mistakes(source: RuleSource) -> Vec<RuleMistake> {
 #[case::unlike_any_test("event.a is not nul", "there is no test `nul`")]
 #[case::unknown_function("nope(event.a)", "there is no `nope`")]
 #[case::removed_filter("event.a | safe == 'a'", "there is no filter `safe`")]
-#[case::constant("1", "a condition gives true or false")]
+#[case::constant("1", "a condition must give true or false")]
 #[case::deep_parentheses(&"(".repeat(20_000), "")]
 fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &str) {
     let found = mistakes(rule("r", Some(when), "x"));
@@ -63,7 +63,7 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 )]
 #[case::zone("{{ event.a | date('Asia/Bangkokk') }}", "`Asia/Bangkokk` is not a time zone")]
 #[case::no_part_of_the_time("{{ event.a | date('Asia/Bangkok', 'Y-m-d') }}", "`Y-m-d` has no `%`")]
-#[case::no_zone("{{ event.a | date }}", "lacks an argument")]
+#[case::no_zone("{{ event.a | date }}", "is missing an argument")]
 #[case::named_zone("{{ event.a | date(zone='UTC') }}", "have no names: leave out `zone=`")]
 #[case::named_format("{{ event.a | date('UTC', format='%d') }}", "leave out `format=`")]
 #[case::named_in_a_block(
@@ -72,7 +72,7 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 )]
 #[case::format("{{ event.a | date('UTC', '%!') }}", "`%!` is not a format")]
 #[case::currency("{{ event.a | money('BAHT') }}", "`BAHT` is not a currency")]
-#[case::plural("{{ event.a | plural('x') }}", "lacks an argument")]
+#[case::plural("{{ event.a | plural('x') }}", "is missing an argument")]
 #[case::method("{{ event.a.strip() }}", "use the filter `trim`")]
 #[case::method_of_another_language("{{ event.a.toUpperCase() }}", "use the filter `upper`")]
 #[case::unlike_any_method("{{ 'a'.nope() }}", "values have no methods, such as `.nope()`")]

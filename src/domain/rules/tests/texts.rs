@@ -109,18 +109,18 @@ fn a_template_sees_the_event_and_the_record(
 #[case::null_in_upper_case("{{ event.null | upper }}", "null can't stand in a text")]
 #[case::boolean_as_a_string("{{ (event.list == 1) | string }}", "true or false can't stand in")]
 #[case::list_as_a_string("{{ event.list | string }}", "a list can't stand in a text")]
-#[case::null_as_a_number("{{ event.null | int }}", "null is no value")]
-#[case::null_as_a_number_of_a_base("{{ event.null | int(base=16) }}", "null is no value")]
+#[case::null_as_a_number("{{ event.null | int }}", "the value is null")]
+#[case::null_as_a_number_of_a_base("{{ event.null | int(base=16) }}", "the value is null")]
 #[case::null_among_others("{{ ['a', event.null] | join }}", "null can't stand in a text")]
 #[case::null_of_items("{{ [event] | join(', ', attribute='null') }}", "null can't stand in a text")]
-#[case::null_joined("{{ event.null | join }}", "null is no value")]
+#[case::null_joined("{{ event.null | join }}", "the value is null")]
 #[case::null_formatted("{{ '%s' | format(event.null) }}", "null can't stand in a text")]
 #[case::null_by_its_name("{{ '%(k)s' | format(k=event.null) }}", "null can't stand in a text")]
 #[case::null_in_place_of("{{ 'Hi X' | replace('X', event.null) }}", "null can't stand in a text")]
 #[case::null_between("{{ ['a', 'b'] | join(event.null) }}", "null can't stand in a text")]
 #[case::missing_among_others("{{ ['a', event.nope] | join }}", "there is no `event.nope`")]
-#[case::null_summed("{{ event.null | sum }}", "null is no value")]
-#[case::null_gone_through("{{ event.null | map('upper') | join }}", "null is no value")]
+#[case::null_summed("{{ event.null | sum }}", "the value is null")]
+#[case::null_gone_through("{{ event.null | map('upper') | join }}", "the value is null")]
 #[case::group_nothing_by_default(
     "{{ event.nope | groupby('a', default='x') }}",
     "there is no `event.nope`"
