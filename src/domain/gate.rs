@@ -10,6 +10,7 @@ use super::delivery::DeliveryId;
 use super::message::{Channel, Recipient};
 use super::outcome::{Scope, StopReason};
 use super::pace::Pace;
+use super::retry;
 
 /// So many failures alike in a row, on distinct recipients, are a fault of the channel.
 pub const STREAK: usize = 5;
@@ -33,6 +34,17 @@ pub struct Stop {
     /// Probes that failed.
     pub failures: u32,
     pub probe: Probe,
+}
+
+impl Stop {
+    /// A message is there that a failed probe costs nothing.
+    pub fn hasten(&mut self, now: Duration) {
+        if self.reason != StopReason::MonthlyLimit
+            && let Probe::Due(at) = &mut self.probe
+        {
+            *at = (*at).min(now + retry::PROBE.longest);
+        }
+    }
 }
 
 /// How far the probing of a stop has come.

@@ -20,7 +20,7 @@ pub const PROBE: Backoff =
     Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(10) };
 
 /// Between the probes of a channel whose monthly limit is reached: only a purchase or a new
-/// month ends that.
+/// month ends that. And between those of which each may spend a message.
 pub const SLOW_PROBE: Backoff =
     Backoff { first: Duration::from_mins(1), longest: Duration::from_mins(10) };
 

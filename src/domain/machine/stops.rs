@@ -151,12 +151,14 @@ impl Machine {
     /// or both.
     pub(super) fn probe_answered(&mut self, id: DeliveryId, class: Class, now: Moment) {
         let tried = |stop: &Stop| stop.probe == Probe::Trying(id);
+        let is_last_chance = self.deliveries.get(&id).is_some_and(|d| d.is_rather_set_aside());
+        let costly = is_last_chance && matches!(class, Class::Ambiguous(_));
         let channel = self.gates.iter().position(|gate| gate.stop.as_ref().is_some_and(tried));
         if let Some(stop) = self.account.filter(tried) {
             if is_cured(stop.reason, class) {
                 self.resume_account(stop, now);
             } else {
-                self.account = Some(self.failed_probe(stop, now));
+                self.account = Some(self.failed_probe(stop, costly, now));
             }
         }
         if let Some(at) = channel {
@@ -164,7 +166,7 @@ impl Machine {
             if is_cured(stop.reason, class) {
                 self.resume_channel(at, stop, now);
             } else {
-                let failed = self.failed_probe(stop, now);
+                let failed = self.failed_probe(stop, costly, now);
                 if let Some(gate) = self.gates.get_mut(at) {
                     gate.stop = Some(failed);
                 }
@@ -172,9 +174,12 @@ impl Machine {
         }
     }
 
-    fn failed_probe(&mut self, stop: Stop, now: Moment) -> Stop {
+    /// A costly one has spent a message that might have been sent once the fault is over: nothing else
+    /// was there to probe with, so the next one is put off.
+    fn failed_probe(&mut self, stop: Stop, costly: bool, now: Moment) -> Stop {
         let failures = stop.failures.saturating_add(1);
-        let wait = backoff(stop.reason).delay(failures.saturating_add(1), self.jitter.f64());
+        let backoff = if costly { retry::SLOW_PROBE } else { backoff(stop.reason) };
+        let wait = backoff.delay(failures.saturating_add(1), self.jitter.f64());
         Stop { failures, probe: Probe::Due(now.elapsed + wait), ..stop }
     }
 
@@ -273,7 +278,7 @@ impl Machine {
         if let Some(stop) = self.account.filter(|stop| stop.probe == Probe::Listing) {
             let next = match listing {
                 Listing::Channels(_) => Stop { probe: Probe::HalfOpen, ..stop },
-                Listing::Failed(_) => self.failed_probe(stop, now),
+                Listing::Failed(_) => self.failed_probe(stop, false, now),
             };
             self.account = Some(next);
         }
@@ -289,7 +294,7 @@ impl Machine {
             let next = if listed {
                 Stop { probe: Probe::HalfOpen, ..stop }
             } else {
-                self.failed_probe(stop, now)
+                self.failed_probe(stop, false, now)
             };
             if let Some(gate) = self.gates.get_mut(at) {
                 gate.stop = Some(next);

@@ -114,7 +114,7 @@ fn an_outage_repeats_a_message_of_a_dead_letter_rule_once_at_most(
     read(&mut rig, 5, OnAmbiguous::DeadLetter);
     let mut sent = [0; 5];
     let mut letters = 0;
-    for minute in 0..20 {
+    for minute in 0..40 {
         for attempt in rig.sent() {
             sent[usize::try_from(attempt.offset.0).unwrap()] += 1;
             rig.answer(&attempt, class);
@@ -134,6 +134,34 @@ fn an_outage_repeats_a_message_of_a_dead_letter_rule_once_at_most(
         }
     }
     assert_eq!((sent, letters), ([2; 5], 5));
+}
+
+/// Such as the payments of a small shop: most of them outlast an outage of some minutes.
+#[test]
+fn where_each_probe_spends_a_message_there_are_few_until_there_is_another_one() {
+    let mut rig = Rig::owning(settings());
+    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    for attempt in rig.sent() {
+        rig.answer(&attempt, ANSWER_502);
+    }
+    let fail_for = |rig: &mut Rig, seconds| {
+        let mut tried = Vec::new();
+        for _ in 0..seconds {
+            rig.pass(Duration::from_secs(1));
+            if rig.asked_to(&Effect::List) {
+                rig.list(&["support"]);
+            }
+            for attempt in rig.sent() {
+                tried.push(attempt.offset.0);
+                rig.answer(&attempt, ANSWER_502);
+            }
+        }
+        tried
+    };
+    assert_eq!(fail_for(&mut rig, 60).len(), 1);
+    assert!((1..=2).contains(&fail_for(&mut rig, 240).len()));
+    rig.read_for(5, "ann");
+    assert_eq!(fail_for(&mut rig, 11)[0], 5, "it costs nothing to try this one, and soon");
 }
 
 #[test]
