@@ -193,9 +193,16 @@ fn comparison(words: &str) -> Option<&'static str> {
     words.starts_with("unexpected `=`").then_some("; to compare, write `==`")
 }
 
+fn unclosed(words: &str) -> Option<&'static str> {
+    words
+        .ends_with("expected end of block")
+        .then_some("; a `%}` is missing, or an `{% endif %}` or `{% endfor %}`")
+}
+
 fn in_template(code: &[Code<'_>], error: &Error) -> Found {
     let words = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    let hint = foreign(&words, code).or_else(|| comparison(&words)).unwrap_or_default();
+    let hint = foreign(&words, code).or_else(|| comparison(&words)).or_else(|| unclosed(&words));
+    let hint = hint.unwrap_or_default();
     let line = error.line().map_or(String::new(), |line| format!(" (line {line} of the text)"));
     Found::of_engine(format!("{words}{line}{hint}"), error)
 }

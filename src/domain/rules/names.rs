@@ -92,6 +92,7 @@ pub(super) fn of_another_language(code: &[Code<'_>]) -> Option<&'static str> {
         (Token::Mark('!'), next) if next != Some(&Token::Mark('=')) => {
             Some("; for `!`, write `not`")
         }
+        (Token::Mark('?'), _) => Some("; for `a ? b : c`, write `b if a else c`"),
         (Token::Mark('“' | '”' | '„' | '‘' | '’'), _) => {
             Some("; a text stands in straight quotes, `\"` or `'`")
         }

@@ -53,6 +53,9 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 
 #[rstest]
 #[case::syntax("{{ event.a", "unexpected end of input")]
+#[case::no_end_of_an_if("{% if event.a %}x", "an `{% endif %}`")]
+#[case::no_end_of_a_for("{% for a in event.a %}x", "`{% endfor %}`")]
+#[case::choice_of_another_language("{{ event.a ? 'b' : 'c' }}", "write `b if a else c`")]
 #[case::assignment("{% if event.a = 1 %}{% endif %}", "to compare, write `==`")]
 #[case::and_of_another_language("{% if 'x' == event.a && event.b %}{% endif %}", "write `and`")]
 #[case::sign_behind_a_string("{{ 'x' & event.b }}", "unexpected end of input")]
