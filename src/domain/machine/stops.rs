@@ -111,7 +111,9 @@ impl Machine {
                 format!("refused ({status}) after an attempt that may have reached the customer"),
             ),
             Verdict::Ambiguous => {
-                (Reason::Ambiguous, format!("the customer may have the message: {status}"))
+                let is_success = matches!(delivery.tries.http_status, Some(200..=299));
+                let but = if is_success { ", but not with the API's answer" } else { "" };
+                (Reason::Ambiguous, format!("the customer may have the message: {status}{but}"))
             }
         };
         self.set_aside(id, reason, detail);
