@@ -186,9 +186,11 @@ fn to(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<RecipientSource> {
     let expected = "an expression that gives the recipient, such as event.customer.contactId";
     let contact = fields.get("contact").map(|item| reader.text(&item, expected));
     let user = fields.get("user").map(|item| reader.text(&item, expected));
+    // What is empty here has its mistake already.
+    let given = |text: &String| !text.trim().is_empty();
     match (contact, user) {
-        (Some(contact), None) => Some(RecipientSource::Contact(contact)),
-        (None, Some(user)) => Some(RecipientSource::LineUser(user)),
+        (Some(contact), None) => Some(contact).filter(given).map(RecipientSource::Contact),
+        (None, Some(user)) => Some(user).filter(given).map(RecipientSource::LineUser),
         (Some(_), Some(_)) | (None, None) => {
             reader.error(item, format!("expected exactly one of `contact` and `user`: {TO}"));
             None

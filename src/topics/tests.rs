@@ -141,6 +141,10 @@ fn an_example_that_comes_out_otherwise_tells_both(#[case] examples: &str, #[case
     "orders:\n    rules: [{name: a, channel: support, message: x}]",
     "7:13: topics.orders.rules[0].to: is missing; expected {contact: EXPRESSION} or {user: EXPRESSION}"
 )]
+#[case::a_recipient_that_is_a_number(
+    "orders:\n    rules: [{name: a, channel: support, to: {contact: 5}, message: x}]",
+    "7:55: topics.orders.rules[0].to.contact: expected an expression that gives the recipient, such as event.customer.contactId; quote a number or a boolean that is meant as text"
+)]
 fn rules_with_a_mistake_are_not_asked_about_examples(#[case] rules: &str, #[case] expected: &str) {
     let before = CONFIG.split("orders:").next().unwrap();
     let examples = "schema: orders.json\n    examples: [{event: shipped.json, expect: x}]";
