@@ -58,9 +58,15 @@ pub trait Examine {
     /// could be read.
     fn topic(&mut self, topic: &Topic, channels: &Channels, at: &Locations) -> Vec<Mistake>;
 
-    /// Looks at the properties for librdkafka, one by one and, given the time of an `attempt`, together.
-    /// There is none where it could not be read, or a property could not.
-    fn kafka(&mut self, kafka: &Kafka, attempt: Option<Duration>, at: &Locations) -> Vec<Mistake>;
+    /// Looks at the properties for librdkafka: one by one, beside the time of an `attempt`, and together
+    /// where they `are_all` there.
+    fn kafka(
+        &mut self,
+        kafka: &Kafka,
+        attempt: Option<Duration>,
+        are_all: bool,
+        at: &Locations,
+    ) -> Vec<Mistake>;
 }
 
 /// Asks nobody.
@@ -69,7 +75,7 @@ impl Examine for () {
         Vec::new()
     }
 
-    fn kafka(&mut self, _: &Kafka, _: Option<Duration>, _: &Locations) -> Vec<Mistake> {
+    fn kafka(&mut self, _: &Kafka, _: Option<Duration>, _: bool, _: &Locations) -> Vec<Mistake> {
         Vec::new()
     }
 }
@@ -110,6 +116,15 @@ pub struct Loaded {
 
 const KEYS: [&str; 7] =
     ["kafka", "line", "delivery", "channels", "dead_letters", "topics", "admin"];
+
+/// The times of the group and of an attempt, which have to go together.
+const TIMES: [&str; 5] = [
+    "line.timeout",
+    "kafka.properties.\"session.timeout.ms\"",
+    "kafka.properties.\"heartbeat.interval.ms\"",
+    "kafka.properties.\"max.poll.interval.ms\"",
+    "kafka.properties.\"group.protocol\"",
+];
 
 impl Config {
     /// Reads the file, the token that it names, and through `examine` all else that it names.
@@ -157,8 +172,9 @@ impl Config {
         let kafka = kafka::read(reader, &root);
         let line = line::read(reader, &root);
         let attempt = line.as_ref().map(|line| line.timeout);
-        let is_known = !reader.has_found_at(&["kafka.properties", "line.timeout"]);
-        reader.add(examine.kafka(&kafka, attempt.filter(|_| is_known), &locations));
+        let attempt = attempt.filter(|_| !reader.has_found_at(&TIMES));
+        let are_all = !reader.has_found_at(&["kafka.properties"]);
+        reader.add(examine.kafka(&kafka, attempt, are_all, &locations));
         let delivery = delivery::read(reader, &root, line.as_ref());
         let mut paused = Paused::default();
         let channels = topics::read_channels(reader, &root, &mut paused);

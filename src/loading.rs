@@ -32,7 +32,13 @@ impl Examine for Rooms {
         self.topics.add(topic, channels, at, self.strictness)
     }
 
-    fn kafka(&mut self, kafka: &Kafka, attempt: Option<Duration>, at: &Locations) -> Vec<Mistake> {
+    fn kafka(
+        &mut self,
+        kafka: &Kafka,
+        attempt: Option<Duration>,
+        are_all: bool,
+        at: &Locations,
+    ) -> Vec<Mistake> {
         let settings = bridge::kafka_settings_of(kafka, attempt.unwrap_or_default());
         let place =
             |(name, why): (String, String)| at.mistake_at_key(&["kafka", "properties", &name], why);
@@ -40,7 +46,7 @@ impl Examine for Rooms {
         if let Some(attempt) = attempt.filter(|_| mistakes.is_empty()) {
             mistakes.extend(settings.wrong_times(attempt).map(place));
         }
-        if attempt.is_some() && mistakes.is_empty() {
+        if are_all && mistakes.is_empty() {
             mistakes.extend(settings.refused_client().map(|(name, why)| match name {
                 Some(name) => place((name, why)),
                 None => at.mistake_at_key(&["kafka", "properties"], why),

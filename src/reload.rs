@@ -159,7 +159,8 @@ impl Follower {
         let was_refused = self.refusal.take().is_some() | self.token_refusal.take().is_some();
         self.look().await?;
         self.look().await?;
-        if was_refused && self.refusal.is_none() && self.token_refusal.is_none() {
+        let is_whole = self.seen.is_none() || self.seen == self.in_force;
+        if was_refused && is_whole && self.refusal.is_none() && self.token_refusal.is_none() {
             tracing::info!("the files match what is in force again");
         }
         Ok(())

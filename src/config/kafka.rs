@@ -71,10 +71,7 @@ pub(super) const OWNED: [(&str, &str); 32] = [
     ),
     ("linger.ms", "commits wait for dead letters"),
     ("queue.buffering.max.ms", "commits wait for dead letters"),
-    (
-        "batch.num.messages",
-        "each dead letter is written by itself, so that a topic's size limit is for it alone",
-    ),
+    ("batch.size", "what is written at once has to fit into the dead-letter topic's size limit"),
     ("enable.gapless.guarantee", "one dead letter that fails must not fail the others"),
     ("transactional.id", "dead letters are written without transactions"),
     ("transaction.timeout.ms", "dead letters are written without transactions"),

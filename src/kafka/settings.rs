@@ -201,16 +201,16 @@ impl Settings {
         config
     }
 
-    /// It writes each record by itself: a topic's `max.message.bytes` is for what is written at once,
-    /// so that records which all fit are refused together.
+    /// A topic's `max.message.bytes` is for what is written at once, so that records which all fit could
+    /// be refused together: what is written at once is kept smaller than any limit that is in use.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client();
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.timeout.ms", "30000")
-            .set("linger.ms", "0")
-            .set("batch.num.messages", "1");
+            .set("linger.ms", "5")
+            .set("batch.size", "16384");
         // As Java's producers do it, so that a key is in the partition where users expect it.
         if !self.properties.contains_key("partitioner") {
             config.set("partitioner", "murmur2_random");

@@ -51,6 +51,14 @@ fn a_property_whose_variable_is_absent_is_told_as_a_warning_alone(#[case] proper
 }
 
 #[test]
+fn times_are_held_against_each_other_though_a_password_is_absent() {
+    let told = told("{session.timeout.ms: 10000, sasl.password: \"${P}\"}", "");
+    let [session, password] = told.as_slice() else { panic!("{told:#?}") };
+    assert!(session.contains("too short for `line.timeout`"), "{session}");
+    assert!(password.contains("warning"), "{password}");
+}
+
+#[test]
 fn times_are_not_held_against_a_timeout_that_cannot_be_read() {
     let told = told("{session.timeout.ms: 10000}", "timeout: 5, ");
     let [timeout] = told.as_slice() else { panic!("{told:#?}") };

@@ -34,10 +34,10 @@ impl Newest {
 
     /// Whether a newer dead letter tells of the same message: redriven instead of that one, this one
     /// would leave it for the next redrive, and with it the message once more. The newer one of an
-    /// event that had not come to its rule is of any rule.
-    pub(super) fn has_newer_than(&self, letter: &Letter) -> bool {
+    /// event that had not come to its rule is of any rule, if this one was redriven before.
+    pub(super) fn has_newer_than(&self, letter: &Letter, was_redriven: bool) -> bool {
         let (record, rule) = message(letter);
-        let is_of_any = rule.is_none() || letter.ended_the_search();
+        let is_of_any = was_redriven && (rule.is_none() || letter.ended_the_search());
         let of_record = self.0.range((record.clone(), None)..);
         let mut of_record = of_record.take_while(|((other, _), _)| *other == record);
         of_record.any(|((_, other), (redrives, place))| {
@@ -109,8 +109,8 @@ mod tests {
         let mut newest = Newest::default();
         newest.add(&newer);
         newest.add(&older);
-        assert_eq!(newest.has_newer_than(&older), left);
-        assert!(!newest.has_newer_than(&newer));
+        assert_eq!(newest.has_newer_than(&older, true), left);
+        assert!(!newest.has_newer_than(&newer, true));
     }
 
     #[test]
@@ -120,6 +120,15 @@ mod tests {
         let mut before = letter(0, Some("a"), 0);
         before.original.timestamp = Timestamp(6);
         newest.add(&before);
-        assert!(!newest.has_newer_than(&before));
+        assert!(!newest.has_newer_than(&before, true));
+    }
+
+    #[test]
+    fn what_another_rule_has_come_back_with_is_not_of_one_that_was_not_redriven() {
+        let mut newest = Newest::default();
+        newest.add(&letter(1, Some("a"), 1));
+        let ended = with_detail("when: undefined", letter(0, Some("b"), 0));
+        newest.add(&ended);
+        assert!(!newest.has_newer_than(&ended, false));
     }
 }

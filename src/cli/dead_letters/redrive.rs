@@ -236,10 +236,11 @@ impl Run<'_> {
         if letter.group.as_deref() != Some(self.redrive.group(self.desk)) {
             return Ok(Fate::Left(Left::OtherGroup));
         }
-        if !self.redrive.which.again && !self.before.places(letter).is_empty() {
+        let was_redriven = !self.before.places(letter).is_empty();
+        if was_redriven && !self.redrive.which.again {
             return Ok(Fate::Left(Left::RedrivenBefore));
         }
-        if self.newest.has_newer_than(letter) {
+        if self.newest.has_newer_than(letter, was_redriven) {
             return Ok(Fate::Left(Left::SameMessage));
         }
         if letter.redrives >= self.redrive.which.max_redrives {

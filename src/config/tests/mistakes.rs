@@ -183,7 +183,7 @@ fn what_is_odd_is_a_warning(#[case] source: &str, #[case] expected: &str) {
 #[case::reports("delivery.report.only.error")]
 #[case::dead_letters_time("delivery.timeout.ms")]
 #[case::dead_letters_wait("linger.ms")]
-#[case::dead_letters_share_a_limit("batch.num.messages")]
+#[case::dead_letters_share_a_limit("batch.size")]
 #[case::required_acks("request.required.acks")]
 #[case::in_flight("max.in.flight")]
 #[case::in_flight_per_connection("max.in.flight.requests.per.connection")]

@@ -216,7 +216,8 @@ impl Machine {
     }
 
     fn channel(&self, gate: &Gate, now: Moment) -> ChannelStatus {
-        let stop = gate.stop.or(self.account).filter(|stop| self.matters(*stop, gate));
+        let stops = [gate.stop, self.account].into_iter().flatten();
+        let stop = stops.into_iter().find(|stop| self.matters(*stop, gate));
         ChannelStatus {
             name: gate.channel.name.clone(),
             state: gate.state(stop.is_some(), now.elapsed),

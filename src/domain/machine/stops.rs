@@ -243,7 +243,9 @@ impl Machine {
         self.listing = false;
         self.listing_probed(listing, now);
         for id in std::mem::take(&mut self.in_question) {
-            let Some(delivery) = self.deliveries.get(&id) else {
+            // One of a partition that is leaving may have been dropped or set aside meanwhile.
+            let delivery = self.deliveries.get(&id);
+            let Some(delivery) = delivery.filter(|it| it.state == State::InQuestion) else {
                 self.probe_answered(id, Class::NotFound, now);
                 continue;
             };

@@ -212,6 +212,8 @@ fn what_may_have_been_sent_is_set_aside_by_a_drain_whatever_came_of_its_second_a
         rig.answer(&probe, second);
         rig.input(Input::Drain);
     }
+    // Where one was asked for, it comes too late.
+    rig.list(&["support"]);
     let letters = rig.letters();
     assert!(letters.iter().all(|(_, reason)| *reason == Reason::Ambiguous));
     assert_eq!(letters.len(), 5);
