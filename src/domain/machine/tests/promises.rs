@@ -219,8 +219,10 @@ fn what_may_have_been_sent_is_set_aside_by_a_drain_whatever_came_of_its_second_a
     assert_eq!(letters.len(), 5);
 }
 
-#[test]
-fn a_drain_that_loses_its_partition_counts_what_is_not_committed() {
+#[rstest]
+#[case::that_stays(false)]
+#[case::that_is_lost(true)]
+fn a_drain_whose_last_commit_fails_ends_all_the_same_and_counts_it(#[case] is_lost: bool) {
     let mut rig = Rig::owning(settings());
     rig.read_for(0, "ann");
     let sent = rig.sent_one();
@@ -228,21 +230,11 @@ fn a_drain_that_loses_its_partition_counts_what_is_not_committed() {
     rig.input(Input::Drain);
     let commit = rig.commits().remove(0);
     rig.commit_ended(&commit, Err(CommitFailure::Other));
-    rig.input(Input::Lost(vec![source(0)]));
-    assert!(rig.asked_to(&Effect::Drained));
-    assert_eq!(rig.machine.left_uncommitted(), 1);
-}
-
-#[test]
-fn a_drain_whose_last_commit_fails_ends_all_the_same_and_counts_it() {
-    let mut rig = Rig::owning(settings());
-    rig.read_for(0, "ann");
-    let sent = rig.sent_one();
-    rig.answer(&sent, Class::Accepted);
-    rig.input(Input::Drain);
-    let commit = rig.commits().remove(0);
-    rig.commit_ended(&commit, Err(CommitFailure::Other));
-    rig.pass(Duration::from_secs(25));
+    if is_lost {
+        rig.input(Input::Lost(vec![source(0)]));
+    } else {
+        rig.pass(Duration::from_secs(25));
+    }
     assert!(rig.asked_to(&Effect::Drained));
     assert_eq!(rig.machine.left_uncommitted(), 1);
 }
