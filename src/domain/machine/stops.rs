@@ -15,6 +15,7 @@ use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
 use super::super::delivery::{DeliveryId, State, Verdict};
 use super::super::gate::{Alike, Gate, Probe, Stop};
+use super::super::message::OnAmbiguous;
 use super::super::outcome::{Class, Listing, Scope, StopReason};
 use super::super::retry::{self, Backoff};
 use super::{Effect, Machine, Report, on_monotonic_clock};
@@ -153,8 +154,7 @@ impl Machine {
     /// or both.
     pub(super) fn probe_answered(&mut self, id: DeliveryId, class: Class, now: Moment) {
         let tried = |stop: &Stop| stop.probe == Probe::Trying(id);
-        let is_last_chance = self.deliveries.get(&id).is_some_and(|d| d.is_rather_set_aside());
-        let costly = is_last_chance && matches!(class, Class::Ambiguous(_));
+        let costly = matches!(class, Class::Ambiguous(_)) && self.leaves_only_suspects(id);
         let channel = self.gates.iter().position(|gate| gate.stop.as_ref().is_some_and(tried));
         if let Some(stop) = self.account.filter(tried) {
             if is_cured(stop.reason, class) {
@@ -176,8 +176,22 @@ impl Machine {
         }
     }
 
-    /// A costly one has spent a message that might have been sent once the fault is over: nothing else
-    /// was there to probe with, so the next one is put off.
+    /// Whether nothing is left to probe with once this one, of a `dead_letter` rule, has failed but what a
+    /// second failure would set aside.
+    fn leaves_only_suspects(&mut self, id: DeliveryId) -> bool {
+        let Some(delivery) = self.deliveries.get(&id) else { return false };
+        let channel = &delivery.lane.channel;
+        let at = self.gates.iter().position(|gate| gate.channel.id == *channel);
+        let Some(at) = at.filter(|_| delivery.message.on_ambiguous == OnAmbiguous::DeadLetter)
+        else {
+            return false;
+        };
+        self.pass_over_what_has_moved_on(at);
+        self.gates.get(at).is_some_and(|gate| gate.ready.is_empty())
+    }
+
+    /// Where the next one would be costly, it is put off: what it sets aside might be sent once the
+    /// fault is over.
     fn failed_probe(&mut self, stop: Stop, costly: bool, now: Moment) -> Stop {
         let failures = stop.failures.saturating_add(1);
         let backoff = if costly { retry::SLOW_PROBE } else { backoff(stop.reason) };

@@ -160,8 +160,10 @@ fn where_each_probe_spends_a_message_there_are_few_until_there_is_another_one() 
     };
     assert_eq!(fail_for(&mut rig, 60).len(), 1);
     assert!((1..=2).contains(&fail_for(&mut rig, 240).len()));
-    rig.read_for(5, "ann");
-    assert_eq!(fail_for(&mut rig, 11)[0], 5, "it costs nothing to try this one, and soon");
+    let another = Message { on_ambiguous: OnAmbiguous::DeadLetter, ..message("ann") };
+    rig.read(5, deliver(vec![Ok(another)]));
+    assert_eq!(fail_for(&mut rig, 11), [5], "it costs nothing to try this one, and soon");
+    assert!(fail_for(&mut rig, 45).is_empty(), "and it is kept as well");
 }
 
 #[test]
