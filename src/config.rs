@@ -51,7 +51,7 @@ pub const JSON_SCHEMA: &str = include_str!("../schemas/line-bridge.config.json")
 /// Gives the value of an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
-/// What only other rooms can tell of what was read: it is asked while the file is read, so that their
+/// What only other modules can tell of what was read: it is asked while the file is read, so that their
 /// mistakes come with all the others.
 pub trait Examine {
     /// Looks at the schema, the expressions and the templates of a topic; called for every topic that

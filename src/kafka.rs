@@ -1,4 +1,4 @@
-//! The only room that knows rdkafka.
+//! The only module that knows rdkafka.
 
 mod acknowledged;
 pub mod consumer;

@@ -1,7 +1,7 @@
-//! The only room that knows the LINE Messaging API of klink.cloud.
+//! The only module that knows the LINE Messaging API of klink.cloud.
 //!
 //! A [`client::Client`] sends messages and walks the channel listing; [`answers`] says what each
-//! answer means; [`token`] holds the access token. What leaves this room is in the words of
+//! answer means; [`token`] holds the access token. What leaves this module is in the words of
 //! [`crate::domain`]: no caller sees HTTP.
 
 pub mod answers;

@@ -1,4 +1,4 @@
-//! The configuration with all that it names: each part is read or looked at by the room that knows it.
+//! The configuration with all that it names: each part is read or looked at by the module that knows it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,18 +16,18 @@ pub fn load(
     env: &Environment<'_>,
     strictness: Strictness,
 ) -> Result<(Loaded, Topics), Mistakes> {
-    let mut rooms = Rooms { topics: Topics::default(), strictness };
-    let loaded = Config::load(path, env, strictness, &mut rooms)?;
-    let topics = rooms.topics.redriven_on(&loaded.config.dead_letters.redrive_topic);
+    let mut examiner = Examiner { topics: Topics::default(), strictness };
+    let loaded = Config::load(path, env, strictness, &mut examiner)?;
+    let topics = examiner.topics.redriven_on(&loaded.config.dead_letters.redrive_topic);
     Ok((loaded, topics))
 }
 
-struct Rooms {
+struct Examiner {
     topics: Topics,
     strictness: Strictness,
 }
 
-impl Examine for Rooms {
+impl Examine for Examiner {
     fn topic(&mut self, topic: &Topic, channels: &Channels, at: &Locations) -> Vec<Mistake> {
         self.topics.add(topic, channels, at, self.strictness)
     }

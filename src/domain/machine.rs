@@ -4,7 +4,7 @@
 //! [`Effect`]. One driver performs the effects. Nothing here reads a clock, draws a random number
 //! that the seed does not fix, or waits.
 //!
-//! | room | what happens there |
+//! | module | what happens there |
 //! |---|---|
 //! | `intake` | a record is tracked, and its decision carried out; the bounds and the brake |
 //! | `dispatch` | which delivery starts next |

@@ -1,4 +1,4 @@
-//! Words that more than one room uses: "did you mean ...?", what the operating system says of a
+//! Words that more than one module uses: "did you mean ...?", what the operating system says of a
 //! file, texts in quotes, and lengths of time.
 
 use std::borrow::Cow;

@@ -5,7 +5,7 @@
 //! A POST is written to a connection at most once. reqwest repeats requests of its own accord on
 //! some HTTP/2 errors (a stream refused, a `GOAWAY`); that is switched off. The pool below it
 //! repeats one only when it gets it back unwritten from a connection that the server had closed
-//! while it was idle, which is safe. The room `attempt` makes sure of both: a body that cannot be
+//! while it was idle, which is safe. The module `attempt` makes sure of both: a body that cannot be
 //! copied cannot be sent twice.
 //!
 //! # HTTP/1.1

@@ -1,15 +1,15 @@
-//! Which room may know which: the arrows of ARCHITECTURE.md.
+//! Which module may know which: the arrows of ARCHITECTURE.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rstest::rstest;
 
-/// All sources of a room: its file, and the folder beside it.
-fn sources(room: &str) -> Vec<PathBuf> {
+/// All sources of a module: its file, and the folder beside it.
+fn sources(module: &str) -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = vec![source.join(format!("{room}.rs"))];
-    let mut folders = vec![source.join(room)];
+    let mut files = vec![source.join(format!("{module}.rs"))];
+    let mut folders = vec![source.join(module)];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries {
@@ -24,7 +24,7 @@ fn sources(room: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The rooms that a source names, as in `crate::kafka::…`.
+/// The modules that a source names, as in `crate::kafka::…`.
 fn named(text: &str) -> impl Iterator<Item = &str> {
     text.split("crate::").skip(1).map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -43,11 +43,11 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
 #[case::the_clock("clock", &["domain"])]
 #[case::the_configuration("config", &["domain"])]
 #[case::the_stand_in_for_the_api("sandbox", &[])]
-fn a_room_knows_only(#[case] room: &str, #[case] others: &[&str]) {
-    for file in sources(room) {
+fn a_module_knows_only(#[case] module: &str, #[case] others: &[&str]) {
+    for file in sources(module) {
         let text = fs::read_to_string(&file).expect("a source");
         for name in named(&text) {
-            let allowed = name == room || others.contains(&name);
+            let allowed = name == module || others.contains(&name);
             assert!(allowed, "{} names crate::{name}", file.display());
         }
     }
@@ -58,12 +58,12 @@ fn a_room_knows_only(#[case] room: &str, #[case] others: &[&str]) {
 #[case::reqwest("reqwest", &["line"])]
 #[case::prometheus("prometheus", &["metrics", "admin"])]
 #[case::jsonschema("jsonschema", &["schema"])]
-fn a_vendor_is_known_in_one_room(#[case] vendor: &str, #[case] rooms: &[&str]) {
-    for room in ["domain", "driver", "schema", "fit", "line", "kafka", "topics"] {
-        if rooms.contains(&room) {
+fn a_vendor_is_known_in_one_module(#[case] vendor: &str, #[case] modules: &[&str]) {
+    for module in ["domain", "driver", "schema", "fit", "line", "kafka", "topics"] {
+        if modules.contains(&module) {
             continue;
         }
-        for file in sources(room) {
+        for file in sources(module) {
             let text = fs::read_to_string(&file).expect("a source");
             let uses = text.contains(&format!("{vendor}::"));
             assert!(!uses, "{} knows {vendor}", file.display());
