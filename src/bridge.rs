@@ -257,9 +257,9 @@ async fn look_at_kafka(
     let config::DeadLetters { topic: dead_letters, redrive_topic: redrive } =
         config.dead_letters.clone();
     let look = move || match brokers {
-        Brokers::Real => preflight::look(&settings, &names, &dead_letters, &redrive),
+        Brokers::Real => preflight::check(&settings, &names, &dead_letters, &redrive),
         Brokers::Embedded => {
-            preflight::look_for_topics(&settings, &names, &dead_letters).map(|()| Vec::new())
+            preflight::check_topics(&settings, &names, &dead_letters).map(|()| Vec::new())
         }
     };
     tracing::info!(brokers = kafka.brokers, "asking Kafka for the topics");

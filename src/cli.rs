@@ -6,7 +6,6 @@ mod completions;
 mod dead_letters;
 mod demo;
 mod logging;
-mod moments;
 mod output;
 mod preview;
 mod publish;
@@ -17,7 +16,8 @@ mod send;
 mod table;
 #[cfg(test)]
 mod tests;
-mod voice;
+mod times;
+mod verbosity;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ use crate::config::{Config, Environment, Loaded, Mistake, Mistakes, Strictness};
 use crate::loading;
 use crate::topics::Topics;
 
-use voice::{Voice, complain, tell};
+use verbosity::{Verbosity, eprint_line, eprint_note};
 
 /// Takes events from Kafka and sends them as LINE messages: in order per recipient, once wherever
 /// that is possible, never lost.
@@ -44,7 +44,7 @@ use voice::{Voice, complain, tell};
     debug. -q and -v override it. NO_COLOR turns colours off.")]
 struct Cli {
     #[command(flatten)]
-    voice: Voice,
+    verbosity: Verbosity,
     #[command(subcommand)]
     command: Command,
 }
@@ -115,13 +115,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    if let Err(failure) = cli.voice.raise() {
+    if let Err(failure) = cli.verbosity.adopt() {
         return failure.end();
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(format_args!("line-bridge: the runtime could not be started: {error}"));
+            eprint_line(format_args!("line-bridge: the runtime could not be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -191,7 +191,7 @@ fn failed(error: impl std::fmt::Display) -> Failure {
 
 /// Writes a line to standard output. Whoever closed it does not want to read on, which is no
 /// fault of the command.
-fn say(line: impl std::fmt::Display) {
+fn print_line(line: impl std::fmt::Display) {
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "{line}").and_then(|()| out.flush()));
 }

@@ -50,7 +50,7 @@ pub use inbox::{Inbox, Received, Refused, Stats};
 pub use lanes::{Lane, LaneLoad, Recipient};
 pub use rule::{Endpoint, Only, Rule, When};
 
-use connection::{Door, Wire};
+use connection::{CuttableListener, Wire};
 use server::Server;
 
 /// How long [`Sandbox::stop`] waits for answers that are being written.
@@ -99,15 +99,15 @@ impl Sandbox {
     /// Fails if it can't listen on the address, or if `options.faults` make no sense.
     pub async fn start(listen: SocketAddr, options: Options) -> io::Result<Self> {
         options.faults.check().map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-        let door = Door::bind(listen).await.map_err(|e| {
+        let listener = CuttableListener::bind(listen).await.map_err(|e| {
             io::Error::new(e.kind(), format!("the sandbox can't listen on {listen}: {e}"))
         })?;
-        let addr = axum::serve::Listener::local_addr(&door)?;
+        let addr = axum::serve::Listener::local_addr(&listener)?;
         let closing = CancellationToken::new();
         let server = Arc::new(Server::new(options, closing.clone()));
         let service =
             server::router(Arc::clone(&server)).into_make_service_with_connect_info::<Wire>();
-        let serving = axum::serve(door, service)
+        let serving = axum::serve(listener, service)
             .with_graceful_shutdown(closing.clone().cancelled_owned())
             .into_future();
         Ok(Self { addr, server, task: tokio::spawn(serving), closing: closing.drop_guard() })

@@ -11,7 +11,7 @@ use crate::config::{Channels, Locations, Mistake, Place, Severity, Strictness, T
 use crate::domain::message::{Decision, SkipReason, Verdict};
 use crate::domain::ports::Decide;
 use crate::domain::record::Record;
-use crate::domain::rules::{Asked, RuleMistake, Rules, Spot, fingerprint_of_all};
+use crate::domain::rules::{RuleMistake, RuleTrace, Rules, Spot, fingerprint_of_all};
 use crate::fit::{self, Misfit};
 use crate::schema::{Schema, SchemaMistake};
 
@@ -139,7 +139,7 @@ impl Topics {
 
     /// What becomes of a record, and what each rule answered; none were asked of a record that did
     /// not become an event.
-    pub fn explain(&self, record: &Record) -> (Decision, Vec<Asked>) {
+    pub fn explain(&self, record: &Record) -> (Decision, Vec<RuleTrace>) {
         match self.event(record) {
             Ok((rules, event)) => rules.explain(event, record),
             Err(decision) => (decision, Vec::new()),

@@ -4,7 +4,9 @@ use clap::Args;
 use serde_json::Value;
 
 use super::output::{Output, on_one_line};
-use super::{ConfigFile, Failure, counted, failed, load_parts, logging, say, table, tell};
+use super::{
+    ConfigFile, Failure, counted, eprint_note, failed, load_parts, logging, print_line, table,
+};
 use crate::bridge;
 use crate::config::Config;
 use crate::line::listing::ListedChannel;
@@ -37,11 +39,11 @@ impl Channels {
         match self.output {
             Output::Json => {
                 let objects: Vec<&Value> = listed.iter().map(|channel| &channel.raw).collect();
-                say(serde_json::json!(objects));
+                print_line(serde_json::json!(objects));
             }
             Output::Text => {
-                say(table(&listed, &config));
-                tell(self.summary(&listed, &config));
+                print_line(table(&listed, &config));
+                eprint_note(self.summary(&listed, &config));
             }
         }
         Ok(())

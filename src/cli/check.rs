@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigFile, Failure, counted, logging, read, say};
+use super::{ConfigFile, Failure, counted, logging, print_line, read};
 use crate::config::{Mistake, Mistakes, Severity, Strictness};
 
 mod annotations;
@@ -39,7 +39,7 @@ enum Output {
 
 /// What was found.
 #[derive(Debug, Default)]
-struct Looked {
+struct Findings {
     found: Vec<Mistake>,
     /// What is told where no mistake was found, in lines.
     told: Vec<String>,
@@ -55,16 +55,16 @@ impl Check {
         } else {
             offline(&self.file)
         };
-        let Looked { found, told, unanswered } =
-            looked.unwrap_or_else(|Mistakes(found)| Looked { found, ..Looked::default() });
+        let Findings { found, told, unanswered } =
+            looked.unwrap_or_else(|Mistakes(found)| Findings { found, ..Findings::default() });
         let errors = found.iter().filter(|found| found.severity == Severity::Error).count();
         match self.output {
-            Output::Json => say(serde_json::json!(found)),
-            Output::Text => found.iter().for_each(say),
-            Output::Github => found.iter().map(annotations::of).for_each(say),
+            Output::Json => print_line(serde_json::json!(found)),
+            Output::Text => found.iter().for_each(print_line),
+            Output::Github => found.iter().map(annotations::of).for_each(print_line),
         }
         if self.output != Output::Json {
-            told.iter().filter(|_| errors == 0).for_each(say);
+            told.iter().filter(|_| errors == 0).for_each(print_line);
         }
         match errors {
             0 => Ok(()),
@@ -77,11 +77,11 @@ impl Check {
     }
 }
 
-fn offline(file: &ConfigFile) -> Result<Looked, Mistakes> {
+fn offline(file: &ConfigFile) -> Result<Findings, Mistakes> {
     let (loaded, topics) = read(file, Strictness::Check)?;
     let examples: usize = loaded.config.topics.values().map(|topic| topic.examples.len()).sum();
     let topics = counted(topics.names().len() as u64, "topic");
     let examples = counted(examples as u64, "example");
     let told = vec![format!("{}: ok, {topics}, {examples}", file.config.display())];
-    Ok(Looked { found: loaded.warnings, told, unanswered: 0 })
+    Ok(Findings { found: loaded.warnings, told, unanswered: 0 })
 }

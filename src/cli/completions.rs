@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, say};
+use super::{Cli, print_line};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
@@ -20,6 +20,6 @@ impl Completions {
     pub(super) fn print(&self) {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "line-bridge", &mut script);
-        say(String::from_utf8_lossy(&script).trim_end());
+        print_line(String::from_utf8_lossy(&script).trim_end());
     }
 }

@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 
 use chosen::Chosen;
 
-use super::{ConfigFile, Failure, complain, load_parts, logging};
+use super::{ConfigFile, Failure, eprint_line, load_parts, logging};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -56,14 +56,14 @@ impl DeadLetters {
 }
 
 /// What each of the commands works with.
-struct Desk {
+struct Context {
     config: Config,
     topics: Topics,
     kafka: kafka::Settings,
     now: Timestamp,
 }
 
-impl Desk {
+impl Context {
     fn open(file: &ConfigFile) -> Result<Self, Failure> {
         Self::open_for(file, &Chosen::default())
     }
@@ -72,7 +72,7 @@ impl Desk {
         let (config, topics) = load_parts(file, &["kafka", "dead_letters"])?;
         let now = SystemClock::start().now().wall;
         for warning in chosen.strange(&config, now) {
-            complain(format_args!("warning: {warning}"));
+            eprint_line(format_args!("warning: {warning}"));
         }
         let kafka = bridge::kafka_settings(&config);
         Ok(Self { config, topics, kafka, now })

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::voice;
+use super::verbosity;
 
 /// Whether whoever reads standard error expects nothing but JSON there.
 static ALL_JSON: AtomicBool = AtomicBool::new(false);
@@ -20,15 +20,15 @@ pub(super) fn start(usual: &str) {
     crate::kafka::silence_expected_panics();
     // Where standard error is gone, a complaint about that could only panic.
     let lines = tracing_subscriber::fmt().log_internal_errors(false);
-    let lines = lines.with_env_filter(voice::filter(usual)).with_writer(std::io::stderr);
+    let lines = lines.with_env_filter(verbosity::filter(usual)).with_writer(std::io::stderr);
     let stderr = std::io::stderr();
     let started = if stderr.is_terminal() {
-        lines.with_target(false).with_ansi(voice::may_be_coloured(&stderr)).try_init()
+        lines.with_target(false).with_ansi(verbosity::may_be_coloured(&stderr)).try_init()
     } else {
         lines.json().flatten_event(true).with_ansi(false).try_init()
     };
     if let Err(error) = started {
-        voice::complain(format_args!("line-bridge: no log can be written: {error}"));
+        verbosity::eprint_line(format_args!("line-bridge: no log can be written: {error}"));
     }
 }
 
@@ -39,6 +39,6 @@ pub(super) fn end(text: &str) {
             tracing::error!("{line}");
         }
     } else {
-        voice::complain(text);
+        verbosity::eprint_line(text);
     }
 }

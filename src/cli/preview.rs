@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::output::Output;
-use super::{ConfigFile, Failure, failed, load_parts, logging, moments, say, tell};
+use super::{ConfigFile, Failure, eprint_note, failed, load_parts, logging, print_line, times};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -17,8 +17,8 @@ use crate::domain::record::{Header, Record, RecordOffset, TopicPartition};
 use crate::domain::words::{file_reason, nearest};
 use crate::kafka::lookup;
 
+mod explanation;
 mod input;
-mod told;
 
 /// The most that is read of a file or of standard input, in bytes.
 const INPUT_LIMIT: u64 = 16 << 20;
@@ -51,7 +51,7 @@ pub(super) struct Preview {
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = input::header)]
     headers: Vec<Header>,
     /// The record's timestamp, in RFC 3339 or in milliseconds since 1970; default: now.
-    #[arg(long, value_name = "TIME", value_parser = moments::read, allow_hyphen_values = true)]
+    #[arg(long, value_name = "TIME", value_parser = times::read, allow_hyphen_values = true)]
     timestamp: Option<Timestamp>,
     /// Asks about a record of the real topic instead: its partition. The group is not joined.
     #[arg(
@@ -83,19 +83,19 @@ impl Preview {
         let (config, topics) = load_parts(&self.file, sections)?;
         self.check_topic(&config)?;
         let now = SystemClock::start().now().wall;
-        let tell = |record: &Record, place: Option<String>| {
+        let preview = |record: &Record, place: Option<String>| {
             let (decision, asked) = topics.explain(record);
-            let told = told::Told { record, decision: &decision, asked: &asked, now };
+            let told = explanation::Explanation { record, decision: &decision, asked: &asked, now };
             match self.output {
-                Output::Json => say(told.json()),
-                Output::Text => say(told.text(place.as_deref())),
+                Output::Json => print_line(told.json()),
+                Output::Text => print_line(told.text(place.as_deref())),
             }
         };
         if let Some((partition, offset)) = of_kafka {
             let source = TopicPartition { topic: self.topic.as_str().into(), partition };
             let settings = bridge::kafka_settings(&config);
             let record = lookup::record(&settings, &source, RecordOffset(offset)).await;
-            tell(&record.map_err(failed)?, Some(format!("{source}@{offset}")));
+            preview(&record.map_err(failed)?, Some(format!("{source}@{offset}")));
             return Ok(());
         }
         let input = self.read().await?;
@@ -106,10 +106,10 @@ impl Preview {
         let several = events.len() > 1;
         for (index, (line, event)) in events.into_iter().enumerate() {
             if index > 0 && self.output == Output::Text {
-                say("");
+                print_line("");
             }
             let record = self.record(event, now);
-            tell(&record, several.then(|| format!("{}, line {line}", self.place())));
+            preview(&record, several.then(|| format!("{}, line {line}", self.place())));
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Preview {
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", self.place()));
         let unreadable = |error| wrong(format!("can't be read: {}", file_reason(&error)));
         if self.file().is_none() && std::io::stdin().is_terminal() {
-            tell("reading an event from standard input; end it with Ctrl-D");
+            eprint_note("reading an event from standard input; end it with Ctrl-D");
         }
         let source: Box<dyn AsyncRead + Unpin> = match self.file() {
             Some(path) => Box::new(tokio::fs::File::open(path).await.map_err(unreadable)?),

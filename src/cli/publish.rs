@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 
-use super::{ConfigFile, Failure, counted, failed, load_parts, logging, tell};
+use super::{ConfigFile, Failure, counted, eprint_note, failed, load_parts, logging};
 use crate::bridge;
 use crate::domain::rules::KeyExpression;
 use crate::domain::words::file_reason;
@@ -61,9 +61,11 @@ impl Publish {
         let sent = publisher.finish().await.map_err(failed)?;
         let published_so_far = format!("{} published to {}", counted(sent, "event"), self.topic);
         if published.is_err() && sent > 0 {
-            tell(format_args!("{published_so_far}; fix the next line, and continue from there"));
+            eprint_note(format_args!(
+                "{published_so_far}; fix the next line, and continue from there"
+            ));
         } else {
-            tell(published_so_far);
+            eprint_note(published_so_far);
         }
         published
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, failed, interrupted, logging, say};
+use super::{Failure, failed, interrupted, logging, print_line};
 use crate::domain::words::file_reason;
 use crate::sandbox::{self, Faults, Options};
 
@@ -44,8 +44,8 @@ impl Sandbox {
         let busy = |error| failed(format_args!("{error}; name another address with --listen"));
         let sandbox = sandbox::Sandbox::start(self.listen, options).await.map_err(busy)?;
         let url = sandbox.base_url();
-        say(format_args!("The LINE API sandbox is listening on {url}"));
-        say(format_args!("Inbox: {url}/   Faults: {url}/_sandbox/faults"));
+        print_line(format_args!("The LINE API sandbox is listening on {url}"));
+        print_line(format_args!("Inbox: {url}/   Faults: {url}/_sandbox/faults"));
         let served = sandbox.serve_until(interrupted()).await;
         served.map_err(|error| failed(format_args!("the sandbox has ended: {error}")))
     }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::say;
+use super::print_line;
 use crate::config::JSON_SCHEMA;
 
 #[derive(Args, Debug)]
@@ -14,6 +14,6 @@ pub(super) struct Schema {}
 
 impl Schema {
     pub(super) fn print() {
-        say(JSON_SCHEMA.trim_end());
+        print_line(JSON_SCHEMA.trim_end());
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 use super::output::Output;
-use super::{ConfigFile, Failure, failed, load_parts, logging, say};
+use super::{ConfigFile, Failure, failed, load_parts, logging, print_line};
 use crate::bridge;
 use crate::config::Config;
 use crate::domain::clock::Timestamp;
@@ -18,7 +18,7 @@ use crate::domain::message::{
 use crate::domain::outcome::{Class, Listing};
 use crate::domain::words::nearest;
 
-mod told;
+mod meaning;
 
 /// The most that is read of standard input, in bytes: a text's longest, and a line end.
 const INPUT_LIMIT: u64 = 4 * TEXT_LIMIT as u64 + 2;
@@ -87,9 +87,9 @@ impl Send {
             Some(Listing::Channels(ids)) => Some(ids.iter().any(|id| **id == *message.channel.id)),
             Some(Listing::Failed(_)) | None => None,
         };
-        let meaning = told::meaning(&outcome, listed);
+        let meaning = meaning::meaning(&outcome, listed);
         if self.output == Output::Json {
-            say(json!({
+            print_line(json!({
                 "result": outcome.label(),
                 "accepted": meaning.accepted,
                 "may_have_been_sent": meaning.may_have_been_sent,
@@ -100,7 +100,7 @@ impl Send {
             }));
         }
         match (meaning.accepted, self.output) {
-            (true, Output::Text) => say(meaning.text),
+            (true, Output::Text) => print_line(meaning.text),
             (true, Output::Json) => {}
             (false, _) => return Err(Failure::Failed(meaning.text)),
         }

@@ -82,7 +82,7 @@ fn read_rule(
     let expires = expires(reader, &fields);
     let words = [("retry", OnAmbiguous::Retry), ("dead_letter", OnAmbiguous::DeadLetter)];
     let on_ambiguous = fields.get("on_ambiguous").and_then(|item| reader.choice(&item, &words));
-    let goes_on = fields.get("continue").and_then(|item| reader.boolean(&item));
+    let continues = fields.get("continue").and_then(|item| reader.boolean(&item));
     let is_paused = is_paused(reader, &fields);
     // What has a mistake is stood in for, so that the mistakes in the rest are told as well.
     let or = |text: Option<String>, other: &str| match text {
@@ -98,7 +98,7 @@ fn read_rule(
         message: or(message, "…"),
         expires,
         on_ambiguous: on_ambiguous.unwrap_or_default(),
-        goes_on: is_open || goes_on.unwrap_or(false),
+        continues: is_open || continues.unwrap_or(false),
     };
     Some((rule, is_paused))
 }

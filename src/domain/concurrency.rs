@@ -1,8 +1,8 @@
-//! How many deliveries a channel has in flight at once: what the API bears, found out by trying.
+//! How many deliveries a channel has in flight at once: as many as the API can handle, found by probing.
 //!
 //! An API that is at its capacity does not send more a second when more is in flight: it takes
 //! longer for each. So the limit grows while the latency stays near its floor, which is what the
-//! API takes when it is not crowded, and shrinks in proportion when the latency grows. The floor
+//! API takes when it is not congested, and shrinks in proportion when the latency grows. The floor
 //! is measured now and then, at half the limit. When shrinking does not help, the API has become
 //! slower by itself, and the floor moves.
 
@@ -11,27 +11,27 @@ use std::time::Duration;
 /// Where a channel starts, and starts again after a stop.
 const FIRST: f64 = 16.0;
 
-/// A latency so much above the floor is a crowd.
-const CROWDED: f64 = 1.1;
+/// A latency this far above the floor means congestion.
+const CONGESTED: f64 = 1.1;
 
-/// After a crowd, the limit at which the latency would be so much above the floor.
+/// After congestion, the limit is set so that the latency would be this far above the floor.
 const WANTED: f64 = 1.05;
 
 /// The least number of answers that a window looks at.
 const LEAST_ANSWERS: u32 = 20;
 
-/// So many failures, as a share of what ended in a window, are a complaint. Fewer may be some
-/// recipients' own fault, and must not hold up all the others of the channel.
+/// This share of failures, of what ended in a window, cuts the limit. Fewer may be some recipients'
+/// own fault, and must not hold up all the others of the channel.
 const TOO_MANY_FAIL: f64 = 0.25;
 
-/// A window in so many measures the floor.
+/// One window in this many measures the floor.
 const FLOOR_EVERY: u32 = 64;
 
 #[derive(Clone, Debug)]
 pub struct Concurrency {
     limit: f64,
     most: f64,
-    /// The mean latency, in seconds, when the API is not crowded.
+    /// The mean latency, in seconds, when the API is not congested.
     floor: Option<f64>,
     phase: Phase,
     window: Window,
@@ -39,8 +39,7 @@ pub struct Concurrency {
     windows: u32,
     /// When the limit was cut last.
     cut_at: Duration,
-    /// Whether the API has been crowded, or has complained, since the start: until then the limit
-    /// grows fast.
+    /// Whether the limit has been cut since the start: until then it grows fast.
     bounded: bool,
 }
 
@@ -51,10 +50,10 @@ enum Phase {
     /// Half the limit is used, to measure the floor; `usual` comes back afterwards.
     Floor {
         usual: f64,
-        crowded: f64,
+        congested: f64,
     },
-    /// The limit was cut, for the latency was `before`: does that help?
-    Relief {
+    /// The limit was cut because the latency was `before`: does that help?
+    AfterCut {
         before: f64,
     },
 }
@@ -142,7 +141,7 @@ impl Concurrency {
     }
 
     /// The API says that it is too much; `took` as above.
-    pub fn complained(&mut self, now: Duration, took: Duration) {
+    pub fn rate_limited(&mut self, now: Duration, took: Duration) {
         if now.saturating_sub(took) >= self.cut_at {
             self.cut(now);
         }
@@ -170,31 +169,35 @@ impl Concurrency {
     fn look(&mut self, latency: f64) {
         self.windows += 1;
         match self.phase {
-            Phase::Floor { usual, crowded } => {
-                let fell = latency < crowded / CROWDED;
+            Phase::Floor { usual, congested } => {
+                let fell = latency < congested / CONGESTED;
                 self.floor = Some(latency);
                 self.phase = Phase::Steady;
-                // It may be crowded even so: then half of this is looked at next.
+                // It may be congested even so: then half of this is looked at next.
                 self.windows = if fell { FLOOR_EVERY } else { 0 };
-                self.set(if fell { usual * (latency * WANTED / crowded).max(0.5) } else { usual });
+                self.set(if fell {
+                    usual * (latency * WANTED / congested).max(0.5)
+                } else {
+                    usual
+                });
             }
-            Phase::Relief { before } if latency > before * 0.97 => {
+            Phase::AfterCut { before } if latency > before * 0.97 => {
                 self.floor = Some(latency);
                 self.phase = Phase::Steady;
             }
-            Phase::Relief { .. } | Phase::Steady => self.steady(latency),
+            Phase::AfterCut { .. } | Phase::Steady => self.steady(latency),
         }
     }
 
     fn steady(&mut self, latency: f64) {
         self.phase = Phase::Steady;
         let floor = *self.floor.get_or_insert(latency);
-        if latency > floor * CROWDED {
+        if latency > floor * CONGESTED {
             self.bounded = true;
-            self.phase = Phase::Relief { before: latency };
+            self.phase = Phase::AfterCut { before: latency };
             self.set(self.limit * (floor * WANTED / latency).max(0.5));
         } else if self.windows >= FLOOR_EVERY && self.limit >= 2.0 {
-            self.phase = Phase::Floor { usual: self.limit, crowded: latency };
+            self.phase = Phase::Floor { usual: self.limit, congested: latency };
             self.set(self.limit / 2.0);
         } else {
             self.set(if self.bounded {
@@ -391,11 +394,11 @@ mod tests {
         let mut concurrency = Concurrency::new(9);
         let took = Duration::from_millis(100);
         for _ in 0..50 {
-            concurrency.complained(Duration::from_secs(1), took);
+            concurrency.rate_limited(Duration::from_secs(1), took);
         }
         assert_eq!(concurrency.limit(), 6);
         for second in 2..30 {
-            concurrency.complained(Duration::from_secs(second), took);
+            concurrency.rate_limited(Duration::from_secs(second), took);
         }
         assert_eq!(concurrency.limit(), 1);
     }
@@ -408,7 +411,7 @@ mod tests {
             concurrency.answered(concurrency.limit(), took, took * answer);
         }
         let before = concurrency.limit();
-        concurrency.complained(Duration::from_secs(2), Duration::from_secs(1));
+        concurrency.rate_limited(Duration::from_secs(2), Duration::from_secs(1));
         assert!(concurrency.limit() < before);
     }
 }

@@ -56,14 +56,14 @@ pub enum State {
     /// The API knows no such channel or recipient; the channel listing tells which.
     InQuestion,
     /// It failed for good, unless it turns out that the channel did.
-    Held(Verdict),
+    Held(HeldVerdict),
     /// Its dead letter is on the way.
     DeadLettering,
 }
 
 /// A failure that ends a delivery if it is the event's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HeldVerdict {
     Rejected,
     Ambiguous,
 }
@@ -96,8 +96,8 @@ impl Delivery {
             | State::Paused
             | State::Backoff
             | State::InQuestion
-            | State::Held(Verdict::Rejected) => true,
-            State::Held(Verdict::Ambiguous) | State::InFlight | State::DeadLettering => false,
+            | State::Held(HeldVerdict::Rejected) => true,
+            State::Held(HeldVerdict::Ambiguous) | State::InFlight | State::DeadLettering => false,
         };
         waits && self.ambiguous == 0
     }

@@ -9,7 +9,7 @@ use super::concurrency::Concurrency;
 use super::delivery::DeliveryId;
 use super::message::{Channel, Recipient};
 use super::outcome::{Scope, StopReason};
-use super::pace::Pace;
+use super::rate::RateLimit;
 use super::retry;
 
 /// So many failures alike in a row, on distinct recipients, are a fault of the channel.
@@ -62,7 +62,7 @@ pub enum Probe {
 
 /// What kind of failure a streak is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alike {
+pub enum FailureKind {
     Rejected { status: Option<u16> },
     Ambiguous,
     NotJson,
@@ -70,7 +70,7 @@ pub enum Alike {
     Unreachable,
 }
 
-impl Alike {
+impl FailureKind {
     pub fn stop_reason(self) -> StopReason {
         match self {
             Self::Rejected { .. } => StopReason::Rejected,
@@ -85,16 +85,16 @@ impl Alike {
 /// Failures alike in a row.
 #[derive(Debug, Default)]
 struct Streak {
-    kind: Option<Alike>,
+    kind: Option<FailureKind>,
     recipients: HashSet<u64>,
     /// Those of whom one failure has been carried out already: their next one tells nothing new
     /// of the channel, so it need not wait.
-    judged: HashSet<u64>,
+    carried_out: HashSet<u64>,
     hasher: RandomState,
 }
 
 impl Streak {
-    fn add(&mut self, kind: Alike, recipient: &Recipient) -> bool {
+    fn add(&mut self, kind: FailureKind, recipient: &Recipient) -> bool {
         if self.kind != Some(kind) {
             self.end();
             self.kind = Some(kind);
@@ -106,7 +106,7 @@ impl Streak {
     fn end(&mut self) {
         self.kind = None;
         self.recipients.clear();
-        self.judged.clear();
+        self.carried_out.clear();
     }
 }
 
@@ -114,7 +114,7 @@ impl Streak {
 #[derive(Debug)]
 pub struct Gate {
     pub channel: Channel,
-    pub pace: Pace,
+    pub rate: RateLimit,
     pub concurrency: Concurrency,
     /// Heads of lanes, in the order in which they go through. Ids of deliveries that have moved on
     /// meanwhile are passed over.
@@ -140,7 +140,7 @@ impl Gate {
     pub fn new(channel: Channel, requests_per_second: f64, most_in_flight: usize) -> Self {
         Self {
             channel,
-            pace: Pace::new(requests_per_second),
+            rate: RateLimit::new(requests_per_second),
             concurrency: Concurrency::new(most_in_flight),
             ready: VecDeque::new(),
             suspects: Vec::new(),
@@ -164,7 +164,7 @@ impl Gate {
         if self.in_flight >= self.concurrency.limit() {
             return Passage::Closed;
         }
-        self.pace.take(now)
+        self.rate.take(now)
     }
 
     /// The whole channel waits this long (`Retry-After`).
@@ -178,8 +178,8 @@ impl Gate {
     }
 
     /// Counts a failure; true where it makes the streak long enough for a stop.
-    pub fn failed_alike(&mut self, kind: Alike, recipient: &Recipient) -> bool {
-        if kind == Alike::Unreachable {
+    pub fn count_failure(&mut self, kind: FailureKind, recipient: &Recipient) -> bool {
+        if kind == FailureKind::Unreachable {
             return self.unreachable.add(kind, recipient);
         }
         self.unreachable.end();
@@ -187,19 +187,19 @@ impl Gate {
     }
 
     /// A failure of this recipient's is carried out, for nothing else came of the channel.
-    pub fn judge(&mut self, recipient: &Recipient) {
+    pub fn note_carried_out(&mut self, recipient: &Recipient) {
         let who = self.streak.hasher.hash_one(recipient);
-        self.streak.judged.insert(who);
+        self.streak.carried_out.insert(who);
     }
 
     /// Whether a failure of this recipient's has been carried out within the streak.
-    pub fn is_judged(&self, recipient: &Recipient) -> bool {
-        self.streak.judged.contains(&self.streak.hasher.hash_one(recipient))
+    pub fn has_carried_out(&self, recipient: &Recipient) -> bool {
+        self.streak.carried_out.contains(&self.streak.hasher.hash_one(recipient))
     }
 
     /// Whether this kind of failure would be a different answer from those of the streak.
-    pub fn differs(&self, kind: Alike) -> bool {
-        kind != Alike::Unreachable && self.streak.kind.is_some_and(|streak| streak != kind)
+    pub fn differs(&self, kind: FailureKind) -> bool {
+        kind != FailureKind::Unreachable && self.streak.kind.is_some_and(|streak| streak != kind)
     }
 
     pub fn end_streak(&mut self) {
@@ -224,7 +224,7 @@ impl Gate {
         } else if is_stopped {
             2
         } else {
-            u8::from(self.closed_until > now || self.pace.is_cut())
+            u8::from(self.closed_until > now || self.rate.is_cut())
         }
     }
 }
@@ -246,20 +246,23 @@ mod tests {
     fn five_failures_alike_on_distinct_recipients_make_a_streak() {
         let mut gate = gate();
         for name in ["a", "b", "c", "d"] {
-            assert!(!gate.failed_alike(Alike::Ambiguous, &who(name)));
+            assert!(!gate.count_failure(FailureKind::Ambiguous, &who(name)));
         }
-        assert!(!gate.failed_alike(Alike::Ambiguous, &who("a")), "a second time is no fifth one");
-        assert!(gate.failed_alike(Alike::Ambiguous, &who("e")));
+        assert!(
+            !gate.count_failure(FailureKind::Ambiguous, &who("a")),
+            "a second time is no fifth one"
+        );
+        assert!(gate.count_failure(FailureKind::Ambiguous, &who("e")));
     }
 
     #[test]
     fn a_different_answer_starts_the_count_again() {
         let mut gate = gate();
         for name in ["a", "b", "c", "d"] {
-            gate.failed_alike(Alike::Rejected { status: Some(400) }, &who(name));
+            gate.count_failure(FailureKind::Rejected { status: Some(400) }, &who(name));
         }
-        assert!(gate.differs(Alike::Rejected { status: Some(422) }));
-        assert!(!gate.failed_alike(Alike::Rejected { status: Some(422) }, &who("e")));
+        assert!(gate.differs(FailureKind::Rejected { status: Some(422) }));
+        assert!(!gate.count_failure(FailureKind::Rejected { status: Some(422) }, &who("e")));
     }
 
     #[test]

@@ -211,7 +211,7 @@ pub enum Effect {
 
 /// A dead letter that the broker has not acknowledged.
 #[derive(Debug)]
-struct Letter {
+struct PendingLetter {
     source: TopicPartition,
     epoch: Epoch,
     offset: RecordOffset,
@@ -238,7 +238,7 @@ pub struct Machine {
     /// Boxed, so that the map's free places cost little.
     deliveries: HashMap<DeliveryId, Box<Delivery>>,
     lanes: Lanes,
-    letters: HashMap<LetterId, Letter>,
+    letters: HashMap<LetterId, PendingLetter>,
     /// The gates of all attempts under way, whether or not their deliveries are still ours.
     on_wire: HashMap<DeliveryId, usize>,
     gates: Vec<Gate>,
@@ -257,7 +257,7 @@ pub struct Machine {
     /// Messages accepted and not yet covered by a commit.
     uncommitted: usize,
     /// Those of them that are of partitions held back because of them.
-    excused: usize,
+    uncommitted_held_back: usize,
     coordinator_heard: Duration,
     gate_wakeup: Option<Duration>,
     revokes: Vec<Vec<TopicPartition>>,
@@ -307,7 +307,7 @@ impl Machine {
             partitions_in_all: 0,
             commits: commits::Schedule::default(),
             uncommitted: 0,
-            excused: 0,
+            uncommitted_held_back: 0,
             coordinator_heard: Duration::ZERO,
             gate_wakeup: None,
             revokes: Vec::new(),

@@ -17,29 +17,28 @@ use super::message::{
 use super::record::Record;
 use super::words::bounded;
 
-mod again;
 mod compile;
 mod environment;
 mod fault;
 mod fingerprint;
 mod key;
 mod language;
-
 mod names;
 mod numbers;
 pub mod reads;
+mod redriven;
 mod scope;
 mod spot;
 mod strict;
 mod time;
 mod trace;
 
-pub use again::Again;
 pub use fingerprint::of_all as fingerprint_of_all;
 pub use key::KeyExpression;
 use language::{Expression, Template};
+pub use redriven::RedriveOptions;
 pub use spot::{InText, Spot};
-pub use trace::{Answer, Asked};
+pub use trace::{RuleAnswer, RuleTrace};
 
 /// The rules of one topic, as the configuration has them: expressions and templates are text still.
 #[derive(Clone, Debug)]
@@ -72,7 +71,7 @@ pub struct RuleSource {
     pub expires: Expiry,
     pub on_ambiguous: OnAmbiguous,
     /// Whether the rules after this one are asked as well (`continue: true`).
-    pub goes_on: bool,
+    pub continues: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -132,7 +131,7 @@ struct Rule {
     message: Template,
     expires: ExpiryRule,
     on_ambiguous: OnAmbiguous,
-    goes_on: bool,
+    continues: bool,
 }
 
 enum ChannelRule {
@@ -175,37 +174,38 @@ impl Rules {
 
     /// What becomes of an event. It depends on the event and the record alone.
     pub fn decide(&self, event: serde_json::Value, record: &Record) -> Decision {
-        self.decide_hearing(event, record, Again::default(), |_, _| {})
+        self.decide_traced(event, record, RedriveOptions::default(), |_, _| {})
     }
 
     /// The same, with what each rule answered, in the rules' order.
-    pub fn explain(&self, event: serde_json::Value, record: &Record) -> (Decision, Vec<Asked>) {
-        let mut heard = Vec::new();
-        let decision = self.decide_hearing(event, record, Again::default(), |rule, matches| {
-            heard.push(trace::asked(rule, matches));
-        });
-        let not_asked = self.in_order.iter().skip(heard.len()).map(trace::not_asked);
-        heard.extend(not_asked);
-        (decision, heard)
+    pub fn explain(&self, event: serde_json::Value, record: &Record) -> (Decision, Vec<RuleTrace>) {
+        let mut traces = Vec::new();
+        let decision =
+            self.decide_traced(event, record, RedriveOptions::default(), |rule, matches| {
+                traces.push(trace::asked(rule, matches));
+            });
+        let not_asked = self.in_order.iter().skip(traces.len()).map(trace::not_asked);
+        traces.extend(not_asked);
+        (decision, traces)
     }
 
     /// What becomes of an event that is redriven; `record` is the one that it was set aside from.
-    pub fn decide_again(
+    pub fn decide_redriven(
         &self,
         event: serde_json::Value,
         record: &Record,
-        again: Again<'_>,
+        redrive: RedriveOptions<'_>,
     ) -> Decision {
-        self.decide_hearing(event, record, again, |_, _| {})
+        self.decide_traced(event, record, redrive, |_, _| {})
     }
 
-    /// Decides, and lets `hear` have the answer of each rule that is asked.
-    fn decide_hearing(
+    /// Decides, and lets `trace` have the answer of each rule that is asked.
+    fn decide_traced(
         &self,
         event: serde_json::Value,
         record: &Record,
-        again: Again<'_>,
-        hear: impl FnMut(&Rule, &Result<bool, Rejection>),
+        redrive: RedriveOptions<'_>,
+        trace: impl FnMut(&Rule, &Result<bool, Rejection>),
     ) -> Decision {
         let scope = scope::of(event, self.uses_record.then_some(record));
         let event_time = match &self.event_time {
@@ -219,7 +219,7 @@ impl Rules {
                 }
             },
         };
-        let verdict = self.verdict(&scope, event_time, again, hear);
+        let verdict = self.verdict(&scope, event_time, redrive, trace);
         Decision { event_time, verdict, redrive: None }
     }
 
@@ -227,18 +227,18 @@ impl Rules {
         &self,
         scope: &Value,
         event_time: Timestamp,
-        again: Again<'_>,
-        mut hear: impl FnMut(&Rule, &Result<bool, Rejection>),
+        redrive: RedriveOptions<'_>,
+        mut trace: impl FnMut(&Rule, &Result<bool, Rejection>),
     ) -> Verdict {
         let mut parts = Vec::new();
-        for rule in self.asked(again) {
+        for rule in self.asked(redrive) {
             let matches = rule.matches(scope);
-            hear(rule, &matches);
+            trace(rule, &matches);
             match matches {
                 Ok(false) => continue,
                 Ok(true) => {
                     let message = rule.message(scope, event_time, &self.channels);
-                    let postponed = |message: Message| rule.postponed(message, again);
+                    let postponed = |message: Message| rule.postponed(message, redrive);
                     parts.push(message.map(postponed));
                 }
                 // Whether this rule would have ended the search is unknown, so it ends here.
@@ -248,7 +248,7 @@ impl Rules {
                     break;
                 }
             }
-            if !rule.goes_on {
+            if !rule.continues {
                 break;
             }
         }

@@ -60,10 +60,10 @@ impl<A: Api, D: DeadLetters> Tasks<A, D> {
         let channel = Arc::clone(&attempt.message.channel.name);
         let (api, clock) = (Arc::clone(&self.api), Arc::clone(&self.clock));
         let limit = self.attempt_timeout + GRACE;
-        let answered = move |class_outcome: Outcome, took: Duration| Done::Answered {
+        let answered = move |outcome: Outcome, took: Duration| Done::Answered {
             delivery,
             channel: Arc::clone(&channel),
-            outcome: class_outcome,
+            outcome,
             took,
         };
         let silence = || Outcome::without_answer(Class::Ambiguous(Ambiguity::NoAnswer));

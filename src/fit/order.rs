@@ -36,7 +36,7 @@ impl<'r> Remaining<'r> {
         let when = reads.when.as_ref();
         let never = if matched.is_empty() { self.reason(root, when) } else { None };
         let Some(rule) = self.rules.rules.get(index) else { return never };
-        if !rule.goes_on {
+        if !rule.continues {
             let when = when.unwrap_or(&Reading::Anything);
             self.worlds = assume(root, when, false, &self.worlds);
             self.ending.push((Arc::clone(&rule.name), reads.when.clone()));

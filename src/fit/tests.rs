@@ -67,7 +67,7 @@ fn rule(name: &str, when: Option<&str>, message: &str) -> RuleSource {
         message: message.to_owned(),
         expires: Expiry::After(Duration::from_hours(24)),
         on_ambiguous: OnAmbiguous::Retry,
-        goes_on: false,
+        continues: false,
     }
 }
 
@@ -399,7 +399,7 @@ fn a_rule_that_never_matches_is_a_warning(#[case] whens: &[Option<&str>], #[case
 #[test]
 fn a_rule_that_goes_on_takes_nothing_away() {
     let mut first = rule("first", None, "x");
-    first.goes_on = true;
+    first.continues = true;
     assert_eq!(said_of(&schema(ORDER), vec![first, rule("second", None, "x")]), "");
 }
 

@@ -58,7 +58,7 @@ pub type Turned = Box<dyn Fn(Duration) + Send>;
 #[derive(Debug)]
 pub struct Consumer {
     commands: Sender<Command>,
-    bell: Arc<Bell>,
+    wakeup: Arc<Wakeup>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -73,12 +73,12 @@ enum Command {
 
 /// Wakes the thread.
 #[derive(Debug, Default)]
-struct Bell {
+struct Wakeup {
     rung: Mutex<bool>,
     waiter: Condvar,
 }
 
-impl Bell {
+impl Wakeup {
     fn ring(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.waiter.notify_one();
@@ -104,7 +104,7 @@ struct Member {
     /// When the client was made, or a little before.
     made: Duration,
     commands: Receiver<Command>,
-    bell: Arc<Bell>,
+    wakeup: Arc<Wakeup>,
     events: channel::Sender<LogEvent>,
     /// Polled, and not told yet: one wake-up of the driver serves for all of them.
     records: Vec<(Epoch, Record)>,
@@ -178,8 +178,8 @@ impl Consumer {
         };
         let mut consumer: BaseConsumer<Callbacks> =
             settings.consumer().create_with_context(Callbacks::default())?;
-        let bell = Arc::new(Bell::default());
-        let ringer = Arc::clone(&bell);
+        let wakeup = Arc::new(Wakeup::default());
+        let ringer = Arc::clone(&wakeup);
         consumer.set_nonempty_callback(move || ringer.ring());
         topics.push(redrive.clone());
         consumer.subscribe(&topics.iter().map(String::as_str).collect::<Vec<_>>())?;
@@ -187,7 +187,7 @@ impl Consumer {
         let (events, to_hear) = channel::channel(EVENTS);
         let consumer = Arc::new(consumer);
         let committer =
-            Committer::start(Arc::clone(&consumer), Arc::clone(&bell)).map_err(no_thread)?;
+            Committer::start(Arc::clone(&consumer), Arc::clone(&wakeup)).map_err(no_thread)?;
         let member = Member {
             consumer,
             committer,
@@ -197,7 +197,7 @@ impl Consumer {
             clock,
             made,
             commands: to_obey,
-            bell: Arc::clone(&bell),
+            wakeup: Arc::clone(&wakeup),
             events,
             records: Vec::new(),
             records_bytes: 0,
@@ -223,7 +223,7 @@ impl Consumer {
         };
         let builder = std::thread::Builder::new().name("kafka-consumer".to_owned());
         let thread = builder.spawn(move || member.run()).map_err(no_thread)?;
-        Ok((Self { commands, bell, thread: Some(thread) }, to_hear))
+        Ok((Self { commands, wakeup, thread: Some(thread) }, to_hear))
     }
 
     /// Leaves the group. Returns false where that is not done within `deadline`; the group then
@@ -238,7 +238,7 @@ impl Consumer {
     fn tell(&self, command: Command) {
         // The thread is gone only when the process is about to be as well.
         if self.commands.send(command).is_ok() {
-            self.bell.ring();
+            self.wakeup.ring();
         }
     }
 }
@@ -279,7 +279,7 @@ impl Member {
             }
             self.look_at_commit();
             if !self.poll() {
-                self.bell.wait(NAP);
+                self.wakeup.wait(NAP);
             }
         }
     }

@@ -9,7 +9,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::Offset;
 
-use super::preflight::{self, Looking, Refused, dead_letter_topic, looking, reach};
+use super::preflight::{
+    self, Groupless, Refused, dead_letter_topic, groupless, wait_until_reachable,
+};
 use super::settings::Settings;
 
 mod writing;
@@ -25,7 +27,7 @@ const TRY: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub about: About,
-    pub weight: Weight,
+    pub severity: Severity,
     pub message: String,
 }
 
@@ -41,7 +43,7 @@ pub enum About {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weight {
+pub enum Severity {
     /// The bridge could not run so.
     Wrong,
     /// Nobody knows: the question was not answered.
@@ -62,14 +64,19 @@ pub type Nearest = fn(&str, &[String]) -> Option<String>;
 
 /// Where dead letters go, and where they come back on.
 #[derive(Clone, Copy, Debug)]
-pub struct Aside<'a> {
+pub struct DeadLetterTopics<'a> {
     pub dead_letters: &'a str,
     pub redrive: &'a str,
 }
 
 /// Asks all there is to ask. Blocks, at most half a minute while no broker can be reached and some
 /// seconds a topic after that; when Kafka falls silent, the rest is not asked.
-pub fn ask(settings: &Settings, topics: &[String], aside: Aside<'_>, nearest: Nearest) -> Answers {
+pub fn ask(
+    settings: &Settings,
+    topics: &[String],
+    aside: DeadLetterTopics<'_>,
+    nearest: Nearest,
+) -> Answers {
     let mut answers = Answers::default();
     if let Err(finding) = ask_into(&mut answers, settings, topics, aside, nearest) {
         answers.findings.push(finding);
@@ -77,11 +84,11 @@ pub fn ask(settings: &Settings, topics: &[String], aside: Aside<'_>, nearest: Ne
     answers
 }
 
-fn client(settings: &Settings) -> Result<Looking, Finding> {
+fn client(settings: &Settings) -> Result<Groupless, Finding> {
     let mut config = settings.reader();
     // An empty answer at the end of a topic is what is waited for.
     config.set("fetch.wait.max.ms", "10");
-    looking(&config).map_err(|refused| not_reached(&refused))
+    groupless(&config).map_err(|refused| not_reached(&refused))
 }
 
 /// Ends early with what makes all further questions pointless.
@@ -89,11 +96,11 @@ fn ask_into(
     answers: &mut Answers,
     settings: &Settings,
     topics: &[String],
-    Aside { dead_letters, redrive }: Aside<'_>,
+    DeadLetterTopics { dead_letters, redrive }: DeadLetterTopics<'_>,
     nearest: Nearest,
 ) -> Result<(), Finding> {
     let client = client(settings)?;
-    reach(&client, &settings.brokers).map_err(|refused| not_reached(&refused))?;
+    wait_until_reachable(&client, &settings.brokers).map_err(|refused| not_reached(&refused))?;
     let admin = preflight::admin(settings).map_err(|refused| not_reached(&refused))?;
     let known = client.fetch_metadata(None, ANSWER).map_err(|error| silent(&error))?;
     let known = names(&known);
@@ -105,7 +112,7 @@ fn ask_into(
     for name in topics {
         let about = About::Topic(name.clone());
         if let Some(partitions) = answers.look_at_topic(&client, name, &about, &missing)? {
-            answers.findings.extend(reading(&client, name, &partitions)?);
+            answers.findings.extend(check_reading(&client, name, &partitions)?);
             answers.partitions.push((name.clone(), partitions.number));
         }
     }
@@ -114,12 +121,12 @@ fn ask_into(
         answers.partitions.push((dead_letters.to_owned(), partitions.number));
         let looked = dead_letter_topic(&admin, dead_letters);
         answers.findings.extend(findings(&About::DeadLetters, looked));
-        let looked = preflight::redrive::look(settings, &admin, dead_letters, redrive);
+        let looked = preflight::redrive::check(settings, &admin, dead_letters, redrive);
         answers.findings.extend(findings(&About::Redrive, looked));
-        answers.findings.extend(writing::look(settings));
+        answers.findings.extend(writing::check(settings));
     }
     answers.findings.extend(group(settings, topics)?);
-    let looked = preflight::protocol::look(settings, &admin);
+    let looked = preflight::protocol::check(settings, &admin);
     answers.findings.extend(findings(&About::Group, looked));
     Ok(())
 }
@@ -134,7 +141,7 @@ struct Partitions {
 impl Answers {
     fn look_at_topic(
         &mut self,
-        client: &Looking,
+        client: &Groupless,
         name: &str,
         about: &About,
         missing: &dyn Fn(&str) -> String,
@@ -143,14 +150,14 @@ impl Answers {
         let found = metadata.topics().iter().find(|found| found.name() == name);
         let error = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
         let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
-        let mut add = |weight, message| {
-            self.findings.push(Finding { about: about.clone(), weight, message });
+        let mut add = |severity, message| {
+            self.findings.push(Finding { about: about.clone(), severity, message });
         };
         match error {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 let rights = if *about == About::DeadLetters { "Write" } else { "Read" };
                 add(
-                    Weight::Wrong,
+                    Severity::Wrong,
                     format!(
                         "Kafka does not let the bridge see the topic `{name}`, if there is one; grant it Describe and {rights}"
                     ),
@@ -158,12 +165,12 @@ impl Answers {
                 Ok(None)
             }
             Some(RDKafkaErrorCode::UnknownTopicOrPartition) | None if partitions.is_empty() => {
-                add(Weight::Wrong, missing(name));
+                add(Severity::Wrong, missing(name));
                 Ok(None)
             }
             Some(error) => {
                 add(
-                    Weight::Unanswered,
+                    Severity::Unanswered,
                     format!("Kafka gives no metadata for the topic `{name}`: {error}"),
                 );
                 Ok(None)
@@ -174,7 +181,7 @@ impl Answers {
                 if without > 0 {
                     let number = partitions.len();
                     add(
-                        Weight::Warning,
+                        Severity::Warning,
                         format!(
                             "{without} of the {number} partitions of `{name}` have no leader; check the brokers"
                         ),
@@ -194,8 +201,8 @@ fn names(metadata: &Metadata) -> Vec<String> {
 }
 
 /// Whether the topic may be read, found out at its end, where nothing comes.
-fn reading(
-    client: &Looking,
+fn check_reading(
+    client: &Groupless,
     topic: &str,
     partitions: &Partitions,
 ) -> Result<Option<Finding>, Finding> {
@@ -216,18 +223,18 @@ fn reading(
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::TopicAuthorizationFailed) {
             let message =
                 format!("Kafka does not let the bridge read the topic `{topic}`; grant it Read");
-            return Ok(Some(Finding { about: about(), weight: Weight::Wrong, message }));
+            return Ok(Some(Finding { about: about(), severity: Severity::Wrong, message }));
         }
         cause = error.to_string();
     }
     let message = format!("can't tell whether the bridge may read the topic `{topic}`: {cause}");
-    Ok(Some(Finding { about: about(), weight: Weight::Unanswered, message }))
+    Ok(Some(Finding { about: about(), severity: Severity::Unanswered, message }))
 }
 
 /// Whether the group may be used, as far as asking for its offsets tells: that it may be joined is
 /// known only by joining it.
 fn group(settings: &Settings, topics: &[String]) -> Result<Option<Finding>, Finding> {
-    let finding = |weight, message| Ok(Some(Finding { about: About::Group, weight, message }));
+    let finding = |severity, message| Ok(Some(Finding { about: About::Group, severity, message }));
     // That the group is refused is said once, so nobody else may poll this client.
     let client = client(settings)?;
     let mut cause = "no answer".to_owned();
@@ -244,14 +251,14 @@ fn group(settings: &Settings, topics: &[String]) -> Result<Option<Finding>, Find
         });
         if refused {
             return finding(
-                Weight::Wrong,
+                Severity::Wrong,
                 "Kafka does not let the bridge use this group; grant it Read on the group"
                     .to_owned(),
             );
         }
         cause = error.to_string();
     }
-    finding(Weight::Unanswered, format!("whether the group may be used is not known: {cause}"))
+    finding(Severity::Unanswered, format!("whether the group may be used is not known: {cause}"))
 }
 
 /// What was found by a look at something: warnings, or what is wrong.
@@ -259,33 +266,33 @@ fn findings(
     about: &About,
     looked: Result<impl IntoIterator<Item = String>, Refused>,
 ) -> Vec<Finding> {
-    let finding = |weight, message| Finding { about: about.clone(), weight, message };
+    let finding = |severity, message| Finding { about: about.clone(), severity, message };
     match looked {
         Ok(warnings) => {
-            warnings.into_iter().map(|warning| finding(Weight::Warning, warning)).collect()
+            warnings.into_iter().map(|warning| finding(Severity::Warning, warning)).collect()
         }
         // They may be stopped before the bridge runs.
         Err(refused @ Refused::ClassicMembers { .. }) => {
-            vec![finding(Weight::Warning, refused.to_string())]
+            vec![finding(Severity::Warning, refused.to_string())]
         }
-        Err(refused) => vec![finding(Weight::Wrong, refused.to_string())],
+        Err(refused) => vec![finding(Severity::Wrong, refused.to_string())],
     }
 }
 
 fn not_reached(refused: &Refused) -> Finding {
     let ours = matches!(refused, Refused::NotLetIn { .. } | Refused::Configuration(_));
-    let (about, weight) = if ours {
-        (About::Properties, Weight::Wrong)
+    let (about, severity) = if ours {
+        (About::Properties, Severity::Wrong)
     } else {
-        (About::Brokers, Weight::Unanswered)
+        (About::Brokers, Severity::Unanswered)
     };
-    Finding { about, weight, message: refused.to_string() }
+    Finding { about, severity, message: refused.to_string() }
 }
 
 fn silent(error: &KafkaError) -> Finding {
     let message =
         format!("Kafka has stopped answering ({error}), so the rest was not checked; try again");
-    Finding { about: About::Brokers, weight: Weight::Unanswered, message }
+    Finding { about: About::Brokers, severity: Severity::Unanswered, message }
 }
 
 #[cfg(test)]
@@ -297,8 +304,8 @@ mod tests {
         let (brokers, cause) = ("b:9092".to_owned(), "refused".to_owned());
         let finding =
             not_reached(&Refused::Unreachable { brokers: brokers.clone(), cause: cause.clone() });
-        assert_eq!((finding.about, finding.weight), (About::Brokers, Weight::Unanswered));
+        assert_eq!((finding.about, finding.severity), (About::Brokers, Severity::Unanswered));
         let finding = not_reached(&Refused::NotLetIn { brokers, cause });
-        assert_eq!((finding.about, finding.weight), (About::Properties, Weight::Wrong));
+        assert_eq!((finding.about, finding.severity), (About::Properties, Severity::Wrong));
     }
 }

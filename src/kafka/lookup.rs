@@ -9,7 +9,7 @@ use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 use super::consumer;
-use super::preflight::{Looking, Refused, looking, reach};
+use super::preflight::{Groupless, Refused, groupless, wait_until_reachable};
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
@@ -60,8 +60,8 @@ fn read(
     source: &TopicPartition,
     offset: RecordOffset,
 ) -> Result<Record, NotFound> {
-    let consumer = looking(&settings.reader())?;
-    reach(&consumer, &settings.brokers)?;
+    let consumer = groupless(&settings.reader())?;
+    wait_until_reachable(&consumer, &settings.brokers)?;
     let failed = |cause: KafkaError| failed(source, offset, &cause.to_string());
     exists(&consumer, source, offset)?;
     let range = consumer.fetch_watermarks(&source.topic, source.partition, ANSWER);
@@ -82,7 +82,7 @@ fn read(
 }
 
 fn exists(
-    consumer: &Looking,
+    consumer: &Groupless,
     source: &TopicPartition,
     offset: RecordOffset,
 ) -> Result<(), NotFound> {
@@ -102,7 +102,7 @@ fn exists(
 
 /// What is polled first, if it is the record: the one after it comes where there is none.
 fn first_record(
-    consumer: &Looking,
+    consumer: &Groupless,
     source: &TopicPartition,
     offset: RecordOffset,
 ) -> Result<Record, NotFound> {

@@ -83,21 +83,21 @@ fn lines(all: &[Refused]) -> String {
 
 /// Remembers why there is no connection, which the answer to a request does not tell.
 #[derive(Debug, Default)]
-pub(super) struct Reasons(Mutex<Option<Reason>>);
+pub(super) struct ConnectionErrors(Mutex<Option<ConnectionError>>);
 
 #[derive(Clone, Debug)]
-struct Reason {
+struct ConnectionError {
     text: String,
     not_let_in: bool,
 }
 
-impl Reasons {
-    fn get(&self) -> Option<Reason> {
+impl ConnectionErrors {
+    fn get(&self) -> Option<ConnectionError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl ClientContext for Reasons {
+impl ClientContext for ConnectionErrors {
     /// Better than nothing: a broker that hangs up on the wrong protocol is no error, but logged.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         tracing::debug!(target: "librdkafka", ?level, facility, "{message}");
@@ -107,7 +107,7 @@ impl ClientContext for Reasons {
                 || message.contains("SASL authentication error");
             let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if kept.as_ref().is_none_or(|kept| not_let_in && !kept.not_let_in) {
-                *kept = Some(Reason { text: message.to_owned(), not_let_in });
+                *kept = Some(ConnectionError { text: message.to_owned(), not_let_in });
             }
         }
     }
@@ -119,19 +119,19 @@ impl ClientContext for Reasons {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let better = kept.as_ref().is_none_or(|kept| not_let_in || !kept.not_let_in);
         if better && code != Some(RDKafkaErrorCode::AllBrokersDown) {
-            *kept = Some(Reason { text: reason.to_owned(), not_let_in });
+            *kept = Some(ConnectionError { text: reason.to_owned(), not_let_in });
         }
     }
 }
 
-impl ConsumerContext for Reasons {}
+impl ConsumerContext for ConnectionErrors {}
 
-pub(super) type Looking = BaseConsumer<Reasons>;
+pub(super) type Groupless = BaseConsumer<ConnectionErrors>;
 
 pub(super) type Admin = AdminClient<DefaultClientContext>;
 
-pub(super) fn looking(config: &ClientConfig) -> Result<Looking, Refused> {
-    config.create_with_context(Reasons::default()).map_err(Refused::Configuration)
+pub(super) fn groupless(config: &ClientConfig) -> Result<Groupless, Refused> {
+    config.create_with_context(ConnectionErrors::default()).map_err(Refused::Configuration)
 }
 
 pub(super) fn admin(settings: &Settings) -> Result<Admin, Refused> {
@@ -140,28 +140,28 @@ pub(super) fn admin(settings: &Settings) -> Result<Admin, Refused> {
 
 /// Asks the brokers for the topics, and how dead letters are kept. Blocks for at most about a
 /// minute. Returns warnings.
-pub fn look(
+pub fn check(
     settings: &Settings,
     topics: &[String],
     dead_letters: &str,
     redrive: &str,
 ) -> Result<Vec<String>, Refused> {
-    look_for_topics(settings, topics, dead_letters)?;
+    check_topics(settings, topics, dead_letters)?;
     let admin = admin(settings)?;
-    let mut warnings: Vec<_> = protocol::look(settings, &admin)?.into_iter().collect();
+    let mut warnings: Vec<_> = protocol::check(settings, &admin)?.into_iter().collect();
     warnings.extend(dead_letter_topic(&admin, dead_letters)?);
-    warnings.extend(redrive::look(settings, &admin, dead_letters, redrive)?);
+    warnings.extend(redrive::check(settings, &admin, dead_letters, redrive)?);
     Ok(warnings)
 }
 
 /// Asks the brokers for the topics alone.
-pub fn look_for_topics(
+pub fn check_topics(
     settings: &Settings,
     topics: &[String],
     dead_letters: &str,
 ) -> Result<(), Refused> {
-    let client = looking(&settings.client())?;
-    reach(&client, &settings.brokers)?;
+    let client = groupless(&settings.client())?;
+    wait_until_reachable(&client, &settings.brokers)?;
     let none =
         topics.iter().map(|topic| (topic.as_str(), Refused::NoTopic { topic: topic.clone() }));
     let no_letters = Refused::NoDeadLetterTopic { topic: dead_letters.to_owned() };
@@ -179,7 +179,7 @@ pub fn look_for_topics(
     }
 }
 
-pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
+pub(super) fn wait_until_reachable(client: &Groupless, brokers: &str) -> Result<(), Refused> {
     let mut looked = 0;
     loop {
         let Err(error) = client.fetch_metadata(None, SLICE) else { return Ok(()) };
@@ -210,7 +210,7 @@ pub(super) fn reach(client: &Looking, brokers: &str) -> Result<(), Refused> {
 
 /// Fails with `missing` where there is no such topic.
 pub(super) fn exists<E: From<Refused>>(
-    client: &Looking,
+    client: &Groupless,
     settings: &Settings,
     topic: &str,
     missing: E,

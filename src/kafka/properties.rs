@@ -162,8 +162,9 @@ impl Settings {
         let mut config = settings.consumer();
         // A member of a group takes a tenth of a second to end.
         config.remove("group.id");
-        let consumer: Result<BaseConsumer<Mute>, _> = config.create_with_context(Mute);
-        let producer: Result<BaseProducer<Mute>, _> = settings.producer().create_with_context(Mute);
+        let consumer: Result<BaseConsumer<Silent>, _> = config.create_with_context(Silent);
+        let producer: Result<BaseProducer<Silent>, _> =
+            settings.producer().create_with_context(Silent);
         let KafkaError::ClientCreation(why) = consumer.err().or(producer.err())? else {
             return None;
         };
@@ -180,17 +181,17 @@ impl Settings {
 }
 
 /// Of a client that is only made, and reaches nobody: that is nothing to tell.
-struct Mute;
+struct Silent;
 
-impl ConsumerContext for Mute {}
+impl ConsumerContext for Silent {}
 
-impl ProducerContext for Mute {
+impl ProducerContext for Silent {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
-impl ClientContext for Mute {
+impl ClientContext for Silent {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, _: KafkaError, _: &str) {}

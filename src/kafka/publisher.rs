@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::acknowledged::{Unwritten, written};
-use super::preflight::{Reasons, Refused, exists, looking, reach};
+use super::preflight::{ConnectionErrors, Refused, exists, groupless, wait_until_reachable};
 use super::settings::Settings;
 use crate::domain::record::Header;
 
@@ -57,7 +57,7 @@ pub struct Outgoing<'r> {
 pub struct Publisher {
     /// What goes wrong is told by the record that it happens to; the client's own lines would only
     /// repeat it.
-    producer: FutureProducer<Reasons>,
+    producer: FutureProducer<ConnectionErrors>,
     topic: String,
     room: Arc<Semaphore>,
     sent: Arc<AtomicU64>,
@@ -73,14 +73,14 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// Connects, and looks whether the topic is there.
     pub async fn connect(settings: &Settings, topic: &str) -> Result<Self, PublishError> {
-        let (looking, name) = (settings.clone(), topic.to_owned());
-        let looked = tokio::task::spawn_blocking(move || look(&looking, &name)).await;
+        let (client, name) = (settings.clone(), topic.to_owned());
+        let looked = tokio::task::spawn_blocking(move || check(&client, &name)).await;
         looked.unwrap_or(Err(KafkaError::Canceled.into()))?;
         let mut config = settings.producer();
         if !settings.properties.contains_key(SIZE_LIMIT) {
             config.set(SIZE_LIMIT, ANY_SIZE);
         }
-        let producer = config.create_with_context(Reasons::default());
+        let producer = config.create_with_context(ConnectionErrors::default());
         let producer = producer.map_err(Refused::Configuration)?;
         Ok(Self {
             producer,
@@ -147,9 +147,9 @@ impl Publisher {
 }
 
 /// Reaches a broker, and sees that the topic is there.
-fn look(settings: &Settings, topic: &str) -> Result<(), PublishError> {
-    let client = looking(&settings.client())?;
-    reach(&client, &settings.brokers)?;
+fn check(settings: &Settings, topic: &str) -> Result<(), PublishError> {
+    let client = groupless(&settings.client())?;
+    wait_until_reachable(&client, &settings.brokers)?;
     exists(&client, settings, topic, PublishError::NoTopic(topic.to_owned()))
 }
 

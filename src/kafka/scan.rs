@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::preflight::{Looking, Refused, looking, reach};
+use super::preflight::{Groupless, Refused, groupless, wait_until_reachable};
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Record;
@@ -122,15 +122,15 @@ impl Drop for Scan {
     }
 }
 
-fn consumer(settings: &Settings) -> Result<Looking, Refused> {
+fn consumer(settings: &Settings) -> Result<Groupless, Refused> {
     let mut config = settings.reader();
     // What retention has deleted meanwhile is passed over.
     config.set("auto.offset.reset", "earliest");
-    looking(&config)
+    groupless(&config)
 }
 
 struct Reader {
-    consumer: Looking,
+    consumer: Groupless,
     brokers: String,
     topic: String,
     /// What is left to be read of each partition.
@@ -140,7 +140,7 @@ struct Reader {
 
 impl Reader {
     fn begin(&mut self, part: &Part) -> Result<(), ScanError> {
-        reach(&self.consumer, &self.brokers)?;
+        wait_until_reachable(&self.consumer, &self.brokers)?;
         let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWER);
         let metadata = metadata.map_err(|cause| self.failed(cause))?;
         let found = metadata.topics().iter().find(|found| found.name() == self.topic);

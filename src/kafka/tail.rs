@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::consumer;
-use super::preflight::{Looking, Refused, exists, looking, reach};
+use super::preflight::{Groupless, Refused, exists, groupless, wait_until_reachable};
 use super::settings::{Settings, Start};
 use crate::domain::clock::Timestamp;
 use crate::domain::metadata;
@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum StartAt {
     Beginning,
     /// Where the group has committed, and where it has not, where it would start.
     Committed,
@@ -66,10 +66,10 @@ impl Tail {
     pub async fn start(
         settings: &Settings,
         topics: Vec<String>,
-        from: From,
+        at: StartAt,
     ) -> Result<Self, TailError> {
         let settings = settings.clone();
-        let begin = move || begin(&settings, &topics, from);
+        let begin = move || begin(&settings, &topics, at);
         let (reading, begun, settled) = tokio::task::spawn_blocking(begin).await??;
         let (tell, records) = mpsc::channel(64);
         let stopped = Arc::new(AtomicBool::new(false));
@@ -120,20 +120,20 @@ impl Drop for Tail {
 fn begin(
     settings: &Settings,
     topics: &[String],
-    from: From,
-) -> Result<(Looking, Begun, Settled), TailError> {
+    at: StartAt,
+) -> Result<(Groupless, Begun, Settled), TailError> {
     let mut config = settings.consumer();
     // Nobody looks at them here, and librdkafka's client would log each.
     config.set("statistics.interval.ms", "0");
-    let client = looking(&config)?;
-    reach(&client, &settings.brokers)?;
+    let client = groupless(&config)?;
+    wait_until_reachable(&client, &settings.brokers)?;
     for topic in topics {
         exists(&client, settings, topic, Refused::NoTopic { topic: topic.clone() })?;
     }
     let mut list = partitions(&client, topics)?;
     let mut begun = Begun { partitions: list.count(), committed: 0 };
     let mut settled = Settled::new();
-    if from == From::Committed {
+    if at == StartAt::Committed {
         list = client.committed_offsets(list, ANSWER)?;
         let uncommitted: Vec<_> = list
             .elements()
@@ -171,7 +171,7 @@ fn has_settled(settled: &Settled, record: &Record) -> bool {
     runs.iter().any(|run| run.contains(&record.offset.0))
 }
 
-fn partitions(consumer: &Looking, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {
+fn partitions(consumer: &Groupless, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::new();
     for topic in topics {
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;

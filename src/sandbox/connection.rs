@@ -25,15 +25,15 @@ use tokio::net::{TcpListener, TcpStream};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
-pub(super) struct Door(TcpListener);
+pub(super) struct CuttableListener(TcpListener);
 
-impl Door {
+impl CuttableListener {
     pub(super) async fn bind(listen: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(listen).await.map(Self)
     }
 }
 
-impl axum::serve::Listener for Door {
+impl axum::serve::Listener for CuttableListener {
     type Io = Connection;
     type Addr = SocketAddr;
 
@@ -80,8 +80,8 @@ impl Wire {
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Wire {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
+impl Connected<IncomingStream<'_, CuttableListener>> for Wire {
+    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
         stream.io().wire.clone()
     }
 }

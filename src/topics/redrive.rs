@@ -7,7 +7,7 @@ use crate::domain::dead_letter::{Reason, Rejection};
 use crate::domain::letter::{Letter, REDRIVES_LIMIT};
 use crate::domain::message::{Decision, Redrive, Verdict};
 use crate::domain::record::Record;
-use crate::domain::rules::Again;
+use crate::domain::rules::RedriveOptions;
 
 impl Topics {
     /// What becomes of a record of the redrive topic, the one topic whose headers are believed.
@@ -22,13 +22,13 @@ impl Topics {
                 return Decision { event_time, verdict, redrive: None };
             }
         };
-        let verdict = self.verdict_again(&letter);
+        let verdict = self.verdict_redriven(&letter);
         let (redrives, may_repeat) = (letter.redrives, letter.may_repeat());
         let redrive = Some(Redrive { original: Arc::new(letter.original), redrives, may_repeat });
         Decision { event_time, verdict, redrive }
     }
 
-    fn verdict_again(&self, letter: &Letter) -> Verdict {
+    fn verdict_redriven(&self, letter: &Letter) -> Verdict {
         let Letter { original, rule, .. } = letter;
         let rejected = |reason, detail: String| {
             // The next redrive is to take the same rules as this one.
@@ -58,12 +58,12 @@ impl Topics {
             Ok(event) => event,
             Err(rejection) => return rejected(rejection.reason, rejection.detail),
         };
-        let again = Again {
+        let options = RedriveOptions {
             rule: rule.as_deref(),
             and_those_after: letter.ended_the_search(),
             deadline_from: letter.ignores_expiry().then_some(letter.at),
         };
-        match topic.rules.decide_again(event, original, again).verdict {
+        match topic.rules.decide_redriven(event, original, options).verdict {
             Verdict::Reject(Rejection { reason, detail, rule: None }) => rejected(reason, detail),
             verdict @ (Verdict::Skip(_) | Verdict::Reject(_) | Verdict::Deliver(_)) => verdict,
         }

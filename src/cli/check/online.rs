@@ -3,35 +3,35 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{ConfigFile, counted, read, tell};
-use super::Looked;
+use super::super::{ConfigFile, counted, eprint_note, read};
+use super::Findings;
 use crate::bridge;
 use crate::config::{Config, DeadLetters, Mistake, Mistakes, Severity, Strictness};
 use crate::domain::message::Channel;
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
-use crate::kafka::inquiry::{self, About, Answers, Aside, Weight};
+use crate::kafka::inquiry::{self, About, Answers, DeadLetterTopics};
 use crate::line::listing::{ListedChannel, ListingError};
 
 mod near;
 
 /// Reads the configuration, and asks those that it names.
-pub(super) async fn look(file: &ConfigFile) -> Result<Looked, Mistakes> {
+pub(super) async fn look(file: &ConfigFile) -> Result<Findings, Mistakes> {
     // What is absent (the token, a variable) keeps what it belongs to from being asked, and is a
     // mistake here.
     let (config, found) = match read(file, Strictness::Run) {
         Ok((loaded, _)) => (loaded.config, loaded.warnings),
         Err(strict) => (read(file, Strictness::Check)?.0.config, strict.0),
     };
-    let mut looked = Looked { found, ..Looked::default() };
+    let mut looked = Findings { found, ..Findings::default() };
     let topics = counted(config.topics.len() as u64, "topic");
     looked.told.push(format!("{}: ok, {topics}", file.config.display()));
     let no_kafka = looked.lacks(&["kafka", "dead_letters", "topics"]);
     let no_line = looked.lacks(&["line", "channels"]);
     if !no_kafka {
-        tell(format_args!("asking Kafka at {}", config.kafka.brokers));
+        eprint_note(format_args!("asking Kafka at {}", config.kafka.brokers));
     }
     if !no_line {
-        tell(format_args!("asking the LINE API at {}", config.line.base_url));
+        eprint_note(format_args!("asking the LINE API at {}", config.line.base_url));
     }
     let (kafka, line) = tokio::join!(ask_kafka(&config, no_kafka), ask_line(&config, no_line));
     looked.add(kafka);
@@ -40,7 +40,7 @@ pub(super) async fn look(file: &ConfigFile) -> Result<Looked, Mistakes> {
     Ok(looked)
 }
 
-impl Looked {
+impl Findings {
     /// Whether something is missing in one of these sections.
     fn lacks(&self, sections: &[&str]) -> bool {
         self.found.iter().any(|mistake| mistake.is_error_in(sections))
@@ -67,8 +67,8 @@ impl Looked {
     }
 }
 
-async fn ask_kafka(config: &Config, lacking: bool) -> Looked {
-    let mut looked = Looked::default();
+async fn ask_kafka(config: &Config, lacking: bool) -> Findings {
+    let mut looked = Findings::default();
     if lacking {
         return looked;
     }
@@ -76,7 +76,7 @@ async fn ask_kafka(config: &Config, lacking: bool) -> Looked {
     let topics: Vec<String> = config.topics.keys().map(ToString::to_string).collect();
     let DeadLetters { topic: dead_letters, redrive_topic: redrive } = config.dead_letters.clone();
     let asked = move || {
-        let aside = Aside { dead_letters: &dead_letters, redrive: &redrive };
+        let aside = DeadLetterTopics { dead_letters: &dead_letters, redrive: &redrive };
         inquiry::ask(&settings, &topics, aside, near::topic)
     };
     match tokio::task::spawn_blocking(asked).await {
@@ -86,7 +86,7 @@ async fn ask_kafka(config: &Config, lacking: bool) -> Looked {
     looked
 }
 
-impl Looked {
+impl Findings {
     fn hear_kafka(&mut self, config: &Config, answers: Answers) {
         for finding in answers.findings {
             let keys: &[&str] = match &finding.about {
@@ -97,10 +97,10 @@ impl Looked {
                 About::DeadLetters => &["dead_letters", "topic"],
                 About::Redrive => &["dead_letters", "redrive_topic"],
             };
-            match finding.weight {
-                Weight::Wrong => self.wrong(config, keys, finding.message),
-                Weight::Unanswered => self.not_answered(config, keys, &finding.message),
-                Weight::Warning => self.warn(config, keys, finding.message),
+            match finding.severity {
+                inquiry::Severity::Wrong => self.wrong(config, keys, finding.message),
+                inquiry::Severity::Unanswered => self.not_answered(config, keys, &finding.message),
+                inquiry::Severity::Warning => self.warn(config, keys, finding.message),
             }
         }
         let told = |(name, number): &(String, usize)| {
@@ -111,8 +111,8 @@ impl Looked {
     }
 }
 
-async fn ask_line(config: &Config, lacking: bool) -> Looked {
-    let mut looked = Looked::default();
+async fn ask_line(config: &Config, lacking: bool) -> Findings {
+    let mut looked = Findings::default();
     if lacking {
         return looked;
     }
@@ -130,7 +130,7 @@ async fn ask_line(config: &Config, lacking: bool) -> Looked {
     looked
 }
 
-impl Looked {
+impl Findings {
     fn hear_listing(&mut self, config: &Config, listed: &[ListedChannel]) {
         let by_id: BTreeMap<&str, &ListedChannel> =
             listed.iter().map(|channel| (channel.id.as_str(), channel)).collect();
@@ -226,13 +226,13 @@ mod tests {
         loaded.unwrap().config
     }
 
-    fn told(looked: &Looked) -> Vec<String> {
+    fn told(looked: &Findings) -> Vec<String> {
         looked.found.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn each_channel_that_messages_cannot_be_sent_through_is_named_with_its_place() {
-        let mut looked = Looked::default();
+        let mut looked = Findings::default();
         let all = [
             listed("id-a", "Line", false),
             listed("id-b", "line", true),
@@ -276,7 +276,7 @@ mod tests {
         #[case] says: &str,
         #[case] unanswered: usize,
     ) {
-        let mut looked = Looked::default();
+        let mut looked = Findings::default();
         looked.hear_no_listing(&config(), &error);
         let told = told(&looked);
         assert!(told.len() == 1 && told[0].contains(says), "{told:?}");

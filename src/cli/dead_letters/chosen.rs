@@ -5,7 +5,7 @@ use std::ops::Range;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use crate::cli::moments;
+use crate::cli::times;
 use crate::config::{Config, parse_duration};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
@@ -141,7 +141,7 @@ const NO_TIME_BELOW: Timestamp = Timestamp(100_000_000_000);
 
 fn when(text: &str) -> Result<When, &'static str> {
     let is_meant = |at: &Timestamp| *at >= NO_TIME_BELOW || text.parse::<i64>().is_err();
-    let at = || moments::read(text).ok().filter(is_meant).map(When::At);
+    let at = || times::read(text).ok().filter(is_meant).map(When::At);
     parse_duration(text).ok().map(When::Ago).or_else(at).ok_or(
         "expected how long ago with its unit, such as 2h, or a time such as 2026-03-02T10:00:00Z",
     )

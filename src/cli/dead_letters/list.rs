@@ -6,12 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Desk;
+use super::Context;
 use super::chosen::Chosen;
 use super::redriven::Redriven;
 use crate::cli::output::{Output, on_one_line};
 use crate::cli::table::table;
-use crate::cli::{ConfigFile, Failure, counted, failed, moments, say};
+use crate::cli::{ConfigFile, Failure, counted, failed, print_line, times};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
 use crate::domain::letter::{Letter, Place};
@@ -66,11 +66,11 @@ struct Found {
 
 impl List {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let desk = Desk::open_for(&self.file, &self.chosen)?;
-        let topic = &desk.config.dead_letters.topic;
-        let redriven = Redriven::read_if_any(&desk).await.map_err(failed)?;
-        let part = self.chosen.part(desk.now);
-        let mut scan = Scan::start(&desk.kafka, topic, part).await.map_err(failed)?;
+        let context = Context::open_for(&self.file, &self.chosen)?;
+        let topic = &context.config.dead_letters.topic;
+        let redriven = Redriven::read_if_any(&context).await.map_err(failed)?;
+        let part = self.chosen.part(context.now);
+        let mut scan = Scan::start(&context.kafka, topic, part).await.map_err(failed)?;
         let mut found = Found::default();
         while let Some(record) = scan.next().await.map_err(failed)? {
             let Ok(mut letter) = Letter::read(record) else {
@@ -78,15 +78,15 @@ impl List {
                 continue;
             };
             let times = redriven.places(&letter).len();
-            if self.chosen.fits(&letter, desk.now) && !(self.open && times > 0) {
+            if self.chosen.fits(&letter, context.now) && !(self.open && times > 0) {
                 // Of what is listed nobody needs the event.
                 letter.original.value = None;
                 found.add(letter, times, self.limit);
             }
         }
         match self.output {
-            Output::Json => say(found.json(topic)),
-            Output::Text => say(found.text(topic, desk.now)),
+            Output::Json => print_line(found.json(topic)),
+            Output::Text => print_line(found.text(topic, context.now)),
         }
         Ok(())
     }
@@ -153,15 +153,15 @@ impl Found {
                 "rule": rule.as_deref(),
                 "count": tally.count,
                 "redriven": tally.redriven,
-                "oldest": moments::shown(tally.oldest),
-                "newest": moments::shown(tally.newest),
+                "oldest": times::shown(tally.oldest),
+                "newest": times::shown(tally.newest),
             })
         });
         let letters = self.newest.values().map(|(letter, times)| {
             json!({
                 "partition": letter.place.source.partition,
                 "offset": letter.place.offset.0,
-                "at": moments::shown(letter.at),
+                "at": times::shown(letter.at),
                 "topic": &*letter.original.source.topic,
                 "original_partition": letter.original.source.partition,
                 "original_offset": letter.original.offset.0,
@@ -189,8 +189,8 @@ fn sum((topic, reason, rule): &Kind, tally: &Tally, now: Timestamp) -> Vec<Strin
         rule_name(rule.as_deref()),
         tally.count.to_string(),
         tally.redriven.to_string(),
-        moments::relative(tally.oldest, now),
-        moments::relative(tally.newest, now),
+        times::relative(tally.oldest, now),
+        times::relative(tally.newest, now),
     ]
 }
 
@@ -200,7 +200,7 @@ fn row(letter: &Letter, times: usize) -> Vec<String> {
     vec![
         letter.place.source.partition.to_string(),
         letter.place.offset.0.to_string(),
-        moments::shown(letter.at),
+        times::shown(letter.at),
         place.to_string(),
         letter.reason.label().to_owned(),
         rule_name(letter.rule.as_deref()),

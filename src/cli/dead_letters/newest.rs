@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Desk;
+use super::Context;
 use super::identity::{OfMessage, message};
 use crate::domain::letter::{Letter, Place};
 use crate::kafka::scan::{Part, Scan, ScanError};
@@ -13,10 +13,10 @@ pub(super) struct Newest(BTreeMap<OfMessage, (u32, Place)>);
 
 impl Newest {
     /// Reads the whole dead-letter topic, for what this group has set aside.
-    pub(super) async fn read(desk: &Desk, group: &str) -> Result<Self, ScanError> {
+    pub(super) async fn read(context: &Context, group: &str) -> Result<Self, ScanError> {
         let mut newest = Self::default();
-        let topic = &desk.config.dead_letters.topic;
-        let mut scan = Scan::start(&desk.kafka, topic, Part::default()).await?;
+        let topic = &context.config.dead_letters.topic;
+        let mut scan = Scan::start(&context.kafka, topic, Part::default()).await?;
         while let Some(record) = scan.next().await? {
             let Ok(letter) = Letter::read(record) else { continue };
             if letter.group.as_deref() == Some(group) {

@@ -1,6 +1,6 @@
 //! What would become of a dead letter that is redriven now, under today's configuration.
 
-use super::Desk;
+use super::Context;
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Rejection;
 use crate::domain::letter::Letter;
@@ -20,16 +20,16 @@ pub(super) enum Outlook {
 }
 
 /// What the bridge would decide of it.
-pub(super) fn verdict(desk: &Desk, letter: &Letter, ignore_expiry: bool) -> Verdict {
+pub(super) fn verdict(context: &Context, letter: &Letter, ignore_expiry: bool) -> Verdict {
     let redriven = Record {
-        source: TopicPartition { topic: desk.topics.redrive().into(), partition: 0 },
+        source: TopicPartition { topic: context.topics.redrive().into(), partition: 0 },
         offset: RecordOffset(0),
-        timestamp: desk.now,
+        timestamp: context.now,
         key: letter.original.key.clone(),
         value: letter.original.value.clone(),
         headers: letter.redriven(ignore_expiry, false),
     };
-    desk.topics.decide(&redriven).verdict
+    context.topics.decide(&redriven).verdict
 }
 
 pub(super) fn of(verdict: &Verdict, now: Timestamp) -> Outlook {

@@ -12,10 +12,10 @@ use super::identity::FailedTry;
 use super::newest::Newest;
 use super::outlook::{self, Outlook};
 use super::redriven::Redriven;
-use super::report::{Fate, Left, Lost, Report};
-use super::{Desk, pointer};
+use super::report::{FailCause, RedriveOutcome, Report, SkipCause};
+use super::{Context, pointer};
 use crate::cli::output::Output;
-use crate::cli::{ConfigFile, Failure, complain, failed, interrupted, say, tell};
+use crate::cli::{ConfigFile, Failure, eprint_line, eprint_note, failed, interrupted, print_line};
 use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
 use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
 use crate::kafka::scan::{Scan, ScanError};
@@ -101,9 +101,9 @@ impl Redrive {
             let which = "say which dead letters (--topic, --reason, --rule, --since, --until, --partition, --offset), or --all";
             return Err(Failure::Usage(which.to_owned()));
         }
-        let desk = Desk::open_for(&self.file, &self.chosen)?;
-        let topic = desk.topics.redrive();
-        let before = match Redriven::read(&desk).await {
+        let context = Context::open_for(&self.file, &self.chosen)?;
+        let topic = context.topics.redrive();
+        let before = match Redriven::read(&context).await {
             Err(ScanError::NoTopic(_)) => {
                 return Err(failed(format_args!(
                     "the redrive topic `{topic}` (`dead_letters.redrive_topic`) does not exist; create it, with one partition and the retention of the dead-letter topic"
@@ -112,14 +112,14 @@ impl Redrive {
             read => read.map_err(failed)?,
         };
         let newest = if self.which.again {
-            Newest::read(&desk, self.group(&desk)).await.map_err(failed)?
+            Newest::read(&context, self.group(&context)).await.map_err(failed)?
         } else {
             Newest::default()
         };
-        let publisher = Publisher::connect(&desk.kafka, topic).await.map_err(failed)?;
+        let publisher = Publisher::connect(&context.kafka, topic).await.map_err(failed)?;
         let mut run = Run {
             redrive: &self,
-            desk: &desk,
+            context: &context,
             publisher: &publisher,
             before,
             under_way: UnderWay::new(),
@@ -134,7 +134,7 @@ impl Redrive {
         };
         let drained = run.wait_for_all().await;
         let report = run.report;
-        say(report.told());
+        print_line(report.told());
         ended.and(drained)?;
         if report.lost() > 0 {
             return Err(failed(format_args!("{} not redriven", report.lost())));
@@ -143,14 +143,14 @@ impl Redrive {
     }
 
     /// Whose dead letters are taken.
-    fn group<'g>(&'g self, desk: &'g Desk) -> &'g str {
-        self.which.group.as_deref().unwrap_or(&desk.kafka.group)
+    fn group<'g>(&'g self, context: &'g Context) -> &'g str {
+        self.which.group.as_deref().unwrap_or(&context.kafka.group)
     }
 }
 
 struct Run<'r> {
     redrive: &'r Redrive,
-    desk: &'r Desk,
+    context: &'r Context,
     publisher: &'r Publisher,
     before: Redriven,
     under_way: UnderWay,
@@ -164,9 +164,9 @@ struct Run<'r> {
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<(), Failure> {
-        let part = self.redrive.chosen.part(self.desk.now);
-        let topic = &self.desk.config.dead_letters.topic;
-        let mut scan = Scan::start(&self.desk.kafka, topic, part).await.map_err(failed)?;
+        let part = self.redrive.chosen.part(self.context.now);
+        let topic = &self.context.config.dead_letters.topic;
+        let mut scan = Scan::start(&self.context.kafka, topic, part).await.map_err(failed)?;
         let mut progress = interval(PROGRESS);
         progress.reset();
         let limit = self.redrive.limit.unwrap_or(u64::MAX);
@@ -180,13 +180,13 @@ impl Run<'_> {
                         self.report.foreign += 1;
                         continue;
                     };
-                    if self.redrive.chosen.fits(&letter, self.desk.now) {
+                    if self.redrive.chosen.fits(&letter, self.context.now) {
                         self.take(letter).await?;
                     }
                 }
                 Some(done) = self.under_way.join_next() => self.acknowledged(done)?,
                 _ = progress.tick() => {
-                    tell(format_args!(
+                    eprint_note(format_args!(
                         "{read} of {} read, {} redriven",
                         scan.offsets(),
                         self.report.redriven()
@@ -203,13 +203,13 @@ impl Run<'_> {
     }
 
     async fn take(&mut self, mut letter: Letter) -> Result<(), Failure> {
-        let mut fate = self.fate(&mut letter).await?;
-        if fate == Fate::Redriven && !self.taken.insert(FailedTry::of(&letter)) {
-            fate = Fate::Left(Left::SameMessage);
+        let mut outcome = self.outcome(&mut letter).await?;
+        if outcome == RedriveOutcome::Redriven && !self.taken.insert(FailedTry::of(&letter)) {
+            outcome = RedriveOutcome::Skipped(SkipCause::SameMessage);
         }
         let may_repeat = letter.may_repeat() || !self.before.places(&letter).is_empty();
-        if fate != Fate::Redriven || self.redrive.dry_run {
-            self.report.add(&letter, fate, may_repeat);
+        if outcome != RedriveOutcome::Redriven || self.redrive.dry_run {
+            self.report.add(&letter, outcome, may_repeat);
             return Ok(());
         }
         if let Some(pace) = &mut self.pace {
@@ -232,29 +232,31 @@ impl Run<'_> {
     }
 
     /// What is to become of a dead letter that is meant. Fills in the event of a pointer.
-    async fn fate(&self, letter: &mut Letter) -> Result<Fate, Failure> {
-        if letter.group.as_deref() != Some(self.redrive.group(self.desk)) {
-            return Ok(Fate::Left(Left::OtherGroup));
+    async fn outcome(&self, letter: &mut Letter) -> Result<RedriveOutcome, Failure> {
+        if letter.group.as_deref() != Some(self.redrive.group(self.context)) {
+            return Ok(RedriveOutcome::Skipped(SkipCause::OtherGroup));
         }
         let was_redriven = !self.before.places(letter).is_empty();
         if was_redriven && !self.redrive.which.again {
-            return Ok(Fate::Left(Left::RedrivenBefore));
+            return Ok(RedriveOutcome::Skipped(SkipCause::RedrivenBefore));
         }
         if self.newest.has_newer_than(letter, was_redriven) {
-            return Ok(Fate::Left(Left::SameMessage));
+            return Ok(RedriveOutcome::Skipped(SkipCause::SameMessage));
         }
         if letter.redrives >= self.redrive.which.max_redrives {
-            return Ok(Fate::Left(Left::TooOften));
+            return Ok(RedriveOutcome::Skipped(SkipCause::TooOften));
         }
-        if !pointer::follow(letter, &self.desk.kafka).await.map_err(failed)? {
-            return Ok(Fate::Lost(Lost::Gone));
+        if !pointer::follow(letter, &self.context.kafka).await.map_err(failed)? {
+            return Ok(RedriveOutcome::Failed(FailCause::Gone));
         }
-        let verdict = outlook::verdict(self.desk, letter, self.redrive.which.ignore_expiry);
-        Ok(match outlook::of(&verdict, self.desk.now) {
-            Outlook::Sent => Fate::Redriven,
-            Outlook::Expired => Fate::Left(Left::Expired),
-            Outlook::Skipped => Fate::Left(Left::Skipped),
-            Outlook::Rejected(rejection) => Fate::Left(Left::Rejected(rejection.reason)),
+        let verdict = outlook::verdict(self.context, letter, self.redrive.which.ignore_expiry);
+        Ok(match outlook::of(&verdict, self.context.now) {
+            Outlook::Sent => RedriveOutcome::Redriven,
+            Outlook::Expired => RedriveOutcome::Skipped(SkipCause::Expired),
+            Outlook::Skipped => RedriveOutcome::Skipped(SkipCause::Unmatched),
+            Outlook::Rejected(rejection) => {
+                RedriveOutcome::Skipped(SkipCause::Rejected(rejection.reason))
+            }
         })
     }
 
@@ -271,11 +273,11 @@ impl Run<'_> {
         match result {
             Ok(()) => self.report.redriven_one(sent.may_repeat),
             Err(PublishError::TooLarge) => {
-                complain(format_args!(
+                eprint_line(format_args!(
                     "{}: larger than the redrive topic allows (max.message.bytes)",
                     sent.place
                 ));
-                self.report.count(Fate::Lost(Lost::TooLarge));
+                self.report.count(RedriveOutcome::Failed(FailCause::TooLarge));
             }
             Err(error) => return Err(failed(error)),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Desk;
+use super::Context;
 use super::identity::FailedTry;
 use crate::domain::letter::{Letter, Place};
 use crate::kafka::scan::{Part, Scan, ScanError};
@@ -13,9 +13,10 @@ pub(super) struct Redriven(BTreeMap<FailedTry, Vec<Place>>);
 
 impl Redriven {
     /// Reads the whole redrive topic.
-    pub(super) async fn read(desk: &Desk) -> Result<Self, ScanError> {
+    pub(super) async fn read(context: &Context) -> Result<Self, ScanError> {
         let mut redriven = Self::default();
-        let mut scan = Scan::start(&desk.kafka, desk.topics.redrive(), Part::default()).await?;
+        let mut scan =
+            Scan::start(&context.kafka, context.topics.redrive(), Part::default()).await?;
         while let Some(record) = scan.next().await? {
             let Ok(letter) = Letter::read(record) else { continue };
             let Some(failed) = FailedTry::redriven(&letter) else { continue };
@@ -25,8 +26,8 @@ impl Redriven {
     }
 
     /// The same; none where there is no such topic.
-    pub(super) async fn read_if_any(desk: &Desk) -> Result<Self, ScanError> {
-        match Self::read(desk).await {
+    pub(super) async fn read_if_any(context: &Context) -> Result<Self, ScanError> {
+        match Self::read(context).await {
             Err(ScanError::NoTopic(_)) => Ok(Self::default()),
             read => read,
         }

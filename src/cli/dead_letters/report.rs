@@ -5,39 +5,39 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::cli::output::Output;
-use crate::cli::{counted, say};
+use crate::cli::{counted, print_line};
 use crate::domain::dead_letter::Reason;
 use crate::domain::letter::{Letter, Place};
 
 /// What becomes of a dead letter that is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Fate {
+pub(super) enum RedriveOutcome {
     Redriven,
-    Left(Left),
-    Lost(Lost),
+    Skipped(SkipCause),
+    Failed(FailCause),
 }
 
 /// Why one is left as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Left {
+pub(super) enum SkipCause {
     RedrivenBefore,
     /// Another dead letter of the same message is taken: a newer one, or a copy.
     SameMessage,
     TooOften,
     Expired,
-    Skipped,
+    Unmatched,
     Rejected(Reason),
     OtherGroup,
 }
 
 /// Why one can't be redriven although it was to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lost {
+pub(super) enum FailCause {
     Gone,
     TooLarge,
 }
 
-impl Fate {
+impl RedriveOutcome {
     /// A word for programs, and the rest of a sentence for people.
     fn words(self) -> (String, String) {
         let rejected = |reason: Reason| {
@@ -46,30 +46,30 @@ impl Fate {
         };
         let (word, sentence) = match self {
             Self::Redriven => ("redriven", "redriven"),
-            Self::Left(Left::RedrivenBefore) => {
+            Self::Skipped(SkipCause::RedrivenBefore) => {
                 ("redriven_before", "redriven before (--again includes them)")
             }
-            Self::Left(Left::SameMessage) => {
+            Self::Skipped(SkipCause::SameMessage) => {
                 ("same_message", "superseded by another dead letter of the same message")
             }
-            Self::Left(Left::TooOften) => {
+            Self::Skipped(SkipCause::TooOften) => {
                 ("too_often", "already redriven too many times (--max-redrives)")
             }
-            Self::Left(Left::Expired) => {
+            Self::Skipped(SkipCause::Expired) => {
                 ("expired", "past their deadline (--ignore-expiry includes them)")
             }
-            Self::Left(Left::Skipped) => {
+            Self::Skipped(SkipCause::Unmatched) => {
                 ("skipped", "would be skipped: their rule does not match now")
             }
-            Self::Left(Left::Rejected(reason)) => return rejected(reason),
-            Self::Left(Left::OtherGroup) => {
+            Self::Skipped(SkipCause::Rejected(reason)) => return rejected(reason),
+            Self::Skipped(SkipCause::OtherGroup) => {
                 ("other_group", "set aside by a bridge of another group (--group)")
             }
-            Self::Lost(Lost::Gone) => (
+            Self::Failed(FailCause::Gone) => (
                 "gone",
                 "whose event is gone: too large for the dead letter, and deleted from its topic since",
             ),
-            Self::Lost(Lost::TooLarge) => {
+            Self::Failed(FailCause::TooLarge) => {
                 ("too_large", "larger than the redrive topic allows (max.message.bytes)")
             }
         };
@@ -81,7 +81,7 @@ impl Fate {
 pub(super) struct Report {
     dry_run: bool,
     output: Output,
-    counts: BTreeMap<Fate, u64>,
+    counts: BTreeMap<RedriveOutcome, u64>,
     /// How many of the redriven ones may give their customers a message for the second time.
     may_repeat: u64,
     /// Of a dry run, each as JSON; otherwise none.
@@ -96,25 +96,25 @@ impl Report {
         Self { dry_run, output, counts, may_repeat: 0, letters: Vec::new(), foreign: 0 }
     }
 
-    pub(super) fn count(&mut self, fate: Fate) {
-        *self.counts.entry(fate).or_default() += 1;
+    pub(super) fn count(&mut self, outcome: RedriveOutcome) {
+        *self.counts.entry(outcome).or_default() += 1;
     }
 
     pub(super) fn redriven_one(&mut self, may_repeat: bool) {
-        self.count(Fate::Redriven);
+        self.count(RedriveOutcome::Redriven);
         self.may_repeat += u64::from(may_repeat);
     }
 
     /// Counts one and, in a dry run, tells of it.
-    pub(super) fn add(&mut self, letter: &Letter, fate: Fate, may_repeat: bool) {
-        match fate {
-            Fate::Redriven => self.redriven_one(may_repeat),
-            Fate::Left(_) | Fate::Lost(_) => self.count(fate),
+    pub(super) fn add(&mut self, letter: &Letter, outcome: RedriveOutcome, may_repeat: bool) {
+        match outcome {
+            RedriveOutcome::Redriven => self.redriven_one(may_repeat),
+            RedriveOutcome::Skipped(_) | RedriveOutcome::Failed(_) => self.count(outcome),
         }
         if !self.dry_run {
             return;
         }
-        let (word, sentence) = fate.words();
+        let (word, sentence) = outcome.words();
         let Letter { place, original, .. } = letter;
         match self.output {
             Output::Json => self.letters.push(json!({
@@ -128,19 +128,21 @@ impl Report {
             })),
             Output::Text => {
                 let event = Place { source: original.source.clone(), offset: original.offset };
-                let would = if fate == Fate::Redriven { "would be " } else { "" };
-                say(format_args!("{place} {event}: {would}{sentence}"));
+                let would = if outcome == RedriveOutcome::Redriven { "would be " } else { "" };
+                print_line(format_args!("{place} {event}: {would}{sentence}"));
             }
         }
     }
 
     pub(super) fn redriven(&self) -> u64 {
-        self.counts.get(&Fate::Redriven).copied().unwrap_or(0)
+        self.counts.get(&RedriveOutcome::Redriven).copied().unwrap_or(0)
     }
 
     /// How many were to be redriven, and could not be.
     pub(super) fn lost(&self) -> u64 {
-        let lost = |(fate, count): (&Fate, &u64)| matches!(fate, Fate::Lost(_)).then_some(*count);
+        let lost = |(outcome, count): (&RedriveOutcome, &u64)| {
+            matches!(outcome, RedriveOutcome::Failed(_)).then_some(*count)
+        };
         self.counts.iter().filter_map(lost).sum()
     }
 
@@ -161,8 +163,9 @@ impl Report {
                 "  {repeats} of these may give their customers the message a second time (ambiguous, retries_exhausted, redriven before)"
             ));
         }
-        let others = self.counts.iter().filter(|(fate, _)| **fate != Fate::Redriven);
-        lines.extend(others.map(|(fate, count)| format!("  {count} {}", fate.words().1)));
+        let others =
+            self.counts.iter().filter(|(outcome, _)| **outcome != RedriveOutcome::Redriven);
+        lines.extend(others.map(|(outcome, count)| format!("  {count} {}", outcome.words().1)));
         if self.foreign > 0 {
             let records = counted(self.foreign, "record");
             lines.push(format!("  {records} of the topic not written by line-bridge"));
@@ -171,16 +174,16 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let of = |wanted: fn(&Fate) -> bool| {
-            let counts = self.counts.iter().filter(|(fate, _)| wanted(fate));
-            counts.map(|(fate, count)| (fate.words().0, *count)).collect::<BTreeMap<_, _>>()
+        let of = |wanted: fn(&RedriveOutcome) -> bool| {
+            let counts = self.counts.iter().filter(|(outcome, _)| wanted(outcome));
+            counts.map(|(outcome, count)| (outcome.words().0, *count)).collect::<BTreeMap<_, _>>()
         };
         json!({
             "dry_run": self.dry_run,
             "redriven": self.redriven(),
             "may_repeat": self.may_repeat,
-            "left": of(|fate| matches!(fate, Fate::Left(_))),
-            "failed": of(|fate| matches!(fate, Fate::Lost(_))),
+            "left": of(|outcome| matches!(outcome, RedriveOutcome::Skipped(_))),
+            "failed": of(|outcome| matches!(outcome, RedriveOutcome::Failed(_))),
             "foreign": self.foreign,
             "letters": self.letters,
         })
@@ -194,13 +197,13 @@ mod tests {
     #[test]
     fn what_was_done_comes_first_and_what_was_left_has_its_reason() {
         let mut report = Report::new(false, Output::Text);
-        for fate in [
-            Fate::Lost(Lost::Gone),
-            Fate::Left(Left::Rejected(Reason::Schema)),
-            Fate::Left(Left::RedrivenBefore),
-            Fate::Left(Left::RedrivenBefore),
+        for outcome in [
+            RedriveOutcome::Failed(FailCause::Gone),
+            RedriveOutcome::Skipped(SkipCause::Rejected(Reason::Schema)),
+            RedriveOutcome::Skipped(SkipCause::RedrivenBefore),
+            RedriveOutcome::Skipped(SkipCause::RedrivenBefore),
         ] {
-            report.count(fate);
+            report.count(outcome);
         }
         report.redriven_one(false);
         report.redriven_one(true);

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::redriven::Redriven;
-use super::{Desk, outlook, pointer};
+use super::{Context, outlook, pointer};
 use crate::cli::output::{Output, on_lines, on_one_line};
-use crate::cli::{ConfigFile, Failure, failed, moments, say};
+use crate::cli::{ConfigFile, Failure, failed, print_line, times};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::{HEADER_PREFIX, Rejection};
 use crate::domain::letter::{Letter, Place};
@@ -49,23 +49,23 @@ struct Shown {
 
 impl Show {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let desk = Desk::open(&self.file)?;
-        let topic = desk.config.dead_letters.topic.as_str().into();
+        let context = Context::open(&self.file)?;
+        let topic = context.config.dead_letters.topic.as_str().into();
         let source = TopicPartition { topic, partition: self.partition };
         let offset = RecordOffset(self.offset);
-        let record = lookup::record(&desk.kafka, &source, offset).await.map_err(failed)?;
+        let record = lookup::record(&context.kafka, &source, offset).await.map_err(failed)?;
         let place = Place { source, offset };
         let mut letter = Letter::read(record)
             .map_err(|why| failed(format_args!("{place} is not a dead letter: {why}")))?;
-        let redriven = Redriven::read_if_any(&desk).await.map_err(failed)?;
+        let redriven = Redriven::read_if_any(&context).await.map_err(failed)?;
         let redriven = redriven.places(&letter).to_vec();
         let is_pointer = letter.is_pointer();
-        let has_event = pointer::follow(&mut letter, &desk.kafka).await.map_err(failed)?;
-        let verdict = has_event.then(|| outlook::verdict(&desk, &letter, false));
-        let shown = Shown { letter, is_pointer, redriven, verdict, now: desk.now };
+        let has_event = pointer::follow(&mut letter, &context.kafka).await.map_err(failed)?;
+        let verdict = has_event.then(|| outlook::verdict(&context, &letter, false));
+        let shown = Shown { letter, is_pointer, redriven, verdict, now: context.now };
         match self.output {
-            Output::Json => say(shown.json()),
-            Output::Text => say(shown.text()),
+            Output::Json => print_line(shown.json()),
+            Output::Text => print_line(shown.text()),
         }
         Ok(())
     }
@@ -74,9 +74,9 @@ impl Show {
 impl Shown {
     fn text(&self) -> String {
         let Letter { place, at, original, .. } = &self.letter;
-        let seen = moments::relative(*at, self.now);
+        let seen = times::relative(*at, self.now);
         let mut lines = vec![
-            format!("{place}, set aside {} ({seen})", moments::shown(*at)),
+            format!("{place}, set aside {} ({seen})", times::shown(*at)),
             field("redriven", &self.redriven()),
         ];
         lines.extend(self.added().map(|(name, value)| field(name, &self.header(name, value))));
@@ -110,7 +110,7 @@ impl Shown {
     fn header(&self, name: &str, value: String) -> String {
         let is_time = matches!(name, "timestamp" | "first-attempt" | "last-attempt");
         match value.parse().ok().filter(|_| is_time).map(Timestamp) {
-            Some(at) => format!("{} ({})", moments::shown(at), moments::relative(at, self.now)),
+            Some(at) => format!("{} ({})", times::shown(at), times::relative(at, self.now)),
             None => value,
         }
     }
@@ -145,8 +145,8 @@ impl Shown {
 
     fn message(&self, message: &Message) -> String {
         let (kind, id) = recipient(&message.recipient);
-        let deadline = moments::shown(message.deadline);
-        let seen = moments::relative(message.deadline, self.now);
+        let deadline = times::shown(message.deadline);
+        let seen = times::relative(message.deadline, self.now);
         let verb = if message.deadline > self.now { "sent" } else { "not sent" };
         format!(
             "{verb}: rule {}, channel {}, to {kind} {}, deadline {deadline} ({seen})\n    {}",
@@ -170,7 +170,7 @@ impl Shown {
         json!({
             "partition": place.source.partition,
             "offset": place.offset.0,
-            "at": moments::shown(*at),
+            "at": times::shown(*at),
             "told": self.added().collect::<std::collections::BTreeMap<_, _>>(),
             "redriven": self.redriven.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "key": original.key.as_deref().map(text_or_hex),
@@ -199,7 +199,7 @@ impl Shown {
                         let (kind, id) = recipient(&message.recipient);
                         json!({"rule": &*message.rule, "channel": &*message.channel.name,
                             "recipient": {kind: id}, "text": message.text.as_str(),
-                            "expires_at": moments::shown(message.deadline),
+                            "expires_at": times::shown(message.deadline),
                             "expired": message.deadline <= self.now})
                     }
                     Err(rejection) => json!({"rejected": rejected(rejection)}),

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::super::counted;
 use super::super::output::on_lines;
-use super::super::voice::may_be_coloured;
+use super::super::verbosity::may_be_coloured;
 
 /// Puts a text's further lines below its first.
 const INDENT: &str = "               ";

@@ -16,7 +16,7 @@ use crate::cli::Failure;
 use crate::config::{Config, Strictness};
 use crate::kafka;
 use crate::kafka::embedded::EmbeddedBroker;
-use crate::kafka::tail::{From, Tail};
+use crate::kafka::tail::{StartAt, Tail};
 use crate::loading;
 use crate::sandbox::{Fault, Faults, Options, Recipient, Rule, Sandbox};
 use crate::topics::Topics;
@@ -90,7 +90,7 @@ impl Stage {
     /// Reads all topics from their beginning.
     pub(super) async fn watch(&self) -> Result<Watch, Failure> {
         let topics = TOPICS.map(str::to_owned).to_vec();
-        let tail = Tail::start(&self.kafka, topics, From::Beginning).await;
+        let tail = Tail::start(&self.kafka, topics, StartAt::Beginning).await;
         let tail = tail
             .map_err(|error| failed(&format!("the embedded broker can't be read from: {error}")))?;
         let (_, topics) = load(&self.folder)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Failure, failed, interrupted, moments};
+use super::super::{Failure, failed, interrupted, times};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::domain::message::{Message, SkipReason, Verdict};
 use crate::domain::paused::{Pause, Paused};
 use crate::domain::ports::{Clock as _, Decide as _};
 use crate::domain::record::Record;
-use crate::kafka::tail::{Begun, From, Tail};
+use crate::kafka::tail::{Begun, StartAt, Tail};
 use crate::topics::Topics;
 
 /// After so long without a record the sums are told: what there was has most likely been read.
@@ -24,7 +24,7 @@ pub(super) async fn run(config: &Config, topics: &Topics) -> Result<(), Failure>
     tokio::pin!(interrupted);
     tracing::info!(brokers = kafka.brokers, "dry run: asking Kafka where to begin");
     let started = tokio::select! {
-        started = Tail::start(&kafka, topics.names(), From::Committed) => started,
+        started = Tail::start(&kafka, topics.names(), StartAt::Committed) => started,
         () = &mut interrupted => return Ok(()),
     };
     let mut tail = started.map_err(failed)?;
@@ -42,7 +42,7 @@ pub(super) async fn run(config: &Config, topics: &Topics) -> Result<(), Failure>
             Some(record) = tail.next() => {
                 sums.records += 1;
                 sums.untold = true;
-                tell(&record, topics, &config.paused, clock.now().wall, &mut sums);
+                print(&record, topics, &config.paused, clock.now().wall, &mut sums);
             }
             () = tokio::time::sleep(QUIET), if sums.untold => {
                 sums.tell("dry run: nothing more to read for now");
@@ -83,7 +83,7 @@ impl Sums {
 }
 
 /// Logs what would become of a record now; no text, recipient or value is in it.
-fn tell(record: &Record, topics: &Topics, paused: &Paused, now: Timestamp, sums: &mut Sums) {
+fn print(record: &Record, topics: &Topics, paused: &Paused, now: Timestamp, sums: &mut Sums) {
     match topics.decide(record).verdict {
         Verdict::Skip(why) => {
             let (topic, partition, offset) = place(record);
@@ -130,7 +130,7 @@ fn tell_message(
         rule = &*message.rule,
         channel = &*message.channel.name,
         utf16_units = message.text.as_str().encode_utf16().count(),
-        deadline = moments::shown(message.deadline),
+        deadline = times::shown(message.deadline),
         reason = expired.then(|| Reason::Expired.label()),
         paused = pause.map(Pause::label),
         "would {verb}"

@@ -104,7 +104,7 @@ fn the_defaults_are_the_documented_ones(#[case] source: &str) {
     assert_eq!(rule.on_ambiguous, OnAmbiguous::Retry);
     assert!(matches!(rule.expires, Expiry::After(after) if after == Duration::from_hours(24)));
     assert!(matches!(&rule.channel, ChannelSource::Fixed(channel) if &*channel.name == "support"));
-    assert!(!rule.goes_on);
+    assert!(!rule.continues);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn every_choice_can_be_made() {
     let config = config(&source);
     let rule = rule(&config);
     assert_eq!(rule.when.as_deref(), Some("true"));
-    assert!(rule.goes_on);
+    assert!(rule.continues);
     assert!(matches!(&rule.channel, ChannelSource::From(from) if from == "event.brand"));
     assert!(matches!(&rule.to, RecipientSource::LineUser(to) if to == "event.user"));
     assert!(matches!(&rule.expires, Expiry::At(at) if at == "event.startsAt"));

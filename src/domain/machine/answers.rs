@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
-use super::super::delivery::{DeliveryId, State, Verdict};
-use super::super::gate::{Alike, Gate};
+use super::super::delivery::{DeliveryId, HeldVerdict, State};
+use super::super::gate::{FailureKind, Gate};
 use super::super::message::OnAmbiguous;
 use super::super::outcome::{Ambiguity, Class, NotApplied, Outcome, Scope};
 use super::super::retry;
@@ -38,13 +38,13 @@ impl Machine {
                 self.accept(id, now);
             }
             Class::Unverified => {
-                self.failed_alike(gate, id, Alike::Unverified, now);
+                self.count_failure(gate, id, FailureKind::Unverified, now);
                 self.accept(id, now);
             }
             Class::Permanent => self.refused(gate, id, now),
             Class::Ambiguous(kind) => self.ambiguous(gate, id, kind, took, now),
             Class::NotApplied(why) => self.not_applied(gate, id, why, now),
-            Class::NotFound => self.question(id, now),
+            Class::NotFound => self.await_listing(id, now),
             Class::Stop(scope, reason) => {
                 self.stop(scope, reason, gate, now);
                 self.wait_again(id, now);
@@ -59,12 +59,12 @@ impl Machine {
         gate.in_flight = in_flight.saturating_sub(1);
         match class {
             Class::Accepted | Class::Unverified | Class::Permanent | Class::NotFound => {
-                gate.pace.accepted(now.elapsed);
+                gate.rate.accepted(now.elapsed);
                 gate.concurrency.answered(in_flight, took, now.elapsed);
             }
             Class::NotApplied(NotApplied::RateLimited) => {
-                gate.pace.refused(now.elapsed);
-                gate.concurrency.complained(now.elapsed, took);
+                gate.rate.refused(now.elapsed);
+                gate.concurrency.rate_limited(now.elapsed, took);
             }
             Class::NotApplied(NotApplied::RetryAfter(wait)) => {
                 gate.close_for(wait, now.elapsed);
@@ -86,7 +86,7 @@ impl Machine {
             let age = now.wall.since(held.event_time);
             tenure.uncommitted.accepted(offset);
             self.uncommitted += 1;
-            self.excused += usize::from(tenure.held_back);
+            self.uncommitted_held_back += usize::from(tenure.held_back);
             let topic = tenure.source.topic.clone();
             self.report(Report::Accepted { topic, age });
         }
@@ -103,9 +103,9 @@ impl Machine {
             self.tenures.get(&delivery.lane.epoch).and_then(|t| t.offsets.get(delivery.offset));
         let redriven = held.is_some_and(|held| held.redrive.is_some());
         if redriven && self.gates.get(gate).is_some_and(|gate| !gate.is_stopped()) {
-            return self.spend(id, Verdict::Rejected);
+            return self.carry_verdict_out(id, HeldVerdict::Rejected);
         }
-        self.suspect(gate, id, Verdict::Rejected, Alike::Rejected { status }, now);
+        self.suspect(gate, id, HeldVerdict::Rejected, FailureKind::Rejected { status }, now);
     }
 
     fn ambiguous(
@@ -126,14 +126,16 @@ impl Machine {
             let source = tenure.source.clone();
             self.report(Report::Ambiguous { source, offset, rule, status });
         }
-        let alike = match kind {
-            Ambiguity::NotJson => Alike::NotJson,
-            Ambiguity::NoAnswer | Ambiguity::ServerError | Ambiguity::Unclear => Alike::Ambiguous,
+        let kind = match kind {
+            Ambiguity::NotJson => FailureKind::NotJson,
+            Ambiguity::NoAnswer | Ambiguity::ServerError | Ambiguity::Unclear => {
+                FailureKind::Ambiguous
+            }
         };
         match policy {
-            OnAmbiguous::DeadLetter => self.suspect(gate, id, Verdict::Ambiguous, alike, now),
+            OnAmbiguous::DeadLetter => self.suspect(gate, id, HeldVerdict::Ambiguous, kind, now),
             OnAmbiguous::Retry => {
-                self.failed_alike(gate, id, alike, now);
+                self.count_failure(gate, id, kind, now);
                 self.retry_or_give_up(gate, id, took, now);
             }
         }
@@ -168,7 +170,7 @@ impl Machine {
                 self.back_off(id, now);
             }
             NotApplied::Unreachable => {
-                self.failed_alike(gate, id, Alike::Unreachable, now);
+                self.count_failure(gate, id, FailureKind::Unreachable, now);
                 self.back_off(id, now);
             }
         }
@@ -202,13 +204,19 @@ impl Machine {
         wait
     }
 
-    pub(super) fn failed_alike(&mut self, gate: usize, id: DeliveryId, kind: Alike, now: Moment) {
+    pub(super) fn count_failure(
+        &mut self,
+        gate: usize,
+        id: DeliveryId,
+        kind: FailureKind,
+        now: Moment,
+    ) {
         if self.gates.get(gate).is_some_and(|gate| gate.differs(kind)) {
             self.different_answer(gate);
         }
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let Some(at) = self.gates.get_mut(gate) else { return };
-        if at.failed_alike(kind, &delivery.message.recipient) && !at.is_stopped() {
+        if at.count_failure(kind, &delivery.message.recipient) && !at.is_stopped() {
             self.stop(Scope::Channel, kind.stop_reason(), gate, now);
         }
     }

@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_millis(10);
 
 /// Between commits while deliveries will soon have to wait for one: short beside the round trip,
 /// and yet no busy loop where what is committed covers none of them.
-const CROWDED: Duration = Duration::from_millis(2);
+const HALF_FULL: Duration = Duration::from_millis(2);
 
 /// How many failed commits of a partition are remembered.
 const DOUBTS: usize = 8;
@@ -250,13 +250,13 @@ impl Machine {
         let due = self.tenures.values().filter_map(|tenure| tenure.uncommitted.due()).min();
         let Some(due) = due.filter(|_| !self.commits.under_way) else { return };
         let urgent = |tenure: &Tenure| {
-            tenure.leaving.is_some() && tenure.in_flight == 0 && tenure.letters == 0
+            tenure.leaving.is_some() && tenure.in_flight == 0 && tenure.pending_letters == 0
         };
         let idle = self.on_wire.is_empty() || self.tenures.values().any(urgent);
         // Half the messages that may be uncommitted: the rest of them is for the round trip.
-        let crowded = self.counted() * 2 >= self.settings.max_in_flight;
-        let interval = if crowded {
-            CROWDED
+        let half_full = self.counted_uncommitted() * 2 >= self.settings.max_in_flight;
+        let interval = if half_full {
+            HALF_FULL
         } else if idle {
             IDLE
         } else {
@@ -319,7 +319,7 @@ impl Machine {
                 self.report(Report::CommitFailed { source });
             }
         }
-        self.mind_what_is_stranded();
+        self.update_held_back();
         if partitions > 0 {
             // The coordinator took the commit at some time since it was asked to, and counts the
             // session from there, however late the answer is.

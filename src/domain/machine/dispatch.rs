@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
-use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
+use super::super::delivery::{Delivery, DeliveryId, HeldVerdict, State};
 use super::super::gate::{Gate, Passage};
 use super::super::paused::Pause;
 use super::{Attempt, Effect, Machine, Report, on_monotonic_clock};
@@ -71,7 +71,7 @@ impl Machine {
 
     /// Whether one more may be accepted without its commit.
     pub(super) fn has_room(&self) -> bool {
-        self.counted() < self.settings.max_in_flight
+        self.counted_uncommitted() < self.settings.max_in_flight
     }
 
     /// Whether the coordinator was heard of recently enough: a member that was cut off must not
@@ -120,7 +120,7 @@ impl Machine {
             if expired {
                 self.expire(id);
             } else if repeats {
-                self.spend(id, Verdict::Ambiguous);
+                self.carry_verdict_out(id, HeldVerdict::Ambiguous);
             }
         }
     }

@@ -21,20 +21,20 @@ impl Tenure {
 
 impl Machine {
     /// The messages that count against the bound of those that may be uncommitted.
-    pub(super) fn counted(&self) -> usize {
-        self.uncommitted - self.excused.min(self.uncommitted)
+    pub(super) fn counted_uncommitted(&self) -> usize {
+        self.uncommitted - self.uncommitted_held_back.min(self.uncommitted)
     }
 
-    pub(super) fn count_excused(&mut self) {
+    pub(super) fn recount_held_back(&mut self) {
         let held_back = self.tenures.values().filter(|tenure| tenure.held_back);
-        self.excused = held_back.map(|tenure| tenure.uncommitted.count()).sum();
+        self.uncommitted_held_back = held_back.map(|tenure| tenure.uncommitted.count()).sum();
     }
 
     /// Holds those back that have more than their share of what can't be committed, and lets the
     /// others go on. Where the bound is used up, those are held back as well of which it is not known
     /// whether their commits fail, too: if all do, each would use up a bound of its own. The one
     /// record that they go on with tells.
-    pub(super) fn mind_what_is_stranded(&mut self) {
+    pub(super) fn update_held_back(&mut self) {
         let most = self.settings.max_in_flight;
         let share = (most / self.tenures.len().max(1)).max(1);
         let used_up = self.uncommitted >= most;
@@ -59,7 +59,7 @@ impl Machine {
         for id in aside.into_iter().rev() {
             self.back_in_front(id);
         }
-        self.count_excused();
+        self.recount_held_back();
     }
 
     /// Puts a delivery aside whose partition is held back; false where it may start.

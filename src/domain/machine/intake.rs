@@ -59,7 +59,7 @@ impl Machine {
         self.conservation.tracked += 1;
         self.report(Report::Tracked { topic: Arc::clone(&topic) });
         self.carry_out(epoch, offset, &topic, verdict, now);
-        self.mind_the_bound(epoch);
+        self.apply_bounds(epoch);
     }
 
     /// Begins with those parts of a held record that have not begun.
@@ -75,7 +75,7 @@ impl Machine {
         let Some(held) = tenure.and_then(|tenure| tenure.offsets.get(offset)) else { return };
         let paused = self.settings.paused.topics.contains(&held.original().source.topic);
         // What an operator redrives had been set aside before, and tells nothing of a rollout.
-        let (fresh, redriven) = (held.is_held_back(), held.redrive.is_some());
+        let (fresh, redriven) = (held.has_not_begun(), held.redrive.is_some());
         let waits = paused && !matches!(verdict, Verdict::Skip(_));
         if fresh && (waits || !redriven && self.holds_back(topic, &verdict)) {
             return;
@@ -179,7 +179,7 @@ impl Machine {
     }
 
     /// Pauses a partition at its bound, and resumes it when half of it is free again.
-    pub(super) fn mind_the_bound(&mut self, epoch: Epoch) {
+    pub(super) fn apply_bounds(&mut self, epoch: Epoch) {
         let share = self.tenures.len().max(1);
         let records = (self.settings.held_records / share).max(1);
         let bytes = self.settings.held_bytes / share;

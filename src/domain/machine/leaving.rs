@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::clock::Moment;
-use super::super::delivery::{DeliveryId, State, Verdict};
+use super::super::delivery::{DeliveryId, HeldVerdict, State};
 use super::super::message::OnAmbiguous;
 use super::super::record::{Epoch, TopicPartition};
 use super::tenure::Tenure;
@@ -93,7 +93,7 @@ impl Machine {
     /// repeat it.
     pub(super) fn leave_to_next_owner(&mut self, id: DeliveryId) {
         if self.deliveries.get(&id).is_some_and(|d| d.is_rather_set_aside()) {
-            self.spend(id, Verdict::Ambiguous);
+            self.carry_verdict_out(id, HeldVerdict::Ambiguous);
         } else {
             self.drop_delivery(id);
         }
@@ -102,14 +102,14 @@ impl Machine {
     /// A verdict that waits for a different answer can wait no longer. A refusal is left to the next
     /// owner where the channel has stopped, for then it is not the event's own, and where it is
     /// paused, for its rule may yet be mended.
-    pub(super) fn leave_suspect(&mut self, id: DeliveryId, verdict: Verdict) {
+    pub(super) fn leave_suspect(&mut self, id: DeliveryId, verdict: HeldVerdict) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let paused = self.pause_of(id).is_some() && delivery.is_replaceable();
         let stopped = self.is_stopped(&delivery.lane.channel);
-        if verdict == Verdict::Rejected && (paused || stopped) {
+        if verdict == HeldVerdict::Rejected && (paused || stopped) {
             self.leave_to_next_owner(id);
         } else {
-            self.spend(id, verdict);
+            self.carry_verdict_out(id, verdict);
         }
     }
 
@@ -178,7 +178,7 @@ impl Machine {
 
     fn may_go(&self, epoch: Epoch, leaving: Leaving, now: Moment) -> bool {
         let Some(tenure) = self.tenures.get(&epoch) else { return false };
-        let quiet = tenure.in_flight == 0 && tenure.letters == 0;
+        let quiet = tenure.in_flight == 0 && tenure.pending_letters == 0;
         let committed = tenure.uncommitted.is_clean();
         (quiet && committed) || now.elapsed >= leaving.deadline + LAST_GRACE
     }
@@ -220,7 +220,7 @@ impl Machine {
         let Some(tenure) = self.tenures.remove(&epoch) else { return };
         self.conservation.dropped += tenure.offsets.held_count() as u64;
         self.uncommitted -= tenure.uncommitted.count();
-        self.count_excused();
+        self.recount_held_back();
         let stale: Vec<_> = self
             .letter_timers
             .iter()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::clock::Moment;
-use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
+use super::super::delivery::{Delivery, DeliveryId, HeldVerdict, State};
 use super::super::gate::{Probe, Stop};
 use super::Machine;
 
@@ -80,7 +80,7 @@ impl Machine {
         let may = |id: &&DeliveryId| {
             is(id, &|delivery| !delivery.message.expired(now.wall)) && self.pause_of(**id).is_none()
         };
-        let refused = |id: &DeliveryId| is(id, &|d| d.state == State::Held(Verdict::Rejected));
+        let refused = |id: &DeliveryId| is(id, &|d| d.state == State::Held(HeldVerdict::Rejected));
         let mut alive = suspects.iter().filter(may).copied();
         let first = alive.clone().next();
         let chosen = alive.find(refused).or(first);

@@ -21,7 +21,7 @@ use super::{Machine, Redecided, Settings, SettledAs};
 
 impl Held {
     /// Nothing of it has begun: the brake, or a pause of its topic, holds it back.
-    pub(super) fn is_held_back(&self) -> bool {
+    pub(super) fn has_not_begun(&self) -> bool {
         self.parts.iter().all(|part| !part.begun)
     }
 }
@@ -34,7 +34,7 @@ impl Machine {
         let stay = |(_, tenure): &(&Epoch, &Tenure)| tenure.leaving.is_none();
         let of = |(epoch, tenure): (&Epoch, &Tenure)| {
             let all = decides_otherwise(&tenure.source.topic, &self.settings, new);
-            let held = tenure.offsets.held().filter(|(_, held)| all || held.is_held_back());
+            let held = tenure.offsets.held().filter(|(_, held)| all || held.has_not_begun());
             held.map(|(_, held)| (*epoch, Arc::clone(&held.record))).collect::<Vec<_>>()
         };
         self.tenures.iter().filter(stay).flat_map(of).collect()

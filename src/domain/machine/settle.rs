@@ -7,7 +7,7 @@ use super::super::dead_letter::{DeadLetter, Reason, Rejection, Tries};
 use super::super::delivery::{DeliveryId, State};
 use super::super::record::{Epoch, RecordOffset};
 use super::super::retry;
-use super::{Effect, Letter, LetterId, Machine, Report, SettledAs};
+use super::{Effect, LetterId, Machine, PendingLetter, Report, SettledAs};
 
 impl Machine {
     /// A delivery has ended: the next one of its lane may start.
@@ -65,7 +65,7 @@ impl Machine {
         self.conservation.settled += 1;
         let topic = tenure.source.topic.clone();
         self.report(Report::Settled { topic, settled: held.settled });
-        self.mind_the_bound(epoch);
+        self.apply_bounds(epoch);
     }
 
     /// Sends a delivery to the dead-letter topic. It stays the head of its lane until the broker
@@ -100,11 +100,11 @@ impl Machine {
         let redrives = held.redrive.as_ref().map_or(0, |redrive| redrive.redrives);
         let may_repeat = held.redrive.as_ref().is_some_and(|redrive| redrive.may_repeat);
         let source = tenure.source.clone();
-        tenure.letters += 1;
+        tenure.pending_letters += 1;
         let content =
             Arc::new(DeadLetter { record, rejection, channel, tries, redrives, may_repeat });
         let id = LetterId(self.next_id());
-        let letter = Letter { source, epoch, offset, part, delivery, content, failures: 0 };
+        let letter = PendingLetter { source, epoch, offset, part, delivery, content, failures: 0 };
         self.letters.insert(id, letter);
         self.send_letter(id);
     }
@@ -131,9 +131,9 @@ impl Machine {
             return;
         }
         let Some(letter) = self.letters.remove(&id) else { return };
-        let Letter { source, epoch, offset, part, delivery, content, .. } = letter;
+        let PendingLetter { source, epoch, offset, part, delivery, content, .. } = letter;
         if let Some(tenure) = self.tenures.get_mut(&epoch) {
-            tenure.letters = tenure.letters.saturating_sub(1);
+            tenure.pending_letters = tenure.pending_letters.saturating_sub(1);
         } else if let Some(past) = self.pasts.get_mut(&source) {
             past.dead_lettered(epoch, offset, part);
         }

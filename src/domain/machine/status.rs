@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::{Moment, Timestamp};
-use super::super::delivery::{Delivery, DeliveryId, State, Verdict};
+use super::super::delivery::{Delivery, DeliveryId, HeldVerdict, State};
 use super::super::gate::{Gate, Probe, Stop};
 use super::super::outcome::{Scope, StopReason};
 use super::super::paused::Pause;
@@ -184,7 +184,9 @@ impl Machine {
             State::InFlight => Waits::Answer,
             State::InQuestion => Waits::Listing,
             State::DeadLettering => Waits::DeadLetter,
-            State::Ready | State::Paused | State::Held(Verdict::Rejected | Verdict::Ambiguous) => {
+            State::Ready
+            | State::Paused
+            | State::Held(HeldVerdict::Rejected | HeldVerdict::Ambiguous) => {
                 if let Some(pause) = self.pause_of(id) {
                     return Waits::Paused(pause);
                 }
@@ -222,7 +224,7 @@ impl Machine {
             name: gate.channel.name.clone(),
             state: gate.state(stop.is_some(), now.elapsed),
             stopped: stop.map(|stop| (stop.reason, now.elapsed.saturating_sub(stop.since))),
-            rate: gate.pace.rate(),
+            rate: gate.rate.rate(),
             concurrency: gate.concurrency.limit(),
             in_flight: gate.in_flight,
             retry_after: gate

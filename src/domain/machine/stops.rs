@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
-use super::super::delivery::{DeliveryId, State, Verdict};
-use super::super::gate::{Alike, Gate, Probe, Stop};
+use super::super::delivery::{DeliveryId, HeldVerdict, State};
+use super::super::gate::{FailureKind, Gate, Probe, Stop};
 use super::super::message::OnAmbiguous;
 use super::super::outcome::{Class, Listing, Scope, StopReason};
 use super::super::retry::{self, Backoff};
@@ -29,8 +29,8 @@ impl Machine {
         &mut self,
         gate: usize,
         id: DeliveryId,
-        verdict: Verdict,
-        alike: Alike,
+        verdict: HeldVerdict,
+        kind: FailureKind,
         now: Moment,
     ) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
@@ -38,19 +38,19 @@ impl Machine {
         let epoch = delivery.lane.epoch;
         // A probe that sent it once more was a second chance as well: its rule would rather set it
         // aside than repeat it, and an outage has many probes.
-        let repeated = verdict == Verdict::Ambiguous && delivery.ambiguous > 1;
+        let repeated = verdict == HeldVerdict::Ambiguous && delivery.ambiguous > 1;
         if delivery.second_chance || repeated {
-            return self.spend(id, verdict);
+            return self.carry_verdict_out(id, verdict);
         }
-        self.failed_alike(gate, id, alike, now);
+        self.count_failure(gate, id, kind, now);
         if self.tenures.get(&epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
             return self.leave_suspect(id, verdict);
         }
         let Some(at) = self.gates.get_mut(gate) else { return };
         let stopped = at.is_stopped();
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
-        if !stopped && at.is_judged(&delivery.message.recipient) {
-            return self.spend(id, verdict);
+        if !stopped && at.has_carried_out(&delivery.message.recipient) {
+            return self.carry_verdict_out(id, verdict);
         }
         at.suspects.push(id);
         delivery.state = State::Held(verdict);
@@ -71,13 +71,13 @@ impl Machine {
         }
         for id in go {
             if let Some(State::Held(verdict)) = self.deliveries.get(&id).map(|d| d.state) {
-                self.spend(id, verdict);
+                self.carry_verdict_out(id, verdict);
             }
         }
     }
 
     /// The timer of a held verdict has come.
-    pub(super) fn hold_is_over(&mut self, id: DeliveryId, verdict: Verdict, now: Moment) {
+    pub(super) fn hold_is_over(&mut self, id: DeliveryId, verdict: HeldVerdict, now: Moment) {
         let paused = self.pause_of(id).is_some();
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let expired = delivery.message.expired(now.wall);
@@ -91,27 +91,27 @@ impl Machine {
         }
         gate.suspects.retain(|suspect| *suspect != id);
         if !waits {
-            gate.judge(recipient);
+            gate.note_carried_out(recipient);
         }
-        if waits { self.expire(id) } else { self.spend(id, verdict) }
+        if waits { self.expire(id) } else { self.carry_verdict_out(id, verdict) }
     }
 
     /// Carries a verdict out.
-    pub(super) fn spend(&mut self, id: DeliveryId, verdict: Verdict) {
+    pub(super) fn carry_verdict_out(&mut self, id: DeliveryId, verdict: HeldVerdict) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         let status = match delivery.tries.http_status {
             Some(status) => format!("HTTP status {status}"),
             None => "no answer".to_owned(),
         };
         let (reason, detail) = match verdict {
-            Verdict::Rejected if delivery.ambiguous == 0 => {
+            HeldVerdict::Rejected if delivery.ambiguous == 0 => {
                 (Reason::Rejected, format!("the API refused the message: {status}"))
             }
-            Verdict::Rejected => (
+            HeldVerdict::Rejected => (
                 Reason::Ambiguous,
                 format!("refused ({status}) after an attempt that may have reached the customer"),
             ),
-            Verdict::Ambiguous => {
+            HeldVerdict::Ambiguous => {
                 let is_success = matches!(delivery.tries.http_status, Some(200..=299));
                 let but = if is_success { ", but not with the API's answer" } else { "" };
                 (Reason::Ambiguous, format!("the customer may have the message: {status}{but}"))
@@ -236,7 +236,7 @@ impl Machine {
     }
 
     /// The API does not know the channel or the recipient: the listing tells which.
-    pub(super) fn question(&mut self, id: DeliveryId, now: Moment) {
+    pub(super) fn await_listing(&mut self, id: DeliveryId, now: Moment) {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         if self.tenures.get(&delivery.lane.epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
             self.probe_answered(id, Class::NotFound, now);

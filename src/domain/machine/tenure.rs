@@ -42,7 +42,7 @@ pub(super) struct Tenure {
     /// Attempts of this tenure on the wire.
     pub(super) in_flight: usize,
     /// Dead letters of this tenure that are not acknowledged.
-    pub(super) letters: usize,
+    pub(super) pending_letters: usize,
 }
 
 /// A record that has not settled.
@@ -152,7 +152,7 @@ impl Machine {
             stranded: false,
             aside: BTreeMap::new(),
             in_flight: 0,
-            letters: 0,
+            pending_letters: 0,
             source,
         };
         if tenure.is_paused() {
@@ -171,13 +171,13 @@ impl Machine {
         let in_all = u32::try_from(self.partitions_in_all).unwrap_or(u32::MAX).max(owned).max(1);
         let share = self.settings.requests_per_second * f64::from(owned) / f64::from(in_all);
         for gate in &mut self.gates {
-            gate.pace.set(share);
+            gate.rate.set(share);
         }
         let epochs: Vec<_> = self.tenures.keys().copied().collect();
         for epoch in epochs {
-            self.mind_the_bound(epoch);
+            self.apply_bounds(epoch);
         }
-        self.mind_what_is_stranded();
+        self.update_held_back();
     }
 
     pub(super) fn out_of_range(&mut self, source: &TopicPartition) {

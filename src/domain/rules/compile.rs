@@ -77,7 +77,7 @@ impl Compiler<'_> {
             message: message?,
             expires: expires?,
             on_ambiguous: source.on_ambiguous,
-            goes_on: source.goes_on,
+            continues: source.continues,
         })
     }
 

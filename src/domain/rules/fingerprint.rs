@@ -87,7 +87,7 @@ pub(super) fn of(topic: &TopicRules, channels: &BTreeMap<Arc<str>, Channel>) -> 
             OnAmbiguous::Retry => 0,
             OnAmbiguous::DeadLetter => 1,
         });
-        writer.tag(u8::from(rule.goes_on));
+        writer.tag(u8::from(rule.continues));
     }
     if computed {
         // What a computed name leads to is part of the rules.

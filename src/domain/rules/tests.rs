@@ -28,7 +28,7 @@ fn rule(name: &str, when: Option<&str>, message: &str) -> RuleSource {
         message: message.to_owned(),
         expires: Expiry::After(Duration::from_hours(24)),
         on_ambiguous: OnAmbiguous::Retry,
-        goes_on: false,
+        continues: false,
     }
 }
 
@@ -150,7 +150,7 @@ fn parts(rules: Vec<RuleSource>, event: &Json) -> Vec<Result<String, String>> {
 }
 
 fn going_on(rule: RuleSource) -> RuleSource {
-    RuleSource { goes_on: true, ..rule }
+    RuleSource { continues: true, ..rule }
 }
 
 #[rstest]
@@ -247,7 +247,7 @@ fn the_fingerprint_changes_with_every_part_of_a_rule() {
         |topic| topic.rules[0].expires = Expiry::After(Duration::from_hours(1)),
         |topic| topic.rules[0].expires = Expiry::At("event.at".to_owned()),
         |topic| topic.rules[0].on_ambiguous = OnAmbiguous::DeadLetter,
-        |topic| topic.rules[0].goes_on = true,
+        |topic| topic.rules[0].continues = true,
         |topic| topic.rules.insert(0, rule("before", Some("event.b"), "x")),
     ];
     let prints: std::collections::BTreeSet<u64> = edits
@@ -327,7 +327,7 @@ fn a_huge_text_and_a_deep_event_are_only_rejected() {
 }
 
 /// For each rule, what it answered, and whether the decision was the same without the trace.
-fn explained(rules: Vec<RuleSource>, event: &Json) -> Vec<Answer> {
+fn explained(rules: Vec<RuleSource>, event: &Json) -> Vec<RuleAnswer> {
     let rules = compile(rules);
     let (decision, asked) = rules.explain(event.clone(), &record());
     assert_eq!(decision, rules.decide(event.clone(), &record()));
@@ -337,14 +337,14 @@ fn explained(rules: Vec<RuleSource>, event: &Json) -> Vec<Answer> {
 #[rstest]
 #[case::the_first_that_matches_ends_the_search(
     json!({"to": "c", "n": 2}),
-    &[Answer::False, Answer::True, Answer::NotAsked]
+    &[RuleAnswer::False, RuleAnswer::True, RuleAnswer::NotAsked]
 )]
-#[case::the_last_matches_always(json!({"to": "c", "n": 3}), &[Answer::False, Answer::False, Answer::Always])]
+#[case::the_last_matches_always(json!({"to": "c", "n": 3}), &[RuleAnswer::False, RuleAnswer::False, RuleAnswer::Always])]
 #[case::a_failure_ends_the_search(
     json!({"to": "c", "m": 1}),
-    &[Answer::Failed("when: undefined value in `event.n == 1`: there is no `event.n`".to_owned()), Answer::NotAsked, Answer::NotAsked]
+    &[RuleAnswer::Failed("when: undefined value in `event.n == 1`: there is no `event.n`".to_owned()), RuleAnswer::NotAsked, RuleAnswer::NotAsked]
 )]
-fn it_is_told_what_each_rule_answered(#[case] event: Json, #[case] expected: &[Answer]) {
+fn it_is_told_what_each_rule_answered(#[case] event: Json, #[case] expected: &[RuleAnswer]) {
     let rules = vec![
         rule("one", Some("event.n == 1"), "x"),
         rule("two", Some("event.n == 2"), "x"),
@@ -356,9 +356,9 @@ fn it_is_told_what_each_rule_answered(#[case] event: Json, #[case] expected: &[A
 #[test]
 fn a_rule_that_goes_on_has_the_next_one_asked() {
     let mut first = rule("first", None, "{{ event.nowhere }}");
-    first.goes_on = true;
+    first.continues = true;
     let rules = vec![first, rule("second", None, "x")];
-    assert_eq!(explained(rules, &json!({"to": "c"})), [Answer::Always, Answer::Always]);
+    assert_eq!(explained(rules, &json!({"to": "c"})), [RuleAnswer::Always, RuleAnswer::Always]);
 }
 
 #[test]
@@ -370,5 +370,5 @@ fn without_an_event_time_no_rule_is_asked() {
     let rules = Rules::compile(&source, &channels()).unwrap();
     let (decision, asked) = rules.explain(json!({"to": "c"}), &record());
     assert!(matches!(decision.verdict, Verdict::Reject(_)));
-    assert_eq!(asked[0].answer, Answer::NotAsked);
+    assert_eq!(asked[0].answer, RuleAnswer::NotAsked);
 }

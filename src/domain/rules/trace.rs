@@ -7,13 +7,13 @@ use crate::domain::dead_letter::Rejection;
 
 /// A rule, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RuleTrace {
     pub rule: Arc<str>,
-    pub answer: Answer,
+    pub answer: RuleAnswer,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum RuleAnswer {
     /// Its `when` is true.
     True,
     /// It has no `when`, and matches every event.
@@ -26,22 +26,22 @@ pub enum Answer {
     NotAsked,
 }
 
-impl Answer {
+impl RuleAnswer {
     pub fn matches(&self) -> bool {
         matches!(self, Self::True | Self::Always)
     }
 }
 
-pub(super) fn asked(rule: &Rule, matches: &Result<bool, Rejection>) -> Asked {
+pub(super) fn asked(rule: &Rule, matches: &Result<bool, Rejection>) -> RuleTrace {
     let answer = match matches {
-        Ok(true) if rule.when.is_none() => Answer::Always,
-        Ok(true) => Answer::True,
-        Ok(false) => Answer::False,
-        Err(rejection) => Answer::Failed(rejection.detail.clone()),
+        Ok(true) if rule.when.is_none() => RuleAnswer::Always,
+        Ok(true) => RuleAnswer::True,
+        Ok(false) => RuleAnswer::False,
+        Err(rejection) => RuleAnswer::Failed(rejection.detail.clone()),
     };
-    Asked { rule: Arc::clone(&rule.name), answer }
+    RuleTrace { rule: Arc::clone(&rule.name), answer }
 }
 
-pub(super) fn not_asked(rule: &Rule) -> Asked {
-    Asked { rule: Arc::clone(&rule.name), answer: Answer::NotAsked }
+pub(super) fn not_asked(rule: &Rule) -> RuleTrace {
+    RuleTrace { rule: Arc::clone(&rule.name), answer: RuleAnswer::NotAsked }
 }

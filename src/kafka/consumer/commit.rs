@@ -17,7 +17,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::super::rebalance::Callbacks;
 use super::assignment::is_fenced;
-use super::{Bell, Member};
+use super::{Member, Wakeup};
 use crate::domain::machine::{CommitFailure, CommitRequest};
 use crate::domain::ports::LogEvent;
 
@@ -74,7 +74,7 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) fn start(
         consumer: Arc<BaseConsumer<Callbacks>>,
-        bell: Arc<Bell>,
+        wakeup: Arc<Wakeup>,
     ) -> io::Result<Self> {
         let (requests, to_commit) = mpsc::channel::<(Vec<CommitRequest>, Committed)>();
         let (tell, results) = mpsc::channel();
@@ -84,7 +84,7 @@ impl Committer {
                 let ours = commit(&consumer, ours);
                 // The consumer's thread waits for this one before it ends.
                 if tell.send(ours.into_iter().chain(gone).collect()).is_ok() {
-                    bell.ring();
+                    wakeup.ring();
                 }
             }
         })?;

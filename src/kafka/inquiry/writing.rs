@@ -9,7 +9,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 
 use super::super::settings::Settings;
-use super::{About, Finding, TRIES, TRY, Weight};
+use super::{About, Finding, Severity, TRIES, TRY};
 
 /// How often librdkafka tells what state the producer is in.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
@@ -19,9 +19,9 @@ const ASSIGNED: &str = "Assigned";
 
 /// Hears that the producer has been given its id.
 #[derive(Debug, Default)]
-struct Welcome(AtomicBool);
+struct ProducerIdWatch(AtomicBool);
 
-impl ClientContext for Welcome {
+impl ClientContext for ProducerIdWatch {
     fn stats(&self, statistics: Statistics) {
         if statistics.eos.is_some_and(|state| state.idemp_state == ASSIGNED) {
             self.0.store(true, Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl ClientContext for Welcome {
     }
 }
 
-impl ProducerContext for Welcome {
+impl ProducerContext for ProducerIdWatch {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
@@ -46,19 +46,21 @@ impl ProducerContext for Welcome {
 
 /// The bridge's producer is idempotent, and Kafka gives an id for that to whoever may write to some
 /// topic, and to nobody else. That this topic is among them, only a dead letter would tell.
-pub(super) fn look(settings: &Settings) -> Option<Finding> {
-    let finding = |weight, message| Some(Finding { about: About::DeadLetters, weight, message });
+pub(super) fn check(settings: &Settings) -> Option<Finding> {
+    let finding =
+        |severity, message| Some(Finding { about: About::DeadLetters, severity, message });
     let mut config = settings.producer();
     config.set("statistics.interval.ms", TOLD_EVERY.as_millis().to_string());
-    let producer: BaseProducer<Welcome> = match config.create_with_context(Welcome::default()) {
-        Ok(producer) => producer,
-        Err(error) => return finding(Weight::Unanswered, error.to_string()),
-    };
+    let producer: BaseProducer<ProducerIdWatch> =
+        match config.create_with_context(ProducerIdWatch::default()) {
+            Ok(producer) => producer,
+            Err(error) => return finding(Severity::Unanswered, error.to_string()),
+        };
     for _ in 0..TRIES {
         producer.poll(TRY);
         if let Some((_, cause)) = producer.client().fatal_error() {
             return finding(
-                Weight::Wrong,
+                Severity::Wrong,
                 format!(
                     "Kafka lets the bridge write to no topic, and so not to the dead-letter topic ({cause}); grant it Write"
                 ),
@@ -69,7 +71,7 @@ pub(super) fn look(settings: &Settings) -> Option<Finding> {
         }
     }
     finding(
-        Weight::Unanswered,
+        Severity::Unanswered,
         "whether dead letters may be written is not known: Kafka gives the producer no id"
             .to_owned(),
     )

@@ -8,10 +8,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::groups::{GroupInfo, GroupList};
 
 use super::super::settings::{BROKERS_SESSION, Protocol, Settings};
-use super::{ANSWER, Admin, Refused, ask, looking};
+use super::{ANSWER, Admin, Refused, ask, groupless};
 
 /// Refuses what can't go well. Returns a warning.
-pub(in crate::kafka) fn look(
+pub(in crate::kafka) fn check(
     settings: &Settings,
     admin: &Admin,
 ) -> Result<Option<String>, Refused> {
@@ -29,7 +29,7 @@ pub(in crate::kafka) fn look(
 /// of theirs. It describes members of the classic protocol alone; where it does not answer, joining
 /// tells.
 fn members(settings: &Settings) -> Result<(), Refused> {
-    let client = looking(&settings.client())?;
+    let client = groupless(&settings.client())?;
     let groups = client.fetch_group_list(Some(&settings.group), ANSWER);
     let groups = groups.as_ref().map(GroupList::groups).unwrap_or_default();
     match groups.iter().map(GroupInfo::members).map(<[_]>::len).sum() {

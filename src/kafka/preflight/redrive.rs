@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use super::super::settings::{Protocol, Settings};
-use super::{Admin, Refused, compaction, described, exists, looking, retention};
+use super::{Admin, Refused, compaction, described, exists, groupless, retention};
 
 /// What is wrong with the redrive topic. One that the bridge may not see is refused under the consumer
 /// protocol: there the coordinator lets no member in that names such a topic.
-pub(in crate::kafka) fn look(
+pub(in crate::kafka) fn check(
     settings: &Settings,
     admin: &Admin,
     dead_letters: &str,
     topic: &str,
 ) -> Result<Vec<String>, Refused> {
-    let client = looking(&settings.client())?;
+    let client = groupless(&settings.client())?;
     let missing = Refused::NoRedriveTopic { topic: topic.to_owned() };
     if let Err(refused) = exists(&client, settings, topic, missing) {
         let is_barred = matches!(refused, Refused::Forbidden { .. })

@@ -11,10 +11,10 @@ use super::{Failure, environment};
 
 /// What was chosen on the command line, for as long as the process lasts: the log and the panics'
 /// silence are the process's as well.
-static CHOSEN: OnceLock<Voice> = OnceLock::new();
+static CHOSEN: OnceLock<Verbosity> = OnceLock::new();
 
 #[derive(Args, Clone, Debug, Default)]
-pub(super) struct Voice {
+pub(super) struct Verbosity {
     /// Prints only errors on standard error.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
@@ -26,9 +26,9 @@ pub(super) struct Voice {
     wanted: Option<String>,
 }
 
-impl Voice {
+impl Verbosity {
     /// Takes it for the rest of the process. It fails where `LINE_BRIDGE_LOG` makes no sense.
-    pub(super) fn raise(mut self) -> Result<(), Failure> {
+    pub(super) fn adopt(mut self) -> Result<(), Failure> {
         self.wanted = environment()("LINE_BRIDGE_LOG").filter(|wanted| !wanted.trim().is_empty());
         if self.wanted.as_deref().is_some_and(|wanted| !is_filter(wanted)) {
             let form = "LINE_BRIDGE_LOG: expected error, warn, info or debug, or a filter such as \
@@ -61,7 +61,7 @@ fn is_filter(text: &str) -> bool {
     text.split(',').all(is_directive) && EnvFilter::try_new(text).is_ok()
 }
 
-fn chosen() -> Voice {
+fn chosen() -> Verbosity {
     CHOSEN.get().cloned().unwrap_or_default()
 }
 
@@ -72,14 +72,14 @@ pub(super) fn filter(usual: &str) -> EnvFilter {
 }
 
 /// Tells how a command gets on, which is no part of its result.
-pub(super) fn tell(line: impl std::fmt::Display) {
+pub(super) fn eprint_note(line: impl std::fmt::Display) {
     if !chosen().quiet {
-        complain(line);
+        eprint_line(line);
     }
 }
 
 /// Writes a line to standard error. Where nobody reads it, there is nobody to be told.
-pub(super) fn complain(line: impl std::fmt::Display) {
+pub(super) fn eprint_line(line: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }
 
@@ -118,7 +118,7 @@ mod tests {
         #[case] wanted: Option<&str>,
         #[case] expected: &str,
     ) {
-        let voice = Voice { quiet, verbose, wanted: wanted.map(str::to_owned) };
-        assert_eq!(voice.level("warn"), expected);
+        let verbosity = Verbosity { quiet, verbose, wanted: wanted.map(str::to_owned) };
+        assert_eq!(verbosity.level("warn"), expected);
     }
 }

@@ -20,7 +20,7 @@ const STEP: Duration = Duration::from_secs(1);
 
 /// A rate limit under the clock that the core is told. An answer of 429 halves the rate; while
 /// nothing is refused it grows back by a twentieth of the full rate a second.
-pub struct Pace {
+pub struct RateLimit {
     limiter: Limiter,
     clock: FakeRelativeClock,
     told: Duration,
@@ -30,13 +30,13 @@ pub struct Pace {
     last_step: Option<Duration>,
 }
 
-impl std::fmt::Debug for Pace {
+impl std::fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pace").field("per_second", &self.rate()).finish_non_exhaustive()
+        f.debug_struct("RateLimit").field("per_second", &self.rate()).finish_non_exhaustive()
     }
 }
 
-impl Pace {
+impl RateLimit {
     pub fn new(per_second: f64) -> Self {
         let clock = FakeRelativeClock::default();
         let limiter = RateLimiter::direct_with_clock(quota(per_second), clock.clone());
@@ -129,14 +129,14 @@ mod tests {
 
     use super::*;
 
-    /// Sends whenever the pace allows it, and counts.
-    fn sent_within(pace: &mut Pace, from: Duration, span: Duration) -> u32 {
+    /// Sends whenever the limit allows it, and counts.
+    fn sent_within(limit: &mut RateLimit, from: Duration, span: Duration) -> u32 {
         let (mut now, mut sent) = (from, 0);
         while now < from + span {
-            match pace.take(now) {
+            match limit.take(now) {
                 Passage::Open => sent += 1,
                 Passage::At(then) => now = then,
-                Passage::Closed => unreachable!("a pace never closes"),
+                Passage::Closed => unreachable!("a rate limit never closes"),
             }
         }
         sent
@@ -149,33 +149,33 @@ mod tests {
     #[case::odd(333.3)]
     #[case::the_most_that_line_allows(2_000.0)]
     fn a_rate_is_exact_within_one_percent(#[case] per_second: f64) {
-        let mut pace = Pace::new(per_second);
+        let mut limit = RateLimit::new(per_second);
         let seconds = 1_000.0;
-        let sent = sent_within(&mut pace, Duration::ZERO, Duration::from_secs_f64(seconds));
+        let sent = sent_within(&mut limit, Duration::ZERO, Duration::from_secs_f64(seconds));
         let wanted = per_second * seconds;
         assert!((f64::from(sent) - wanted).abs() <= wanted * 0.01, "{sent} instead of {wanted}");
     }
 
     #[test]
     fn a_refusal_halves_the_rate_and_it_grows_back() {
-        let mut pace = Pace::new(100.0);
-        pace.refused(Duration::from_secs(1));
-        pace.refused(Duration::from_millis(1_500));
-        assert!((pace.rate() - 50.0).abs() < 1e-9, "one cut a second: {}", pace.rate());
+        let mut limit = RateLimit::new(100.0);
+        limit.refused(Duration::from_secs(1));
+        limit.refused(Duration::from_millis(1_500));
+        assert!((limit.rate() - 50.0).abs() < 1e-9, "one cut a second: {}", limit.rate());
         for second in 2..30 {
-            pace.accepted(Duration::from_secs(second));
+            limit.accepted(Duration::from_secs(second));
         }
-        assert!(!pace.is_cut());
+        assert!(!limit.is_cut());
     }
 
     #[test]
     fn changing_the_rate_gives_no_burst() {
-        let mut pace = Pace::new(100.0);
+        let mut limit = RateLimit::new(100.0);
         let mut sent = 0;
         for step in 0..100_u32 {
-            pace.set(100.0 + f64::from(step % 2));
+            limit.set(100.0 + f64::from(step % 2));
             let from = Duration::from_millis(10) * step;
-            sent += sent_within(&mut pace, from, Duration::from_millis(10));
+            sent += sent_within(&mut limit, from, Duration::from_millis(10));
         }
         assert!(sent <= 106, "{sent} in a second");
     }

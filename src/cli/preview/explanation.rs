@@ -3,26 +3,26 @@
 use serde_json::{Value, json};
 
 use super::super::output::{on_lines, on_one_line};
-use super::super::{counted, moments};
+use super::super::{counted, times};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Rejection;
 use crate::domain::message::{
     Decision, Message, OnAmbiguous, Recipient, SkipReason, TEXT_LIMIT, Verdict,
 };
 use crate::domain::record::Record;
-use crate::domain::rules::{Answer, Asked};
+use crate::domain::rules::{RuleAnswer, RuleTrace};
 
 /// Puts a text's further lines below its first.
 const INDENT: &str = "                  ";
 
-pub(super) struct Told<'a> {
+pub(super) struct Explanation<'a> {
     pub(super) record: &'a Record,
     pub(super) decision: &'a Decision,
-    pub(super) asked: &'a [Asked],
+    pub(super) asked: &'a [RuleTrace],
     pub(super) now: Timestamp,
 }
 
-impl Told<'_> {
+impl Explanation<'_> {
     /// One object; its first three keys are there whatever becomes of the record.
     pub(super) fn json(&self) -> Value {
         let messages: Vec<Value> =
@@ -47,7 +47,7 @@ impl Told<'_> {
             "rejections": rejections.iter().map(rejection).collect::<Vec<_>>(),
             "rules": answers.collect::<Vec<_>>(),
             "topic": &*self.record.source.topic,
-            "event_time": self.became_event().then(|| moments::shown(self.decision.event_time)),
+            "event_time": self.became_event().then(|| times::shown(self.decision.event_time)),
         })
     }
 
@@ -62,7 +62,7 @@ impl Told<'_> {
             },
             "text": message.text.as_str(),
             "utf16_units": units(message),
-            "expires_at": moments::shown(message.deadline),
+            "expires_at": times::shown(message.deadline),
             "expired": self.expired(message),
             "on_ambiguous": word(message.on_ambiguous),
         })
@@ -74,8 +74,8 @@ impl Told<'_> {
         let mut lines = vec![format!("{place}: {}", self.summary())];
         if self.became_event() {
             let time = self.decision.event_time;
-            let seen = moments::relative(time, self.now);
-            lines.push(format!("  event time: {} ({seen})", moments::shown(time)));
+            let seen = times::relative(time, self.now);
+            lines.push(format!("  event time: {} ({seen})", times::shown(time)));
         }
         for (index, asked) in self.asked.iter().enumerate() {
             let (_, why) = self.answer(index, asked);
@@ -114,45 +114,45 @@ impl Told<'_> {
             Recipient::LineUser(id) => ("user", id),
         };
         let end = if self.expired(message) { ": would be dead-lettered as `expired`" } else { "" };
-        let seen = moments::relative(*deadline, self.now);
+        let seen = times::relative(*deadline, self.now);
         [
             format!("  message of the rule {}", on_one_line(rule)),
             field("channel", &format!("{} ({})", channel.name, on_one_line(&channel.id))),
             field("to", &format!("{kind} {}", on_one_line(id))),
             field("text", &on_lines(text.as_str(), INDENT)),
             field("length", &format!("{} of {TEXT_LIMIT} UTF-16 code units", units(message))),
-            field("expires", &format!("{} ({seen}){end}", moments::shown(*deadline))),
+            field("expires", &format!("{} ({seen}){end}", times::shown(*deadline))),
             field("on_ambiguous", word(*on_ambiguous)),
         ]
         .join("\n")
     }
 
     /// A word for programs and a sentence for people.
-    fn answer(&self, index: usize, asked: &Asked) -> (&'static str, String) {
+    fn answer(&self, index: usize, asked: &RuleTrace) -> (&'static str, String) {
         match &asked.answer {
-            Answer::True => ("matched", "matches, its `when` is true".to_owned()),
-            Answer::Always => ("matched", "matches, it has no `when`".to_owned()),
-            Answer::False => ("not_matched", "does not match, its `when` is false".to_owned()),
-            Answer::Failed(detail) => ("failed", format!("failed: {detail}")),
-            Answer::NotAsked => ("not_asked", self.not_asked(index)),
+            RuleAnswer::True => ("matched", "matches, its `when` is true".to_owned()),
+            RuleAnswer::Always => ("matched", "matches, it has no `when`".to_owned()),
+            RuleAnswer::False => ("not_matched", "does not match, its `when` is false".to_owned()),
+            RuleAnswer::Failed(detail) => ("failed", format!("failed: {detail}")),
+            RuleAnswer::NotAsked => ("not_asked", self.not_asked(index)),
         }
     }
 
     fn not_asked(&self, index: usize) -> String {
         let before = self.asked.iter().take(index).rev();
-        let last = before.into_iter().find(|asked| asked.answer != Answer::NotAsked);
+        let last = before.into_iter().find(|asked| asked.answer != RuleAnswer::NotAsked);
         match last {
-            Some(Asked { rule, answer }) if answer.matches() => {
+            Some(RuleTrace { rule, answer }) if answer.matches() => {
                 format!("not evaluated: `{rule}` matches, without `continue: true`")
             }
-            Some(Asked { rule, .. }) => format!("not evaluated: `{rule}` failed"),
+            Some(RuleTrace { rule, .. }) => format!("not evaluated: `{rule}` failed"),
             None => "not evaluated: `event_time` failed".to_owned(),
         }
     }
 
     /// Whether the record is an event, so that it has a time of its own.
     fn became_event(&self) -> bool {
-        self.asked.iter().any(|asked| asked.answer != Answer::NotAsked)
+        self.asked.iter().any(|asked| asked.answer != RuleAnswer::NotAsked)
     }
 
     fn skipped(&self) -> Option<SkipReason> {

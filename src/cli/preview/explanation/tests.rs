@@ -23,23 +23,27 @@ fn rejection(reason: Reason, rule: Option<&str>) -> Rejection {
     Rejection { reason, detail: "to: `to.contact` is empty".to_owned(), rule: rule.map(Into::into) }
 }
 
-fn asked(answers: &[(&str, Answer)]) -> Vec<Asked> {
-    let asked =
-        |(rule, answer): &(&str, Answer)| Asked { rule: (*rule).into(), answer: answer.clone() };
+fn asked(answers: &[(&str, RuleAnswer)]) -> Vec<RuleTrace> {
+    let asked = |(rule, answer): &(&str, RuleAnswer)| RuleTrace {
+        rule: (*rule).into(),
+        answer: answer.clone(),
+    };
     answers.iter().map(asked).collect()
 }
 
-fn told(verdict: Verdict, answers: &[(&str, Answer)]) -> (String, Value) {
+fn told(verdict: Verdict, answers: &[(&str, RuleAnswer)]) -> (String, Value) {
     let event_time = Timestamp(NOW.0 - 90_000);
     let decision = Decision { event_time, verdict, redrive: None };
-    let told = Told { record: &record(), decision: &decision, asked: &asked(answers), now: NOW };
+    let told =
+        Explanation { record: &record(), decision: &decision, asked: &asked(answers), now: NOW };
     (told.text(None), told.json())
 }
 
 #[test]
 fn a_message_is_told_with_all_that_a_rule_gave_it() {
     let verdict = Verdict::Deliver(vec![Ok(message("two", "Hello 👋\nbye\x1b[2J", 60_000))]);
-    let answers = [("one", Answer::False), ("two", Answer::True), ("three", Answer::NotAsked)];
+    let answers =
+        [("one", RuleAnswer::False), ("two", RuleAnswer::True), ("three", RuleAnswer::NotAsked)];
     let (text, json) = told(verdict, &answers);
     insta::assert_snapshot!(text, @r"
     orders: would send 1 message
@@ -92,7 +96,7 @@ fn what_has_expired_and_what_failed_become_dead_letters() {
     let late = message("one", "Hello", 0);
     let failed = Err(rejection(Reason::InvalidMessage, Some("two")));
     let verdict = Verdict::Deliver(vec![Ok(late), failed]);
-    let (text, json) = told(verdict, &[("one", Answer::Always), ("two", Answer::Always)]);
+    let (text, json) = told(verdict, &[("one", RuleAnswer::Always), ("two", RuleAnswer::Always)]);
     insta::assert_snapshot!(text, @r"
     orders: would send nothing, and become 2 dead letters
       event time: 2025-11-09T02:12:35Z (1 min 30 s ago)
@@ -128,9 +132,9 @@ fn a_record_without_an_event_is_told_without_rules() {
 
 #[test]
 fn a_failed_condition_says_why_the_rules_after_it_were_not_asked() {
-    let failed = Answer::Failed("when: undefined value in `event.n`".to_owned());
+    let failed = RuleAnswer::Failed("when: undefined value in `event.n`".to_owned());
     let verdict = Verdict::Reject(rejection(Reason::RuleError, Some("one")));
-    let (text, json) = told(verdict, &[("one", failed), ("two", Answer::NotAsked)]);
+    let (text, json) = told(verdict, &[("one", failed), ("two", RuleAnswer::NotAsked)]);
     assert!(text.contains("rule one: failed: when: undefined value in `event.n`"), "{text}");
     assert_eq!(
         json["rules"][1],
@@ -140,7 +144,7 @@ fn a_failed_condition_says_why_the_rules_after_it_were_not_asked() {
 
 #[test]
 fn what_is_skipped_says_so() {
-    let (text, json) = told(Verdict::Skip(SkipReason::Unmatched), &[("one", Answer::False)]);
+    let (text, json) = told(Verdict::Skip(SkipReason::Unmatched), &[("one", RuleAnswer::False)]);
     assert!(text.starts_with("orders: would be skipped: no rule matches\n"), "{text}");
     assert_eq!(json["skipped"], "unmatched");
     let (text, json) = told(Verdict::Skip(SkipReason::Tombstone), &[]);
