@@ -36,17 +36,6 @@ pub struct Stop {
     pub probe: Probe,
 }
 
-impl Stop {
-    /// A message is there that a failed probe costs nothing.
-    pub fn hasten(&mut self, now: Duration) {
-        if self.reason != StopReason::MonthlyLimit
-            && let Probe::Due(at) = &mut self.probe
-        {
-            *at = (*at).min(now + retry::PROBE.longest);
-        }
-    }
-}
-
 /// How far the probing of a stop has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
@@ -131,6 +120,9 @@ pub struct Gate {
     /// their message.
     pub retired: bool,
     closed_until: Duration,
+    spared_until: Duration,
+    /// Probes with messages of `dead_letter` rules that failed since the channel stopped.
+    costly_probes: u32,
     streak: Streak,
     /// Attempts that never reached the API are counted apart: they say nothing of its answers.
     unreachable: Streak,
@@ -150,6 +142,8 @@ impl Gate {
             paused: false,
             retired: false,
             closed_until: Duration::ZERO,
+            spared_until: Duration::ZERO,
+            costly_probes: 0,
             streak: Streak::default(),
             unreachable: Streak::default(),
         }
@@ -175,6 +169,27 @@ impl Gate {
     /// When the wait that `Retry-After` asked for is over; none where nothing is waited for.
     pub fn closed_until(&self, now: Duration) -> Option<Duration> {
         Some(self.closed_until).filter(|until| *until > now)
+    }
+
+    /// A probe has failed without a clear answer. The next one might cost a suspect, which would be set
+    /// aside although it could be sent once the fault is over: so they are spared for a while, and the
+    /// longer the more of them the stop has cost.
+    pub fn spare_suspects(&mut self, costly: bool, jitter: f64, now: Duration) {
+        self.costly_probes += u32::from(costly);
+        let wait = retry::COSTLY_PROBE.delay(self.costly_probes + 1, jitter);
+        self.spared_until = now.saturating_add(wait);
+    }
+
+    /// Whether no suspect may be tried that a failure would set aside.
+    pub fn spares_suspects(&self, now: Duration) -> bool {
+        self.spared_until > now
+    }
+
+    /// The channel works again.
+    pub fn reopen(&mut self) {
+        self.end_streak();
+        self.concurrency.restart();
+        (self.costly_probes, self.spared_until) = (0, Duration::ZERO);
     }
 
     /// Counts a failure; true where it makes the streak long enough for a stop.

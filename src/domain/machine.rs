@@ -43,7 +43,7 @@ use super::delivery::{Delivery, DeliveryId};
 use super::gate::{Gate, Stop};
 use super::lanes::Lanes;
 use super::message::{Channel, Decision, Message};
-use super::outcome::{Listing, Outcome};
+use super::outcome::{Listing, Outcome, StopReason};
 use super::paused::Paused;
 use super::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
 pub use report::{PauseReason, Report, SettledAs};
@@ -244,6 +244,9 @@ pub struct Machine {
     gates: Vec<Gate>,
     /// Every channel is stopped.
     account: Option<Stop>,
+    /// Why the account was stopped last, and the id of the channel through which it turned out to work
+    /// again.
+    cleared: Option<(StopReason, Arc<str>)>,
     /// Topics that the brake holds, and their dead letters in a row.
     brakes: BTreeMap<Arc<str>, u32>,
     timers: BTreeSet<(Duration, DeliveryId)>,
@@ -297,6 +300,7 @@ impl Machine {
             letters: HashMap::new(),
             on_wire: HashMap::new(),
             account: None,
+            cleared: None,
             brakes: BTreeMap::new(),
             timers: BTreeSet::new(),
             letter_timers: BTreeSet::new(),

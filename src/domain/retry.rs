@@ -20,9 +20,12 @@ pub const PROBE: Backoff =
     Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(10) };
 
 /// Between the probes of a channel whose monthly limit is reached: only a purchase or a new
-/// month ends that. And between those of which each may spend a message.
-pub const SLOW_PROBE: Backoff =
+/// month ends that.
+pub const LIMIT_PROBE: Backoff =
     Backoff { first: Duration::from_mins(1), longest: Duration::from_mins(10) };
+
+/// Between probes that each cost a message of a `dead_letter` rule if they fail.
+pub const COSTLY_PROBE: Backoff = LIMIT_PROBE;
 
 /// Between the tries of a dead letter or a commit that the broker did not take.
 pub const BROKER: Backoff =

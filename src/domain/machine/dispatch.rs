@@ -36,9 +36,6 @@ impl Machine {
                 gate.ready.retain(|id| is_ready(&self.deliveries, *id));
             }
             gate.ready.push_back(id);
-            for stop in gate.stop.as_mut().into_iter().chain(&mut self.account) {
-                stop.hasten(now.elapsed);
-            }
         }
         self.set_timer(id, Some(on_monotonic_clock(deadline, now)));
     }

@@ -76,8 +76,8 @@ impl Machine {
         let paused = self.settings.paused.topics.contains(&held.original().source.topic);
         // What an operator redrives had been set aside before, and tells nothing of a rollout.
         let (fresh, redriven) = (held.has_not_begun(), held.redrive.is_some());
-        let waits = paused && !matches!(verdict, Verdict::Skip(_));
-        if fresh && (waits || !redriven && self.holds_back(topic, &verdict)) {
+        let skipped = matches!(verdict, Verdict::Skip(_));
+        if fresh && !skipped && (paused || !redriven && self.holds_back(topic, &verdict)) {
             return;
         }
         match verdict {
@@ -202,11 +202,12 @@ impl Machine {
     }
 
     /// Counts dead letters in a row for `schema` and `rule_error`. When there are as many as the
-    /// brake allows, the topic pauses; such records of it as have been polled already stay held.
+    /// brake allows, the topic pauses, and records of it that have been polled already stay held: the
+    /// good ones as well, which would else overtake their recipients' older ones.
     fn holds_back(&mut self, topic: &Arc<str>, verdict: &Verdict) -> bool {
         let bad = is_bad(verdict);
         if self.braked(topic) {
-            return bad;
+            return true;
         }
         if is_good(verdict) {
             self.brakes.remove(topic);

@@ -27,9 +27,21 @@ impl Machine {
         if list {
             self.list();
         }
-        for gate in 0..self.gates.len() {
+        for gate in self.in_turn() {
             self.try_one(gate, now);
         }
+    }
+
+    /// The order in which channels are asked for the account's probe: one after the other, because one
+    /// may fail by itself, and first those that have a message which costs nothing to try.
+    fn in_turn(&self) -> Vec<usize> {
+        let count = self.gates.len();
+        // Each twice, for its oldest and its newest message.
+        let turn = self.account.map_or(0, |stop| stop.failures / 2);
+        let first = usize::try_from(turn).unwrap_or(0);
+        let mut gates: Vec<_> = (0..count).map(|at| (first + at) % count).collect();
+        gates.sort_by_key(|at| self.gates.get(*at).is_none_or(|gate| gate.ready.is_empty()));
+        gates
     }
 
     /// Sends the one delivery that a half-open stop lets through.
@@ -83,7 +95,8 @@ impl Machine {
         let refused = |id: &DeliveryId| is(id, &|d| d.state == State::Held(HeldVerdict::Rejected));
         let mut alive = suspects.iter().filter(may).copied();
         let first = alive.clone().next();
-        let chosen = alive.find(refused).or(first);
+        let spared = self.gates.get(gate)?.spares_suspects(now.elapsed);
+        let chosen = alive.find(refused).or(first.filter(|_| !spared));
         suspects.retain(|id| Some(*id) != chosen);
         self.gates.get_mut(gate)?.suspects = suspects;
         chosen

@@ -31,9 +31,14 @@ impl Machine {
         let settings = &self.settings;
         for gate in &mut self.gates {
             let channel = settings.channels.iter().find(|channel| channel.id == gate.channel.id);
+            let returns = gate.retired && channel.is_some();
             gate.retired = channel.is_none();
             if let Some(channel) = channel {
                 gate.channel = channel.clone();
+            }
+            // What stopped it then may be long over, and what it held has its message anew.
+            if returns && gate.suspects.is_empty() {
+                gate.stop = None;
             }
             gate.paused = settings.paused.channels.contains(&gate.channel.name);
             gate.concurrency.set_most(settings.max_in_flight);

@@ -125,6 +125,16 @@ impl Machine {
         gate.is_some_and(Gate::is_stopped)
     }
 
+    /// A fault of the account that was over when another channel's message went through, and is back
+    /// with this one's, is this channel's own: it must not stop the others.
+    pub(super) fn scope_of(&self, scope: Scope, reason: StopReason, gate: usize) -> Scope {
+        let own = self.gates.get(gate).is_some_and(|gate| {
+            let cleared = self.cleared.as_ref();
+            cleared.is_some_and(|(was, by)| *was == reason && *by != gate.channel.id)
+        });
+        if own { Scope::Channel } else { scope }
+    }
+
     /// Stops a channel, or all of them.
     pub(super) fn stop(&mut self, scope: Scope, reason: StopReason, gate: usize, now: Moment) {
         let due = now.elapsed + backoff(reason).delay(1, self.jitter.f64());
@@ -154,13 +164,18 @@ impl Machine {
     /// or both.
     pub(super) fn probe_answered(&mut self, id: DeliveryId, class: Class, now: Moment) {
         let tried = |stop: &Stop| stop.probe == Probe::Trying(id);
-        let costly = matches!(class, Class::Ambiguous(_)) && self.leaves_only_suspects(id);
         let channel = self.gates.iter().position(|gate| gate.stop.as_ref().is_some_and(tried));
-        if let Some(stop) = self.account.filter(tried) {
+        let account = self.account.filter(tried);
+        if matches!(class, Class::Ambiguous(_)) && (account.is_some() || channel.is_some()) {
+            self.spare_suspects(id, now);
+        }
+        if let Some(stop) = account {
             if is_cured(stop.reason, class) {
+                let channel = self.deliveries.get(&id).map(|it| it.lane.channel.clone());
+                self.cleared = channel.map(|channel| (stop.reason, channel));
                 self.resume_account(stop, now);
             } else {
-                self.account = Some(self.failed_probe(stop, costly, now));
+                self.account = Some(self.failed_probe(stop, now));
             }
         }
         if let Some(at) = channel {
@@ -168,7 +183,7 @@ impl Machine {
             if is_cured(stop.reason, class) {
                 self.resume_channel(at, stop, now);
             } else {
-                let failed = self.failed_probe(stop, costly, now);
+                let failed = self.failed_probe(stop, now);
                 if let Some(gate) = self.gates.get_mut(at) {
                     gate.stop = Some(failed);
                 }
@@ -176,26 +191,19 @@ impl Machine {
         }
     }
 
-    /// Whether nothing is left to probe with once this one, of a `dead_letter` rule, has failed but what a
-    /// second failure would set aside.
-    fn leaves_only_suspects(&mut self, id: DeliveryId) -> bool {
-        let Some(delivery) = self.deliveries.get(&id) else { return false };
+    fn spare_suspects(&mut self, probe: DeliveryId, now: Moment) {
+        let Some(delivery) = self.deliveries.get(&probe) else { return };
+        let costly = delivery.message.on_ambiguous == OnAmbiguous::DeadLetter;
         let channel = &delivery.lane.channel;
-        let at = self.gates.iter().position(|gate| gate.channel.id == *channel);
-        let Some(at) = at.filter(|_| delivery.message.on_ambiguous == OnAmbiguous::DeadLetter)
-        else {
-            return false;
-        };
-        self.pass_over_what_has_moved_on(at);
-        self.gates.get(at).is_some_and(|gate| gate.ready.is_empty())
+        let jitter = self.jitter.f64();
+        if let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) {
+            gate.spare_suspects(costly, jitter, now.elapsed);
+        }
     }
 
-    /// Where the next one would be costly, it is put off: what it sets aside might be sent once the
-    /// fault is over.
-    fn failed_probe(&mut self, stop: Stop, costly: bool, now: Moment) -> Stop {
+    fn failed_probe(&mut self, stop: Stop, now: Moment) -> Stop {
         let failures = stop.failures.saturating_add(1);
-        let backoff = if costly { retry::SLOW_PROBE } else { backoff(stop.reason) };
-        let wait = backoff.delay(failures.saturating_add(1), self.jitter.f64());
+        let wait = backoff(stop.reason).delay(failures.saturating_add(1), self.jitter.f64());
         Stop { failures, probe: Probe::Due(now.elapsed + wait), ..stop }
     }
 
@@ -223,8 +231,7 @@ impl Machine {
     /// Gives those a second chance whose verdict was held.
     fn reopen(&mut self, gate: usize, now: Moment) {
         let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
-        at.end_streak();
-        at.concurrency.restart();
+        at.reopen();
         for id in std::mem::take(&mut at.suspects) {
             if let Some(delivery) = self.deliveries.get_mut(&id)
                 && matches!(delivery.state, State::Held(_))
@@ -296,7 +303,7 @@ impl Machine {
         if let Some(stop) = self.account.filter(|stop| stop.probe == Probe::Listing) {
             let next = match listing {
                 Listing::Channels(_) => Stop { probe: Probe::HalfOpen, ..stop },
-                Listing::Failed(_) => self.failed_probe(stop, false, now),
+                Listing::Failed(_) => self.failed_probe(stop, now),
             };
             self.account = Some(next);
         }
@@ -312,7 +319,7 @@ impl Machine {
             let next = if listed {
                 Stop { probe: Probe::HalfOpen, ..stop }
             } else {
-                self.failed_probe(stop, false, now)
+                self.failed_probe(stop, now)
             };
             if let Some(gate) = self.gates.get_mut(at) {
                 gate.stop = Some(next);
@@ -346,5 +353,5 @@ fn is_cured(reason: StopReason, class: Class) -> bool {
 }
 
 fn backoff(reason: StopReason) -> Backoff {
-    if reason == StopReason::MonthlyLimit { retry::SLOW_PROBE } else { retry::PROBE }
+    if reason == StopReason::MonthlyLimit { retry::LIMIT_PROBE } else { retry::PROBE }
 }

@@ -3,6 +3,7 @@
 mod holding;
 mod invariants;
 mod pausing;
+mod probing;
 mod promises;
 mod redriving;
 mod regaining;

@@ -264,6 +264,23 @@ fn mended_rules_release_the_brake_and_what_it_held_is_decided_anew() {
     assert!(rig.letters().is_empty());
 }
 
+/// A recipient's newer message must not arrive before the older ones that are decided anew.
+#[test]
+fn good_events_wait_behind_those_that_the_brake_holds() {
+    let mut rig = Rig::new(settings());
+    let before = spoilt(&mut rig);
+    rig.read_for(5, "ann");
+    assert!(rig.sent().is_empty());
+    let mended = Settings { schemas: [("orders".into(), 2)].into(), ..before };
+    rig.reconfigure_as(mended, corrected("ann"));
+    let mut order = Vec::new();
+    while let [attempt] = &rig.sent()[..] {
+        order.push(attempt.offset.0);
+        rig.answer(attempt, Class::Accepted);
+    }
+    assert_eq!(order, [3, 4, 5]);
+}
+
 #[test]
 fn rules_that_spoil_what_is_held_are_braked_as_well() {
     let mut rig = Rig::owning(pausing_all(3));

@@ -1,5 +1,5 @@
 //! A simulation of the whole core: a seed gives a log, a group of members, and an API, a broker and
-//! a clock that misbehave; and every step of it is carried_out.
+//! a clock that misbehave; and every step of it is judged.
 //!
 //! `LINE_BRIDGE_SEEDS` says how many seeds are run, and `LINE_BRIDGE_SEED` which is the first. A
 //! failure names its seed, and the shortest history that breaks the same guarantee: the fewest
