@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::dead_letter::Tries;
 use super::lanes::Lane;
 use super::message::{Message, OnAmbiguous};
-use super::outcome::Outcome;
+use super::outcome::{Ambiguity, Outcome};
 use super::record::RecordOffset;
 
 /// Unique within the process, so that an answer of an old epoch finds nothing to settle.
@@ -25,6 +25,8 @@ pub struct Delivery {
     /// How many attempts ended ambiguously. Ambiguity is sticky: once this is not zero, the
     /// outcome is never reported as plainly failed.
     pub ambiguous: u32,
+    /// How the last of those ended; none if that was before its partition came back.
+    pub doubt: Option<Doubt>,
     /// The next attempt may repeat what an attempt before it has sent, be it before a redrive; it
     /// is not counted yet as a possible duplicate.
     pub uncounted: bool,
@@ -68,6 +70,27 @@ pub enum HeldVerdict {
     Ambiguous,
 }
 
+/// How an attempt ended that may have reached the customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    pub kind: Ambiguity,
+    pub status: Option<u16>,
+}
+
+impl std::fmt::Display for Doubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.status {
+            Some(status) => write!(f, "HTTP status {status}")?,
+            None => f.write_str("no answer")?,
+        }
+        match self.kind {
+            Ambiguity::NotJson => f.write_str(", but not with the API's answer"),
+            Ambiguity::Unclear => f.write_str(", but an answer that says neither yes nor no"),
+            Ambiguity::NoAnswer | Ambiguity::ServerError => Ok(()),
+        }
+    }
+}
+
 impl Delivery {
     pub fn new(lane: Lane, offset: RecordOffset, part: usize, message: Arc<Message>) -> Self {
         Self {
@@ -78,6 +101,7 @@ impl Delivery {
             state: State::Queued,
             tries: Tries::default(),
             ambiguous: 0,
+            doubt: None,
             uncounted: false,
             failures: 0,
             trouble: Duration::ZERO,
@@ -117,9 +141,43 @@ impl Delivery {
         self.is_rather_set_aside() && self.tries.attempts == 0
     }
 
+    /// Notes that an attempt ended ambiguously.
+    pub fn doubt(&mut self, kind: Ambiguity, status: Option<u16>) {
+        self.ambiguous += 1;
+        self.doubt = Some(Doubt { kind, status });
+    }
+
     /// Notes an attempt that ended.
     pub fn note(&mut self, outcome: &Outcome) {
         self.tries.http_status = outcome.status;
         self.tries.request_id.clone_from(&outcome.request_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::timeout(Ambiguity::NoAnswer, None, "no answer")]
+    #[case::bad_gateway(Ambiguity::ServerError, Some(502), "HTTP status 502")]
+    #[case::a_proxy(
+        Ambiguity::NotJson,
+        Some(200),
+        "HTTP status 200, but not with the API's answer"
+    )]
+    #[case::a_status_that_nobody_knows(
+        Ambiguity::Unclear,
+        Some(200),
+        "HTTP status 200, but an answer that says neither yes nor no"
+    )]
+    fn a_doubt_says_how_the_attempt_ended(
+        #[case] kind: Ambiguity,
+        #[case] status: Option<u16>,
+        #[case] expected: &str,
+    ) {
+        assert_eq!(Doubt { kind, status }.to_string(), expected);
     }
 }

@@ -43,6 +43,17 @@ pub enum Ambiguity {
     Unclear,
 }
 
+impl Ambiguity {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoAnswer => "no_answer",
+            Self::ServerError => "server_error",
+            Self::NotJson => "not_json",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotApplied {
     /// DNS, refused, connect timeout: the request never left.

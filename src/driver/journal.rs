@@ -61,12 +61,14 @@ pub(super) fn report(report: &Report) {
             partition = source.partition,
             "a commit failed; it will be retried"
         ),
-        Report::Ambiguous { source, offset, rule, status } => tracing::warn!(
+        Report::Ambiguous { source, offset, rule, channel, doubt } => tracing::warn!(
             topic = &*source.topic,
             partition = source.partition,
             offset = offset.0,
             rule = &**rule,
-            status,
+            channel = &**channel,
+            outcome = doubt.kind.label(),
+            status = doubt.status,
             "ambiguous attempt: the customer may have the message"
         ),
         // The producer says why.
@@ -114,7 +116,7 @@ impl Silence {
         match self.news(status.coordinator_silent, !status.partitions.is_empty()) {
             Some(true) => tracing::warn!(
                 seconds,
-                "the group's coordinator is silent: it can't be reached, or waits for a dead member's session to expire; commits are held up, and soon deliveries will be"
+                "the group's coordinator is silent: it can't be reached, or waits for a dead member's session to expire; commits are held up, and deliveries are or will be soon"
             ),
             Some(false) => tracing::info!("the group's coordinator answers again"),
             None => {}

@@ -1,5 +1,6 @@
 //! What an outcome means for its delivery.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::Moment;
@@ -118,15 +119,10 @@ impl Machine {
         now: Moment,
     ) {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
-        delivery.ambiguous += 1;
+        delivery.doubt(kind, delivery.tries.http_status);
         delivery.uncounted = true;
-        let rule = delivery.message.rule.clone();
         let policy = delivery.message.on_ambiguous;
-        let (offset, status) = (delivery.offset, delivery.tries.http_status);
-        if let Some(tenure) = self.tenures.get(&delivery.lane.epoch) {
-            let source = tenure.source.clone();
-            self.report(Report::Ambiguous { source, offset, rule, status });
-        }
+        self.report_doubt(id);
         let kind = match kind {
             Ambiguity::NotJson => FailureKind::NotJson,
             Ambiguity::NoAnswer | Ambiguity::ServerError | Ambiguity::Unclear => {
@@ -139,6 +135,21 @@ impl Machine {
                 self.count_failure(gate, id, kind, now);
                 self.retry_or_give_up(gate, id, took, now);
             }
+        }
+    }
+
+    pub(super) fn report_doubt(&mut self, id: DeliveryId) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        if let Some(doubt) = delivery.doubt
+            && let Some(tenure) = self.tenures.get(&delivery.lane.epoch)
+        {
+            self.report(Report::Ambiguous {
+                source: tenure.source.clone(),
+                offset: delivery.offset,
+                rule: Arc::clone(&delivery.message.rule),
+                channel: Arc::clone(&delivery.message.channel.name),
+                doubt,
+            });
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::clock::Moment;
 use super::super::delivery::{DeliveryId, HeldVerdict, State};
 use super::super::message::OnAmbiguous;
+use super::super::outcome::Ambiguity;
 use super::super::record::{Epoch, TopicPartition};
 use super::tenure::Tenure;
 use super::{Draining, Effect, Machine};
@@ -194,7 +195,8 @@ impl Machine {
             if delivery.state != State::InFlight {
                 continue;
             }
-            delivery.ambiguous += 1;
+            delivery.doubt(Ambiguity::NoAnswer, None);
+            self.report_doubt(id);
             self.leave_to_next_owner(id);
             if let Some(tenure) = self.tenures.get_mut(&epoch) {
                 tenure.in_flight = 0;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::dead_letter::DeadLetter;
+use super::super::delivery::Doubt;
 use super::super::metadata;
 use super::super::outcome::StopReason;
 use super::super::record::{RecordOffset, TopicPartition};
@@ -73,7 +74,8 @@ pub enum Report {
         source: TopicPartition,
         offset: RecordOffset,
         rule: Arc<str>,
-        status: Option<u16>,
+        channel: Arc<str>,
+        doubt: Doubt,
     },
     PossibleDuplicate {
         topic: Arc<str>,

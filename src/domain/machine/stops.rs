@@ -112,9 +112,11 @@ impl Machine {
                 format!("refused ({status}) after an attempt that may have reached the customer"),
             ),
             HeldVerdict::Ambiguous => {
-                let is_success = matches!(delivery.tries.http_status, Some(200..=299));
-                let but = if is_success { ", but not with the API's answer" } else { "" };
-                (Reason::Ambiguous, format!("the customer may have the message: {status}{but}"))
+                let how = delivery.doubt.map_or_else(
+                    || "its partition was lost during an attempt".to_owned(),
+                    |doubt| doubt.to_string(),
+                );
+                (Reason::Ambiguous, format!("the customer may have the message: {how}"))
             }
         };
         self.set_aside(id, reason, detail);

@@ -184,6 +184,46 @@ fn a_drain_that_leaves_an_ambiguous_message_without_its_dead_letter_counts_it() 
     assert_eq!(rig.machine.left_uncommitted(), 1);
 }
 
+/// What matters is the attempt that may have reached the customer, not the one after it.
+#[test]
+fn a_dead_letter_says_how_the_ambiguous_attempt_ended() {
+    let mut rig = Rig::owning(settings());
+    let careful = |name: &str| Message { on_ambiguous: OnAmbiguous::DeadLetter, ..message(name) };
+    for (offset, name) in (0..).zip(["ann", "bob", "cat", "dan", "eve"]) {
+        rig.read(offset, deliver(vec![Ok(careful(name))]));
+    }
+    for sent in rig.sent() {
+        rig.answer(&sent, Class::Ambiguous(Ambiguity::ServerError));
+    }
+    rig.pass(Duration::from_secs(15));
+    rig.list(&["support"]);
+    let probe = rig.sent_one();
+    rig.answer(&probe, Class::Stop(Scope::Account, StopReason::Unauthorized));
+    rig.input(Input::Drain);
+    let details = rig.details();
+    assert_eq!(details, ["the customer may have the message: HTTP status 502"; 5]);
+}
+
+/// Else nobody could say whom the next owner sends a message for the second time.
+#[rstest]
+#[case::set_aside(OnAmbiguous::DeadLetter)]
+#[case::left_to_the_next_owner(OnAmbiguous::Retry)]
+fn every_attempt_that_is_cut_off_is_reported(#[case] on_ambiguous: OnAmbiguous) {
+    let mut rig = Rig::owning(settings());
+    for (offset, name) in (0..).zip(["ann", "bob"]) {
+        rig.read(offset, deliver(vec![Ok(Message { on_ambiguous, ..message(name) })]));
+    }
+    assert_eq!(rig.sent().len(), 2);
+    rig.input(Input::Drain);
+    rig.pass(Duration::from_secs(25));
+    let reported = rig.reports().into_iter().filter_map(|report| {
+        let Report::Ambiguous { offset, doubt, .. } = report else { return None };
+        Some((offset.0, doubt.kind))
+    });
+    let reported: Vec<_> = reported.collect();
+    assert_eq!(reported, [(0, Ambiguity::NoAnswer), (1, Ambiguity::NoAnswer)]);
+}
+
 /// The next owner would know nothing of the first attempt.
 #[rstest]
 #[case::not_reached(Class::NotApplied(NotApplied::Unreachable))]

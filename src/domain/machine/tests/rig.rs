@@ -12,7 +12,7 @@ use crate::domain::machine::{
 use crate::domain::message::{
     Channel, Decision, Message, OnAmbiguous, Recipient, SkipReason, Text, Verdict,
 };
-use crate::domain::outcome::{Class, Listing, Outcome};
+use crate::domain::outcome::{Ambiguity, Class, Listing, Outcome, StopReason};
 use crate::domain::paused::Paused;
 use crate::domain::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
 
@@ -95,7 +95,12 @@ pub(super) fn reject(reason: Reason) -> Decision {
 }
 
 pub(super) fn outcome(class: Class) -> Outcome {
-    let status = matches!(class, Class::Permanent).then_some(400);
+    let statuses = [
+        (matches!(class, Class::Permanent), 400),
+        (matches!(class, Class::Ambiguous(Ambiguity::ServerError)), 502),
+        (matches!(class, Class::Stop(_, StopReason::Unauthorized)), 401),
+    ];
+    let status = statuses.into_iter().find_map(|(applies, status)| applies.then_some(status));
     Outcome { class, status, request_id: None }
 }
 
@@ -230,6 +235,14 @@ impl Rig {
         self.take(|effect| {
             let Effect::DeadLetter { letter, content } = effect else { return None };
             Some((*letter, content.rejection.reason))
+        })
+    }
+
+    /// What the dead letters since last asked say of why.
+    pub(super) fn details(&mut self) -> Vec<String> {
+        self.take(|effect| {
+            let Effect::DeadLetter { content, .. } = effect else { return None };
+            Some(content.rejection.detail.clone())
         })
     }
 
