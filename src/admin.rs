@@ -80,7 +80,10 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
     if shown.metrics.health.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not in the group yet, or draining\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not in the group (yet, or because no broker can be reached), or draining\n",
+        )
     }
 }
 

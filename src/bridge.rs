@@ -241,7 +241,7 @@ async fn tell_while_joining(metrics: Arc<Metrics>, session_timeout: Duration) {
         if (1..=6).contains(&without) || (without > 6 && without.is_multiple_of(6)) {
             tracing::info!(
                 session_timeout_s = session_timeout.as_secs(),
-                "still joining the group: a member that did not leave cleanly (after kill -9, for example) counts until its session expires"
+                "still joining the group: its coordinator can't be reached, or waits until the session of a member that did not leave cleanly (after kill -9, for example) has expired"
             );
         }
     }

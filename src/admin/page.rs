@@ -115,7 +115,7 @@ mod tests {
         });
         json!({
             "version": "0.1.0", "config": "0123456789ab", "config_pending": "refused", "uptime": 90.0, "ready": true,
-            "in_flight": 1, "accepted_uncommitted": 0,
+            "coordinator_silent": 16.0, "in_flight": 1, "accepted_uncommitted": 0,
             "partitions": [{
                 "topic": "orders", "partition": 3, "frontier": 41, "committed": 41, "lag": 12,
                 "held": 12, "held_bytes": 2048, "full": false, "paused": null, "leaving": false,

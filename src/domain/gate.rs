@@ -239,7 +239,7 @@ impl Gate {
         } else if is_stopped {
             2
         } else {
-            u8::from(self.closed_until > now || self.rate.is_cut())
+            u8::from(self.closed_until > now || self.rate.is_cut(now))
         }
     }
 }

@@ -18,21 +18,28 @@ const LEAST: f64 = 0.02;
 /// How often a rate is cut or raised, at the most.
 const STEP: Duration = Duration::from_secs(1);
 
+/// By this part of the full rate a cut one grows back with each step.
+const GROWTH: f64 = 0.05;
+
 /// A rate limit under the clock that the core is told. An answer of 429 halves the rate; while
-/// nothing is refused it grows back by a twentieth of the full rate a second.
+/// nothing is refused it grows back by a twentieth of the full rate a second, whether it is used or
+/// not.
 pub struct RateLimit {
     limiter: Limiter,
     clock: FakeRelativeClock,
     told: Duration,
     per_second: f64,
-    /// The part of the rate that is used: 1 unless the API refused.
+    /// The part of the rate that the limiter is set to: 1 unless the API refused.
     part: f64,
-    last_step: Option<Duration>,
+    /// When it was cut last, and to what part.
+    cut: Option<(Duration, f64)>,
 }
 
 impl std::fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RateLimit").field("per_second", &self.rate()).finish_non_exhaustive()
+        f.debug_struct("RateLimit")
+            .field("per_second", &(self.per_second * self.part))
+            .finish_non_exhaustive()
     }
 }
 
@@ -40,14 +47,22 @@ impl RateLimit {
     pub fn new(per_second: f64) -> Self {
         let clock = FakeRelativeClock::default();
         let limiter = RateLimiter::direct_with_clock(quota(per_second), clock.clone());
-        Self { limiter, clock, told: Duration::ZERO, per_second, part: 1.0, last_step: None }
+        Self { limiter, clock, told: Duration::ZERO, per_second, part: 1.0, cut: None }
     }
 
     /// Takes one request out of the rate, or tells when the next one may go.
     pub fn take(&mut self, now: Duration) -> Passage {
         self.tell(now);
         match self.limiter.check() {
-            Ok(()) => Passage::Open,
+            Ok(()) => {
+                // Not before: a renewed limiter makes the next request wait, and so would each step.
+                let part = self.part_at(now);
+                if part > self.part {
+                    self.part = part;
+                    self.renew();
+                }
+                Passage::Open
+            }
             Err(not_yet) => {
                 let wait = not_yet.wait_time_from(self.clock.now());
                 Passage::At(now.saturating_add(wait))
@@ -56,12 +71,18 @@ impl RateLimit {
     }
 
     /// What is in force, in requests a second.
-    pub fn rate(&self) -> f64 {
-        self.per_second * self.part
+    pub fn rate(&self, now: Duration) -> f64 {
+        self.per_second * self.part_at(now)
     }
 
-    pub fn is_cut(&self) -> bool {
-        self.part < 1.0
+    pub fn is_cut(&self, now: Duration) -> bool {
+        self.part_at(now) < 1.0
+    }
+
+    fn part_at(&self, now: Duration) -> f64 {
+        let Some((at, part)) = self.cut else { return 1.0 };
+        let steps = now.saturating_sub(at).div_duration_f64(STEP).floor();
+        steps.mul_add(GROWTH, part).min(1.0)
     }
 
     /// Changes the full rate, as when the member's share of the group's has changed.
@@ -74,26 +95,11 @@ impl RateLimit {
 
     /// The API refused for the rate (429).
     pub fn refused(&mut self, now: Duration) {
-        if self.steps(now) {
-            self.part = (self.part / 2.0).max(LEAST);
+        if self.cut.is_none_or(|(at, _)| now >= at + STEP) {
+            self.part = (self.part_at(now) / 2.0).max(LEAST);
+            self.cut = Some((now, self.part));
             self.renew();
         }
-    }
-
-    /// The API took a request.
-    pub fn accepted(&mut self, now: Duration) {
-        if self.is_cut() && self.steps(now) {
-            self.part = (self.part + 0.05).min(1.0);
-            self.renew();
-        }
-    }
-
-    fn steps(&mut self, now: Duration) -> bool {
-        let due = self.last_step.is_none_or(|last| now >= last + STEP);
-        if due {
-            self.last_step = Some(now);
-        }
-        due
     }
 
     fn tell(&mut self, now: Duration) {
@@ -104,7 +110,7 @@ impl RateLimit {
     }
 
     fn renew(&mut self) {
-        let quota = quota(self.rate());
+        let quota = quota(self.per_second * self.part);
         self.limiter = RateLimiter::direct_with_clock(quota, self.clock.clone());
         // A new limiter starts with a full burst, which would add up where the rate changes often.
         let spent = self.limiter.check_n(quota.burst_size());
@@ -159,13 +165,22 @@ mod tests {
     #[test]
     fn a_refusal_halves_the_rate_and_it_grows_back() {
         let mut limit = RateLimit::new(100.0);
-        limit.refused(Duration::from_secs(1));
+        let at = Duration::from_secs;
+        limit.refused(at(1));
         limit.refused(Duration::from_millis(1_500));
-        assert!((limit.rate() - 50.0).abs() < 1e-9, "one cut a second: {}", limit.rate());
-        for second in 2..30 {
-            limit.accepted(Duration::from_secs(second));
-        }
-        assert!(!limit.is_cut());
+        assert!((limit.rate(at(1)) - 50.0).abs() < 1e-9, "one cut a second");
+        assert!((49..=51).contains(&sent_within(&mut limit, at(1), at(1))));
+        assert!((limit.rate(at(6)) - 75.0).abs() < 1e-9, "{}", limit.rate(at(6)));
+        assert!(limit.is_cut(at(10)) && !limit.is_cut(at(11)), "also where nothing is sent");
+        assert!(sent_within(&mut limit, at(20), at(1)) >= 95);
+    }
+
+    #[test]
+    fn a_slow_rate_sends_while_it_grows_back() {
+        let mut limit = RateLimit::new(1.0);
+        limit.refused(Duration::ZERO);
+        let sent = sent_within(&mut limit, Duration::ZERO, Duration::from_secs(10));
+        assert!((4..=8).contains(&sent), "between the half and the whole of ten: {sent}");
     }
 
     #[test]

@@ -61,7 +61,6 @@ impl Machine {
         gate.in_flight = in_flight.saturating_sub(1);
         match class {
             Class::Accepted | Class::Unverified | Class::Permanent | Class::NotFound => {
-                gate.rate.accepted(now.elapsed);
                 gate.concurrency.answered(in_flight, took, now.elapsed);
             }
             Class::NotApplied(NotApplied::RateLimited) => {

@@ -224,7 +224,7 @@ impl Machine {
             name: gate.channel.name.clone(),
             state: gate.state(stop.is_some(), now.elapsed),
             stopped: stop.map(|stop| (stop.reason, now.elapsed.saturating_sub(stop.since))),
-            rate: gate.rate.rate(),
+            rate: gate.rate.rate(now.elapsed),
             concurrency: gate.concurrency.limit(),
             in_flight: gate.in_flight,
             retry_after: gate
