@@ -13,9 +13,6 @@ use super::scope::RECORD_FIELDS;
 use super::spot::{InText, Spot};
 use crate::domain::words::{bounded, is_identifier, nearest};
 
-/// The longest expression or template, in bytes.
-const SOURCE_LIMIT: usize = 32 << 10;
-
 /// An expression, such as `event.status == "shipped"`.
 pub(super) struct Expression {
     source: Arc<str>,
@@ -160,10 +157,7 @@ fn read_whole(source: &str) -> Result<(), Error> {
 }
 
 fn check_length(source: &str, code: &[Code<'_>]) -> Result<(), Vec<Found>> {
-    if source.len() > SOURCE_LIMIT {
-        return Err(vec![format!("longer than {SOURCE_LIMIT} bytes").into()]);
-    }
-    names::too_long(code).map_or(Ok(()), |message| Err(vec![message.into()]))
+    names::too_long(source, code).map_or(Ok(()), |message| Err(vec![message.into()]))
 }
 
 /// The engine's words for an expression that does not compile: no event is in sight yet.

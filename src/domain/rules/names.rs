@@ -1,8 +1,11 @@
 //! Which names, filters, tests and methods an expression or a template uses.
 //!
 //! The engine finds an unknown filter only when it comes to it, which for a rare branch may be
-//! weeks after the rollout. The tokens are read here once more, for they have to be counted before
-//! the engine may parse them. Malformed text gives some tokens or other, and the engine's own error.
+//! weeks after the rollout. The tokens are the engine's own: it cuts a text into them without
+//! recursion, so they can be counted before it may parse them, and parses nothing that it can't cut.
+
+use minijinja::machinery::{Token as Cut, tokenize};
+use minijinja::syntax::SyntaxConfig;
 
 /// A filter, a test or a method by its name, with the arguments that are plain strings.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,9 +30,15 @@ enum Token<'s> {
     Name(&'s str),
     /// Without its quotes; none where it holds an escape.
     Text(Option<&'s str>),
-    Mark(char),
+    /// A sign or a number.
+    Mark(&'s str),
+    /// All that is left, where the engine can't cut it.
+    Uncut(&'s str),
 }
 
+/// The longest expression or template, in bytes. Nothing of a longer one is cut or parsed: the engine
+/// counts the columns of a line in 16 bits, and panics in a debug build where they overflow.
+const SOURCE_LIMIT: usize = 32 << 10;
 /// The most tokens that an expression, or one `{{ }}` or `{% %}`, may have. The engine walks its
 /// syntax tree by recursion and bounds only what is nested by brackets, not a chain of operators:
 /// far longer ones would overflow the stack.
@@ -45,33 +54,56 @@ pub(super) struct Code<'s> {
 
 /// An expression as a whole.
 pub(super) fn expression(source: &str) -> Vec<Code<'_>> {
-    vec![Code { tokens: tokens(source, None).0, is_statement: false }]
+    code(source, true)
 }
 
 /// Every `{{ }}` and `{% %}` of a template.
 pub(super) fn template(source: &str) -> Vec<Code<'_>> {
-    let mut found = Vec::new();
-    let mut rest = source;
-    while let Some((opening, code)) = next_code(rest) {
-        if opening == "{#" {
-            rest = code.split_once("#}").map_or("", |(_, after)| after);
-            continue;
-        }
-        let is_statement = opening == "{%";
-        let (tokens, after) = tokens(code, Some(if is_statement { "%}" } else { "}}" }));
-        let first = tokens.iter().find(|token| matches!(token, Token::Name(_)));
-        rest = if is_statement && first == Some(&Token::Name("raw")) {
-            after.split_once("endraw").map_or("", |(_, after)| after)
-        } else {
-            after
+    code(source, false)
+}
+
+fn code(source: &str, is_expression: bool) -> Vec<Code<'_>> {
+    let begun = |is_statement| Code { tokens: Vec::new(), is_statement };
+    let mut found: Vec<_> = is_expression.then(|| begun(false)).into_iter().collect();
+    if source.len() > SOURCE_LIMIT {
+        return found;
+    }
+    let mut end = 0;
+    for cut in tokenize(source, is_expression, SyntaxConfig::default()) {
+        let token = match &cut {
+            Ok((Cut::VariableStart, _)) => {
+                found.push(begun(false));
+                None
+            }
+            Ok((Cut::BlockStart, _)) => {
+                found.push(begun(true));
+                None
+            }
+            Ok((Cut::TemplateData(_) | Cut::VariableEnd | Cut::BlockEnd, _)) => None,
+            Ok((Cut::Ident(name), _)) => Some(Token::Name(name)),
+            Ok((Cut::Str(text), _)) => Some(Token::Text(Some(text))),
+            Ok((Cut::String(_), _)) => Some(Token::Text(None)),
+            Ok((_, span)) => {
+                let sign = source.get(span.start_offset as usize..span.end_offset as usize);
+                sign.map(Token::Mark)
+            }
+            Err(_) => source.get(end..).map(|rest| Token::Uncut(rest.trim_start())),
         };
-        found.push(Code { tokens, is_statement });
+        if let Some(code) = found.last_mut() {
+            code.tokens.extend(token);
+        }
+        // Behind an error, the tokenizer may give the same one without end.
+        let Ok((_, span)) = cut else { break };
+        end = span.end_offset as usize;
     }
     found
 }
 
-/// Whether any of the code is too long to be compiled.
-pub(super) fn too_long(code: &[Code<'_>]) -> Option<String> {
+/// Whether the text or any of its code is too long to be compiled.
+pub(super) fn too_long(source: &str, code: &[Code<'_>]) -> Option<String> {
+    if source.len() > SOURCE_LIMIT {
+        return Some(format!("longer than {SOURCE_LIMIT} bytes"));
+    }
     if code.iter().filter(|code| code.is_statement).count() > STATEMENTS_LIMIT {
         return Some(format!("a text of more than {STATEMENTS_LIMIT} `{{% %}}`"));
     }
@@ -82,22 +114,24 @@ pub(super) fn too_long(code: &[Code<'_>]) -> Option<String> {
 
 /// How a sign is written here that code which does not compile has from another language.
 pub(super) fn of_another_language(code: &[Code<'_>]) -> Option<&'static str> {
-    let mut pairs = code.iter().flat_map(|code| {
-        let next = code.tokens.iter().skip(1).map(Some).chain([None]);
-        code.tokens.iter().zip(next)
-    });
-    pairs.find_map(|(token, next)| match (token, next) {
-        (Token::Mark('&'), Some(Token::Mark('&'))) => Some("; for `&&`, write `and`"),
-        (Token::Mark('|'), Some(Token::Mark('|'))) => Some("; for `||`, write `or`"),
-        (Token::Mark('!'), next) if next != Some(&Token::Mark('=')) => {
-            Some("; for `!`, write `not`")
-        }
-        (Token::Mark('?'), _) => Some("; for `a ? b : c`, write `b if a else c`"),
-        (Token::Mark('“' | '”' | '„' | '‘' | '’'), _) => {
+    let is_or = |code: &Code<'_>| {
+        code.tokens.windows(2).any(|pair| pair == [Token::Mark("|"), Token::Mark("|")])
+    };
+    if code.iter().any(is_or) {
+        return Some("; for `||`, write `or`");
+    }
+    let Token::Uncut(rest) = code.last()?.tokens.last()? else { return None };
+    if rest.starts_with("&&") {
+        return Some("; for `&&`, write `and`");
+    }
+    match rest.chars().next()? {
+        '!' => Some("; for `!`, write `not`"),
+        '?' => Some("; for `a ? b : c`, write `b if a else c`"),
+        '“' | '”' | '„' | '‘' | '’' => {
             Some("; a text stands in straight quotes, `\"` or `'`")
         }
         _ => None,
-    })
+    }
 }
 
 /// Whether the text sets a name itself, as `{% for event in … %}` does: what it then stands for is
@@ -105,15 +139,13 @@ pub(super) fn of_another_language(code: &[Code<'_>]) -> Option<&'static str> {
 pub(super) fn is_set(code: &[Code<'_>], name: &str) -> bool {
     let sets = |tokens: &[Token<'_>]| {
         let mut names = tokens.iter().enumerate().filter(|(_, token)| **token == Token::Name(name));
-        let first = tokens.iter().find(|token| matches!(token, Token::Name(_)));
         let head = tokens.iter().position(|token| *token == Token::Name("in"));
-        match first {
+        match tokens.first() {
             Some(Token::Name("for")) => names.any(|(at, _)| Some(at) < head),
             // It is followed by `=`, by another name that is set, or by nothing.
             Some(Token::Name("set" | "with")) => names.any(|(at, _)| {
-                let after = tokens.get(at + 1..).unwrap_or_default();
-                !after.starts_with(&[Token::Mark('='), Token::Mark('=')])
-                    && matches!(after, [] | [Token::Mark('=' | ',' | ')' | '-' | '|'), ..])
+                let after = tokens.get(at + 1..);
+                matches!(after, Some([] | [Token::Mark("=" | "," | ")" | "|"), ..]))
             }),
             _ => false,
         }
@@ -131,10 +163,10 @@ pub(super) fn dotted(code: &[Code<'_>], roots: &[&str]) -> Vec<String> {
             rest = tail;
             if let Token::Name(root) = token
                 && roots.contains(root)
-                && before != Some(Token::Mark('.'))
+                && before != Some(Token::Mark("."))
             {
                 let mut name = (*root).to_owned();
-                while let [Token::Mark('.'), Token::Name(step), tail @ ..] = rest {
+                while let [Token::Mark("."), Token::Name(step), tail @ ..] = rest {
                     name.push('.');
                     name.push_str(step);
                     rest = tail;
@@ -162,16 +194,16 @@ pub(super) fn uses<'s>(code: &[Code<'s>]) -> Vec<Use<'s>> {
 /// Every place where this piece of code stands: the first name of each. A name that is a step of
 /// another one is something else.
 pub(super) fn find<'s>(code: &[Code<'s>], wanted: &str) -> Vec<&'s str> {
-    let (wanted, _) = tokens(wanted, None);
+    let wanted: Vec<_> = expression(wanted).into_iter().flat_map(|code| code.tokens).collect();
     let mut found = Vec::new();
     for code in code {
         let mut before = None;
         for window in code.tokens.windows(wanted.len().max(1)) {
             let name = window.iter().find_map(|token| match token {
                 Token::Name(name) => Some(*name),
-                Token::Text(_) | Token::Mark(_) => None,
+                Token::Text(_) | Token::Mark(_) | Token::Uncut(_) => None,
             });
-            if window == wanted.as_slice() && before != Some(Token::Mark('.')) {
+            if window == wanted.as_slice() && before != Some(Token::Mark(".")) {
                 found.extend(name);
             }
             before = window.first().copied();
@@ -180,18 +212,9 @@ pub(super) fn find<'s>(code: &[Code<'s>], wanted: &str) -> Vec<&'s str> {
     found
 }
 
-/// The next opening and what follows it.
-fn next_code(text: &str) -> Option<(&str, &str)> {
-    let at = ["{{", "{%", "{#"].iter().filter_map(|opening| text.find(opening)).min()?;
-    text.get(at..)?.split_at_checked(2)
-}
-
 /// `{% filter name %}`.
 fn filter_block<'s>(block: &[Token<'s>]) -> Option<Use<'s>> {
-    let at = block.iter().position(|token| matches!(token, Token::Name(_)))?;
-    let [Token::Name("filter"), Token::Name(name), rest @ ..] = block.get(at..)? else {
-        return None;
-    };
+    let [Token::Name("filter"), Token::Name(name), rest @ ..] = block else { return None };
     Some(filter(name, rest))
 }
 
@@ -201,16 +224,16 @@ fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
     let mut rest = tokens;
     while let Some((token, tail)) = rest.split_first() {
         match (token, tail) {
-            (Token::Mark('|'), [Token::Name(name), tail @ ..]) => {
+            (Token::Mark("|"), [Token::Name(name), tail @ ..]) => {
                 found.push(filter(name, tail));
             }
             (
                 Token::Name("is"),
                 [Token::Name("not"), Token::Name(name), ..] | [Token::Name(name), ..],
-            ) if before != Some(Token::Mark('.')) => {
+            ) if before != Some(Token::Mark(".")) => {
                 found.push(Use { kind: Kind::Test, name, arguments: Vec::new(), named: None });
             }
-            (Token::Mark('.'), [Token::Name(name), Token::Mark('('), ..]) => {
+            (Token::Mark("."), [Token::Name(name), Token::Mark("("), ..]) => {
                 found.push(Use { kind: Kind::Method, name, arguments: Vec::new(), named: None });
             }
             _ => {}
@@ -230,21 +253,19 @@ fn filter<'s>(name: &'s str, tokens: &[Token<'s>]) -> Use<'s> {
 /// The arguments of a call whose parenthesis, if any, comes next, and the first name of one.
 fn arguments<'s>(tokens: &[Token<'s>]) -> (Vec<Option<&'s str>>, Option<&'s str>) {
     let (mut arguments, mut named) = (Vec::new(), None);
-    let Some((Token::Mark('('), mut rest)) = tokens.split_first() else {
+    let Some((Token::Mark("("), mut rest)) = tokens.split_first() else {
         return (arguments, named);
     };
     let mut argument: &[Token<'s>] = rest;
     let mut length = 0;
     let mut depth = 0_usize;
     while let Some((token, tail)) = rest.split_first() {
-        let closes = depth == 0 && *token == Token::Mark(')');
-        if closes || (depth == 0 && *token == Token::Mark(',')) {
+        let closes = depth == 0 && *token == Token::Mark(")");
+        if closes || (depth == 0 && *token == Token::Mark(",")) {
             match argument.get(..length) {
                 Some([]) | None => {}
                 Some([Token::Text(text)]) => arguments.push(*text),
-                Some([Token::Name(name), Token::Mark('='), value, ..])
-                    if *value != Token::Mark('=') =>
-                {
+                Some([Token::Name(name), Token::Mark("="), ..]) => {
                     named = named.or(Some(*name));
                     arguments.push(None);
                 }
@@ -259,69 +280,13 @@ fn arguments<'s>(tokens: &[Token<'s>]) -> (Vec<Option<&'s str>>, Option<&'s str>
             length += 1;
         }
         match token {
-            Token::Mark('(' | '[' | '{') => depth += 1,
-            Token::Mark(')' | ']' | '}') => depth = depth.saturating_sub(1),
-            Token::Mark(_) | Token::Name(_) | Token::Text(_) => {}
+            Token::Mark("(" | "[" | "{") => depth += 1,
+            Token::Mark(")" | "]" | "}") => depth = depth.saturating_sub(1),
+            Token::Mark(_) | Token::Name(_) | Token::Text(_) | Token::Uncut(_) => {}
         }
         rest = tail;
     }
     (arguments, named)
-}
-
-/// The tokens up to `close`, and what follows it. A `}}` that ends two objects does not close.
-fn tokens<'s>(source: &'s str, close: Option<&str>) -> (Vec<Token<'s>>, &'s str) {
-    let mut tokens = Vec::new();
-    let mut rest = source;
-    let mut depth = 0_usize;
-    while let Some(first) = rest.chars().next() {
-        if depth == 0
-            && let Some(after) = close.and_then(|close| rest.strip_prefix(close))
-        {
-            return (tokens, after);
-        }
-        let length = match first {
-            '"' | '\'' => {
-                let (text, length) = string(rest, first);
-                tokens.push(Token::Text(text));
-                length
-            }
-            first if first.is_alphabetic() || first == '_' => {
-                let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
-                let (name, _) = rest.split_at(end.unwrap_or(rest.len()));
-                tokens.push(Token::Name(name));
-                name.len()
-            }
-            mark => {
-                match mark {
-                    '(' | '[' | '{' => depth += 1,
-                    ')' | ']' | '}' => depth = depth.saturating_sub(1),
-                    _ => {}
-                }
-                if !mark.is_whitespace() {
-                    tokens.push(Token::Mark(mark));
-                }
-                mark.len_utf8()
-            }
-        };
-        rest = rest.get(length..).unwrap_or_default();
-    }
-    (tokens, "")
-}
-
-/// The string that `text` begins with, and its length with both quotes.
-fn string(text: &str, quote: char) -> (Option<&str>, usize) {
-    let mut escaped = false;
-    let mut plain = true;
-    for (at, letter) in text.char_indices().skip(1) {
-        if escaped {
-            escaped = false;
-        } else if letter == '\\' {
-            (escaped, plain) = (true, false);
-        } else if letter == quote {
-            return (text.get(1..at).filter(|_| plain), at + 1);
-        }
-    }
-    (None, text.len())
 }
 
 #[cfg(test)]
@@ -364,8 +329,53 @@ mod tests {
     #[case::blocks("{% if event.a is odd %}{{ x | a }}{% endif %}", "is odd() |a()")]
     #[case::comments("{# {{ x | a }} #}{{ x | b }}", "|b()")]
     #[case::raw("{%- raw -%}{{ x | a }}{% endraw %}{{ x | b }}", "|b()")]
+    #[case::raw_about_raw("{% raw %}endraw {{ x | a }}{%- endraw +%}{{ x | b }}", "|b()")]
+    #[case::braces_in_comments("{#- }} {{ -#}{{ x | a }}", "|a()")]
+    #[case::braces_of_an_object_in_a_string("{{ {'a': '}}'} | a }}{{ x | b }}", "|a() |b()")]
+    #[case::trimmed(
+        "{%- if x is a -%}{{- x | b -}}{%+ filter c +%}x{% endfilter %}",
+        "is a() |b() |c()"
+    )]
+    #[case::another_script("{{ x.ชื่อ() | ชื่อ }}", ".ชื่อ() |ชื่อ()")]
     #[case::filter_blocks("{% filter a('x') | b %}{% endfilter %}", "|b() |a(x)")]
     fn finds_the_uses_of_a_template(#[case] source: &str, #[case] found: &str) {
         assert_eq!(shown(&uses(&template(source))), found);
+    }
+
+    #[rstest]
+    #[case::one("{% set a = 1 %}", true)]
+    #[case::block("{% set a %}x{% endset %}", true)]
+    #[case::trimmed_block("{%- set a -%}x{% endset %}", true)]
+    #[case::block_not_trimmed("{%+ set a +%}x{% endset %}", true)]
+    #[case::several("{% for a, b in x %}{% endfor %}", true)]
+    #[case::compared("{% set b = a == 1 %}", false)]
+    #[case::less_something("{% set b = a - 1 %}", false)]
+    #[case::raw("{% raw %}{% set a = 1 %}{% endraw %}", false)]
+    fn knows_what_a_template_sets(#[case] source: &str, #[case] expected: bool) {
+        assert_eq!(is_set(&template(source), "a"), expected);
+    }
+
+    #[rstest]
+    #[case::openings("{{")]
+    #[case::braces("{{{ ")]
+    #[case::code("{{}}")]
+    #[case::statements("{% a -%}")]
+    #[case::comments("{##}")]
+    #[case::raw("{% raw %}")]
+    #[case::raw_and_its_end("{% raw %}{% endraw %}")]
+    #[case::quotes("{{'")]
+    #[case::escapes("{{'\\")]
+    #[case::numbers("{{1.")]
+    #[case::another_script("{{ชื่อ“")]
+    #[case::nul("{{\0")]
+    fn a_hostile_text_is_cut_without_a_panic(#[case] piece: &str) {
+        for code in [template, expression] {
+            for length in [SOURCE_LIMIT, 1 << 20] {
+                let text = piece.repeat(length / piece.len());
+                let code = code(&text);
+                drop((too_long(&text, &code), uses(&code), dotted(&code, &["a"])));
+                drop((of_another_language(&code), is_set(&code, "a"), find(&code, "a")));
+            }
+        }
     }
 }

@@ -50,7 +50,7 @@ const ITEMS_LEFT: [&str; 7] =
 
 /// `None` where it does not parse, or is too long to be parsed safely.
 pub(super) fn expression(source: &str) -> Option<Reading> {
-    if names::too_long(&names::expression(source)).is_some() {
+    if names::too_long(source, &names::expression(source)).is_some() {
         return None;
     }
     parse_expr(source).ok().map(|expression| reading(&expression, &Names::new()))

@@ -16,7 +16,7 @@ const SHOWN_LIMIT: usize = 100;
 
 /// None where the template does not parse, or is too long to be parsed safely.
 pub(super) fn statements(source: &str) -> Vec<Statement> {
-    if names::too_long(&names::template(source)).is_some() {
+    if names::too_long(source, &names::template(source)).is_some() {
         return Vec::new();
     }
     match parse(source, "message", minijinja::syntax::SyntaxConfig::default()) {

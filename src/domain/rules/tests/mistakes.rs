@@ -171,6 +171,9 @@ fn every_mistake_of_every_rule_comes_at_once() {
 #[case::negations("not ".repeat(8_000))]
 #[case::lists("[".repeat(32_000))]
 #[case::strings("'".to_owned())]
+#[case::behind_a_sign(format!("'a' & {}1", "not ".repeat(8_000)))]
+#[case::behind_a_number(format!("'a' 1_ {}1", "not ".repeat(8_000)))]
+#[case::behind_an_escape(format!("'a' '\\x' {}1", "not ".repeat(8_000)))]
 #[case::longer("a".repeat(40_000))]
 fn an_expression_of_any_shape_leaves_the_stack_alone(#[case] when: String) {
     drop(Rules::compile(&topic(vec![rule("r", Some(&when), "x")]), &channels()));
@@ -182,6 +185,7 @@ fn an_expression_of_any_shape_leaves_the_stack_alone(#[case] when: String) {
 fn a_template_of_any_depth_leaves_the_stack_alone() {
     let deep = "{% if 1 %}".repeat(3_000);
     assert!(!mistakes(rule("r", None, &deep)).is_empty());
+    assert!(!mistakes(rule("r", None, &format!("{{% if 'a' 1_ %}}{deep}"))).is_empty());
     let chain = format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(2_600));
     assert!(!mistakes(rule("r", None, &chain)).is_empty());
     let longest = format!("{{% if 1 %}}x{}{{% endif %}}", "{% elif 1 %}".repeat(198));

@@ -90,6 +90,7 @@ fn a_template_sees_the_event_and_the_record(
     "message: undefined value in `Hi {{ event.name }}`: there is no `event.name`"
 )]
 #[case::missing_parent("{{ event.a.b.c }}", "there is no `event.a`")]
+#[case::missing_thai_name("{{ event.ชื่อ }}", "there is no `event.ชื่อ`")]
 #[case::missing_in_a_filter("{{ event.a | money('USD') }}", "there is no `event.a`")]
 #[case::missing_currency("{{ 1 | money(event.a) }}", "there is no `event.a`")]
 #[case::missing_in_a_condition("{% if event.a %}x{% endif %}", "there is no `event.a`")]
