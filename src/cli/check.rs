@@ -82,6 +82,8 @@ fn offline(file: &ConfigFile) -> Result<Findings, Mistakes> {
     let examples: usize = loaded.config.topics.values().map(|topic| topic.examples.len()).sum();
     let topics = counted(topics.names().len() as u64, "topic");
     let examples = counted(examples as u64, "example");
-    let told = vec![format!("{}: ok, {topics}, {examples}", file.config.display())];
+    let mut told = vec![format!("{}: ok, {topics}, {examples}", file.config.display())];
+    let paused = loaded.config.paused.phrases();
+    told.extend(paused.into_iter().map(|what| format!("paused: {what}")));
     Ok(Findings { found: loaded.warnings, told, unanswered: 0 })
 }

@@ -85,7 +85,8 @@ impl Preview {
         let now = SystemClock::start().now().wall;
         let preview = |record: &Record, place: Option<String>| {
             let (decision, asked) = topics.explain(record);
-            let told = explanation::Explanation { record, decision: &decision, asked: &asked, now };
+            let (decision, asked, paused) = (&decision, &asked[..], &config.paused);
+            let told = explanation::Explanation { record, decision, asked, paused, now };
             match self.output {
                 Output::Json => print_line(told.json()),
                 Output::Text => print_line(told.text(place.as_deref())),

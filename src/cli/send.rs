@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 use super::output::Output;
-use super::{ConfigFile, Failure, failed, load_parts, logging, print_line};
+use super::{ConfigFile, Failure, eprint_note, failed, load_parts, logging, print_line};
 use crate::bridge;
 use crate::config::Config;
 use crate::domain::clock::Timestamp;
@@ -71,6 +71,12 @@ impl Send {
             deadline: Timestamp(i64::MAX),
             on_ambiguous: OnAmbiguous::DeadLetter,
         };
+        if config.paused.channels.contains(&message.channel.name) {
+            let name = &message.channel.name;
+            eprint_note(format_args!(
+                "the channel `{name}` is paused; this message is sent all the same"
+            ));
+        }
         let (client, _) = bridge::line_client(&config).map_err(failed)?;
         let outcome = client.send(&message, &Uuid::new_v4().to_string()).await;
         // Only the listing tells whether it is the channel or the recipient that is not found.

@@ -39,6 +39,16 @@ impl Paused {
         self.channels.is_empty() && self.topics.is_empty() && self.rules.is_empty()
     }
 
+    /// Each of them, as a phrase.
+    pub fn phrases(&self) -> Vec<String> {
+        let channels = self.channels.iter().map(|channel| format!("the channel `{channel}`"));
+        let topics = self.topics.iter().map(|topic| format!("the topic `{topic}`"));
+        let rules = self.rules.iter().flat_map(|(topic, rules)| {
+            rules.iter().map(move |rule| format!("the rule `{rule}` of `{topic}`"))
+        });
+        channels.chain(topics).chain(rules).collect()
+    }
+
     /// What holds a message of this topic back, the widest first; none where nothing does.
     pub fn holds(&self, topic: &str, message: &Message) -> Option<Pause> {
         if self.topics.contains(topic) {

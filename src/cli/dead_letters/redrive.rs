@@ -102,6 +102,9 @@ impl Redrive {
             return Err(Failure::Usage(which.to_owned()));
         }
         let context = Context::open_for(&self.file, &self.chosen)?;
+        for what in context.config.paused.phrases() {
+            eprint_note(format_args!("{what} is paused: what is redriven for it waits"));
+        }
         let topic = context.topics.redrive();
         let before = match Redriven::read(&context).await {
             Err(ScanError::NoTopic(_)) => {

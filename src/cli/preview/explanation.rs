@@ -9,6 +9,7 @@ use crate::domain::dead_letter::Rejection;
 use crate::domain::message::{
     Decision, Message, OnAmbiguous, Recipient, SkipReason, TEXT_LIMIT, Verdict,
 };
+use crate::domain::paused::{Pause, Paused};
 use crate::domain::record::Record;
 use crate::domain::rules::{RuleAnswer, RuleTrace};
 
@@ -19,6 +20,7 @@ pub(super) struct Explanation<'a> {
     pub(super) record: &'a Record,
     pub(super) decision: &'a Decision,
     pub(super) asked: &'a [RuleTrace],
+    pub(super) paused: &'a Paused,
     pub(super) now: Timestamp,
 }
 
@@ -64,6 +66,7 @@ impl Explanation<'_> {
             "utf16_units": units(message),
             "expires_at": times::shown(message.deadline),
             "expired": self.expired(message),
+            "paused": self.pause(message).map(Pause::label),
             "on_ambiguous": word(message.on_ambiguous),
         })
     }
@@ -95,16 +98,41 @@ impl Explanation<'_> {
                 "would be skipped: a record without a value (a tombstone)".to_owned()
             }
             (Some(SkipReason::Unmatched), ..) => "would be skipped: no rule matches".to_owned(),
-            (None, sent, 0) => format!("would send {}", counted(sent, "message")),
-            (None, 0, letters) => {
-                format!("would send nothing, and become {}", counted(letters, "dead letter"))
+            (None, number, 0) => {
+                format!("would send {}{}", counted(number, "message"), self.waits(&sent))
             }
-            (None, sent, letters) => format!(
-                "would send {}, and become {}",
-                counted(sent, "message"),
-                counted(letters, "dead letter")
+            (None, 0, letters) => {
+                let letters = counted(letters, "dead letter");
+                format!("would send nothing, and become {letters}{}", self.waits(&sent))
+            }
+            (None, number, letters) => format!(
+                "would send {}, and become {}{}",
+                counted(number, "message"),
+                counted(letters, "dead letter"),
+                self.waits(&sent)
             ),
         }
+    }
+
+    /// What of it the bridge would hold back for now.
+    fn waits(&self, sent: &[&Message]) -> String {
+        if self.paused.topics.contains(&self.record.source.topic) {
+            return ", but not while its topic is paused".to_owned();
+        }
+        let mut pauses = sent.iter().filter_map(|message| self.pause(message));
+        match (pauses.next(), pauses.count() + 1) {
+            (None, _) => String::new(),
+            (Some(pause), 1) if sent.len() == 1 => {
+                format!(", but not while its {} is paused", pause.label())
+            }
+            (Some(_), waiting) => format!(", but {waiting} of them not while paused"),
+        }
+    }
+
+    fn pause(&self, message: &Message) -> Option<Pause> {
+        let pause = self.paused.holds(&self.record.source.topic, message);
+        // What has expired is set aside, paused or not, unless the whole topic waits.
+        pause.filter(|pause| *pause == Pause::Topic || !self.expired(message))
     }
 
     fn message_text(&self, message: &Message) -> String {
@@ -115,7 +143,10 @@ impl Explanation<'_> {
         };
         let end = if self.expired(message) { ": would be dead-lettered as `expired`" } else { "" };
         let seen = times::relative(*deadline, self.now);
-        [
+        let paused = self.pause(message).map(|pause| {
+            field("paused", &format!("its {} is paused, so it would wait", pause.label()))
+        });
+        let lines = [
             format!("  message of the rule {}", on_one_line(rule)),
             field("channel", &format!("{} ({})", channel.name, on_one_line(&channel.id))),
             field("to", &format!("{kind} {}", on_one_line(id))),
@@ -123,8 +154,8 @@ impl Explanation<'_> {
             field("length", &format!("{} of {TEXT_LIMIT} UTF-16 code units", units(message))),
             field("expires", &format!("{} ({seen}){end}", times::shown(*deadline))),
             field("on_ambiguous", word(*on_ambiguous)),
-        ]
-        .join("\n")
+        ];
+        lines.into_iter().chain(paused).collect::<Vec<_>>().join("\n")
     }
 
     /// A word for programs and a sentence for people.

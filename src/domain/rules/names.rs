@@ -121,8 +121,13 @@ pub(super) fn of_another_language(code: &[Code<'_>]) -> Option<&'static str> {
         return Some("; for `||`, write `or`");
     }
     let Token::Uncut(rest) = code.last()?.tokens.last()? else { return None };
-    if rest.starts_with("&&") {
-        return Some("; for `&&`, write `and`");
+    let longer = [
+        ("&&", "; for `&&`, write `and`"),
+        ("??", "; for `a ?? b`, write `a | default(b)`"),
+        ("?.", "; for `a?.b`, write `a.b`, and ask before whether `a is defined`"),
+    ];
+    if let Some((_, hint)) = longer.iter().find(|(sign, _)| rest.starts_with(sign)) {
+        return Some(hint);
     }
     match rest.chars().next()? {
         '!' => Some("; for `!`, write `not`"),

@@ -1,3 +1,7 @@
+use std::sync::Arc;
+
+use rstest::rstest;
+
 use super::*;
 use crate::domain::dead_letter::Reason;
 use crate::domain::message::{Channel, Text};
@@ -32,10 +36,14 @@ fn asked(answers: &[(&str, RuleAnswer)]) -> Vec<RuleTrace> {
 }
 
 fn told(verdict: Verdict, answers: &[(&str, RuleAnswer)]) -> (String, Value) {
+    told_with(verdict, answers, &Paused::default())
+}
+
+fn told_with(verdict: Verdict, answers: &[(&str, RuleAnswer)], paused: &Paused) -> (String, Value) {
     let event_time = Timestamp(NOW.0 - 90_000);
     let decision = Decision { event_time, verdict, redrive: None };
-    let told =
-        Explanation { record: &record(), decision: &decision, asked: &asked(answers), now: NOW };
+    let (record, decision, asked) = (&record(), &decision, &asked(answers)[..]);
+    let told = Explanation { record, decision, asked, paused, now: NOW };
     (told.text(None), told.json())
 }
 
@@ -70,6 +78,7 @@ fn a_message_is_told_with_all_that_a_rule_gave_it() {
             "utf16_units": 16,
             "expires_at": "2025-11-09T02:15:05Z",
             "expired": false,
+            "paused": null,
             "on_ambiguous": "retry",
         }],
         "skipped": null,
@@ -89,6 +98,37 @@ fn a_message_is_told_with_all_that_a_rule_gave_it() {
         "event_time": "2025-11-09T02:12:35Z",
     });
     assert_eq!(json, expected);
+}
+
+#[rstest]
+#[case::rule(&["one"], &[], &[], "would send 1 message, but not while its rule is paused", "rule")]
+#[case::channel(&[], &["support"], &[], "would send 1 message, but not while its channel is paused", "channel")]
+#[case::topic(&["one"], &[], &["orders"], "would send 1 message, but not while its topic is paused", "topic")]
+fn what_is_paused_would_wait(
+    #[case] rules: &[&str],
+    #[case] channels: &[&str],
+    #[case] topics: &[&str],
+    #[case] summary: &str,
+    #[case] label: &str,
+) {
+    let set = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
+    let rules = [("orders".into(), set(rules))].into();
+    let paused = Paused { channels: set(channels), topics: set(topics), rules };
+    let verdict = Verdict::Deliver(vec![Ok(message("one", "Hello", 60_000))]);
+    let (text, json) = told_with(verdict, &[("one", RuleAnswer::Always)], &paused);
+    assert_eq!(text.lines().next(), Some(&*format!("orders: {summary}")));
+    assert!(text.ends_with(&format!("    paused        its {label} is paused, so it would wait")));
+    assert_eq!(json["messages"][0]["paused"], label);
+}
+
+#[test]
+fn of_several_messages_those_that_are_paused_are_counted() {
+    let messages = ["one", "two", "three"].map(|rule| Ok(message(rule, "Hello", 60_000)));
+    let rules = [("orders".into(), ["one".into(), "three".into()].into())].into();
+    let paused = Paused { rules, ..Paused::default() };
+    let (text, _) = told_with(Verdict::Deliver(messages.into()), &[], &paused);
+    let summary = "orders: would send 3 messages, but 2 of them not while paused";
+    assert_eq!(text.lines().next(), Some(summary));
 }
 
 #[test]

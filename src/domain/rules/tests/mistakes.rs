@@ -27,6 +27,8 @@ fn mistakes(source: RuleSource) -> Vec<RuleMistake> {
 )]
 #[case::assignment_further_in("not (event.a = 1)", "to compare, write `==`")]
 #[case::and_of_another_language("event.a == \"x\" && event.b == 1", "unexpected character")]
+#[case::another_default("event.a ?? 'x'", "write `a | default(b)`")]
+#[case::another_step("event.a?.b == 1", "for `a?.b`")]
 #[case::and_is_told("event.a == \"x\" && event.b == 1", "; for `&&`, write `and`")]
 #[case::cut_off_by_a_sign("event.a == 'x' & event.b", "unexpected character")]
 #[case::cut_off_by_a_semicolon("event.a == 'x'; event.b", "unexpected character")]
