@@ -213,7 +213,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
                 };
                 Input::Committed(results.into_iter().map(result).collect())
             }
-            LogEvent::OutOfRange(source) => Input::OutOfRange(source),
+            LogEvent::OutOfRange { source, .. } => Input::OutOfRange(source),
             LogEvent::Seen { coordinator: Some(at), .. } => Input::CoordinatorHeard { at },
             LogEvent::Left | LogEvent::Seen { coordinator: None, .. } => return Ok(()),
             LogEvent::Fatal(why) => return Err(Broken(why)),

@@ -20,7 +20,7 @@ use crate::config::{Config, Loaded, Mistakes, needs_restart};
 use crate::domain::machine::Settings;
 use crate::domain::paused::Paused;
 use crate::driver::{Order, Reconfiguration};
-use crate::line::token::Token;
+use crate::line::token::{Change, Token};
 use crate::metrics::{Labels, Metrics, Reload};
 use crate::topics::Topics;
 
@@ -177,14 +177,15 @@ impl Follower {
     async fn look_at_token(&mut self) -> Result<(), Unlooked> {
         let token = Arc::clone(&self.token);
         match tokio::task::spawn_blocking(move || token.replace_if_changed()).await? {
-            Ok(true) => {
+            Ok(Change::Replaced) => {
                 tracing::info!("the token has changed and is in force");
                 self.token_refusal = None;
                 self.metrics.reloaded(Reload::Applied);
                 let sent = self.orders.send(Order::TokenChanged).await;
                 return sent.map_err(|_| Unlooked::BridgeEnded);
             }
-            Ok(false) => {
+            Ok(Change::Seen) => {}
+            Ok(Change::None) => {
                 if self.token_refusal.take().is_some() {
                     tracing::info!("the token that is in force is there again");
                 }

@@ -7,6 +7,7 @@ use super::fields::Fields;
 use super::kafka::{TOPIC_NAME, is_topic_name};
 use super::line::Line;
 use super::reader::{Reader, Refusal};
+use crate::domain::machine::wire_time;
 
 /// The bounds of what is taken on at once, and of how long it is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,9 +85,10 @@ fn cross_check(
         reader.warn_at(fields, "held_records", message);
     }
     let Some(timeout) = line.map(|line| line.timeout) else { return };
-    if delivery.drain_timeout < timeout {
-        let message = "shorter than `line.timeout`: a drain may cut attempts off, and nobody knows \
-                       then whether the customer has the message";
+    if wire_time(delivery.drain_timeout) < timeout {
+        let message = "less than `line.timeout` is left for attempts, because the last 3 s are for the \
+                       last commit: a drain may cut attempts off, and nobody knows then whether the \
+                       customer has the message";
         reader.warn_at(fields, "drain_timeout", message);
     }
     if delivery.retry.max_elapsed <= timeout {

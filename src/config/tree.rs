@@ -114,6 +114,8 @@ fn hint(said: &str, source: &str, place: Place) -> Option<&'static str> {
         Some("a text that contains `\"` must be in single quotes")
     } else if said.contains("after single-quoted") {
         Some("a text that contains `'` must be in double quotes")
+    } else if said.contains("while parsing a block") {
+        Some("check the indentation: what belongs together begins in the same column")
     } else if said.contains("simple key expected") {
         Some("a key needs a `:` after it")
     } else if said.contains("flow mapping") && line.contains("${") {

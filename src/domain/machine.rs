@@ -46,6 +46,7 @@ use super::message::{Channel, Decision, Message};
 use super::outcome::{Listing, Outcome, StopReason};
 use super::paused::Paused;
 use super::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
+pub use leaving::wire_time;
 pub use report::{PauseReason, Report, SettledAs};
 pub use status::{ChannelStatus, Oldest, PartitionStatus, Status, Waits};
 use tenure::Tenure;

@@ -8,7 +8,7 @@ use super::dead_letter::DeadLetter;
 use super::machine::{Assignment, Attempt, CommitFailure, CommitRequest, Report, Status};
 use super::message::Decision;
 use super::outcome::{Listing, Outcome};
-use super::record::{Epoch, Record, TopicPartition};
+use super::record::{CommitOffset, Epoch, Record, TopicPartition};
 
 /// The time. The one place where the core's `now` comes from.
 pub trait Clock: Send + Sync {
@@ -63,7 +63,13 @@ pub enum LogEvent {
     /// The group has moved on without this member, which joins it anew.
     Left,
     Committed(Vec<(CommitRequest, Result<(), CommitFailure>)>),
-    OutOfRange(TopicPartition),
+    /// The position of a partition is not in its log.
+    OutOfRange {
+        source: TopicPartition,
+        position: CommitOffset,
+        /// The log's first offset and its end; none where the broker did not say in time.
+        log: Option<(i64, i64)>,
+    },
     /// What the client library says of itself every few seconds.
     Seen {
         /// When the group's coordinator was last heard of, on the monotonic clock; none while there

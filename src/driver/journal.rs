@@ -41,7 +41,9 @@ pub(super) fn report(report: &Report) {
             match reason {
                 PauseReason::Brake =>
                     "its schema or its rules change, `delivery.brake` is raised, or a restart",
-                PauseReason::OffsetOutOfRange | PauseReason::Paused => "a restart",
+                PauseReason::OffsetOutOfRange =>
+                    "its offset in the group is set anew, and a restart",
+                PauseReason::Paused => "a restart",
             }
         ),
         Report::Reconfigured { decided_again, kept } => tracing::info!(
@@ -170,9 +172,12 @@ pub(super) fn log_event(event: &LogEvent) {
                 "the topic of these partitions was deleted; nothing more of it is sent"
             );
         }
-        LogEvent::OutOfRange(source) => tracing::error!(
+        LogEvent::OutOfRange { source, position, log } => tracing::error!(
             topic = &*source.topic,
             partition = source.partition,
+            position = position.0,
+            log_start = log.map(|(start, _)| start),
+            log_end = log.map(|(_, end)| end),
             "the committed offset is no longer in the log, or the topic was deleted and recreated: stop the bridge, \
              set the group's offset (kafka-consumer-groups.sh --reset-offsets), and start it. If the group has no offset, a restart alone \
              begins where `kafka.start` says"

@@ -24,6 +24,17 @@ pub struct Token {
     seen: Mutex<Option<SecretString>>,
 }
 
+/// What a look at the source has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The token in use is still there.
+    None,
+    /// Another one is there, and is not used yet.
+    Seen,
+    /// Another one is in use from now on.
+    Replaced,
+}
+
 impl Token {
     /// Reads the source for the first time.
     pub fn load(source: Source) -> Result<Self, NoToken> {
@@ -36,22 +47,22 @@ impl Token {
         self.current.load_full()
     }
 
-    /// Reads the source again; true says that the token is a new one. It takes two looks in a row
-    /// that read the same, and on an error the old token stays: a secret that is just being written
-    /// must not stop deliveries.
-    pub fn replace_if_changed(&self) -> Result<bool, NoToken> {
+    /// Reads the source again. It takes two looks in a row that read the same for a new token to be
+    /// used, and on an error the old one stays: a secret that is just being written must not stop
+    /// deliveries.
+    pub fn replace_if_changed(&self) -> Result<Change, NoToken> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let before = seen.take();
         let read = (self.source)()?;
         if read.expose_secret() == self.current.load().expose_secret() {
-            return Ok(false);
+            return Ok(Change::None);
         }
         if before.is_none_or(|before| before.expose_secret() != read.expose_secret()) {
             *seen = Some(read);
-            return Ok(false);
+            return Ok(Change::Seen);
         }
         self.current.store(Arc::new(read));
-        Ok(true)
+        Ok(Change::Replaced)
     }
 }
 
@@ -79,11 +90,10 @@ mod tests {
     fn a_rotated_token_is_replaced_once() {
         let source = reads(&["first", "first", "seco", "second", "second", "second"]);
         let token = Token::load(source).unwrap();
-        assert!(!token.replace_if_changed().unwrap());
-        assert!(!token.replace_if_changed().unwrap(), "it may be in the middle of being written");
-        assert!(!token.replace_if_changed().unwrap());
-        assert!(token.replace_if_changed().unwrap());
-        assert!(!token.replace_if_changed().unwrap());
+        let changes: Vec<_> = (0..5).map(|_| token.replace_if_changed().unwrap()).collect();
+        // It may be in the middle of being written.
+        let expected = [Change::None, Change::Seen, Change::Seen, Change::Replaced, Change::None];
+        assert_eq!(changes, expected);
         assert_eq!(token.current().expose_secret(), "second");
     }
 

@@ -132,7 +132,7 @@ impl Observe for Observer {
             LogEvent::Left => self.0.health.left(),
             LogEvent::Records(_)
             | LogEvent::Deleted(_)
-            | LogEvent::OutOfRange(_)
+            | LogEvent::OutOfRange { .. }
             | LogEvent::Fatal(_) => {}
         }
     }

@@ -60,6 +60,8 @@ struct Found {
     tallies: BTreeMap<Kind, Tally>,
     /// The newest, with how often each has been redriven.
     newest: BTreeMap<(Timestamp, Place), (Letter, usize)>,
+    /// How many dead letters were not chosen.
+    others: u64,
     /// Records of the topic that no bridge has written.
     foreign: u64,
 }
@@ -82,6 +84,8 @@ impl List {
                 // Of what is listed nobody needs the event.
                 letter.original.value = None;
                 found.add(letter, times, self.limit);
+            } else {
+                found.others += 1;
             }
         }
         match self.output {
@@ -112,7 +116,11 @@ impl Found {
     }
 
     fn text(&self, topic: &str, now: Timestamp) -> String {
-        let mut parts = vec![format!("{topic}: {}", counted(self.count(), "dead letter"))];
+        let others = match self.others {
+            0 => String::new(),
+            others => format!(", beside {others} that were not asked for"),
+        };
+        let mut parts = vec![format!("{topic}: {}{others}", counted(self.count(), "dead letter"))];
         if self.foreign > 0 {
             let records = counted(self.foreign, "record");
             parts.push(format!("{records} of the topic not written by line-bridge"));

@@ -146,6 +146,10 @@ line-bridge.yaml:7:22: topics.orders.rules[0].to.contct: expected an expression 
 #[case::rules_as_a_map(&with("topics: {orders: {schema: schemas/orders.json, rules: {name: a}}}"), "line-bridge.yaml:1:55: topics.orders.rules: expected a list of at least one rule, found a map")]
 #[case::schema_is_a_folder(&MINIMAL.replace("schemas/orders.json", "schemas"), "line-bridge.yaml:7:13: topics.orders.schema: schemas: it is not a file")]
 #[case::schema_from_the_environment(&MINIMAL.replace("schemas/orders.json", "${SCHEMAS}/none.json"), "line-bridge.yaml:7:13: topics.orders.schema: ${SCHEMAS}/none.json: no such file")]
+#[case::block_out_of_line(
+    "topics:\n  orders:\n    rules:\n      - name: a\n       to: x\n",
+    "line-bridge.yaml:5:8: this is not YAML: while parsing a block collection, did not find expected '-' indicator; check the indentation: what belongs together begins in the same column"
+)]
 #[case::not_yaml("kafka: {\n", "line-bridge.yaml:1:8: this is not YAML: unclosed bracket '{'")]
 fn a_mistake_names_its_place_and_the_expected_form(#[case] source: &str, #[case] expected: &str) {
     assert_eq!(said(source, Strictness::Run), expected);
@@ -154,7 +158,7 @@ fn a_mistake_names_its_place_and_the_expected_form(#[case] source: &str, #[case]
 
 #[rstest]
 #[case::plain_http(&with("line: {base_url: \"http://10.0.0.1\", token: {env: LINE_TOKEN}}"), "line-bridge.yaml:1:18: warning: line.base_url: the token and the messages would travel in the clear; use https")]
-#[case::short_drain(&with("delivery: {drain_timeout: 5s}"), "line-bridge.yaml:1:27: warning: delivery.drain_timeout: shorter than `line.timeout`: a drain may cut attempts off, and nobody knows then whether the customer has the message")]
+#[case::short_drain(&with("delivery: {drain_timeout: 17s}"), "line-bridge.yaml:1:27: warning: delivery.drain_timeout: less than `line.timeout` is left for attempts, because the last 3 s are for the last commit: a drain may cut attempts off, and nobody knows then whether the customer has the message")]
 #[case::short_retry(&with("delivery: {retry: {max_elapsed: 15s}}"), "line-bridge.yaml:1:33: warning: delivery.retry.max_elapsed: not longer than `line.timeout`, so an attempt that times out is never retried; make this longer")]
 #[case::few_held(&with("delivery: {held_records: 10}"), "line-bridge.yaml:1:26: warning: delivery.held_records: less than `delivery.max_in_flight`, so that many attempts can never be in flight; raise this, or lower `delivery.max_in_flight`")]
 #[case::a_text_cut_short(&with_rule("name: a\nmessage: Order #{{ event.orderId }} is here\nto: {contact: c}"), "line-bridge.yaml:6:18: warning: topics.orders.rules[0].message: the text ends before the `#`: after a space it begins a comment in YAML; quote the text")]

@@ -26,7 +26,7 @@ pub(super) struct Leaving {
 
 /// How long a drain waits for what is on the wire: the last dead letters and the last commit are
 /// within its timeout.
-pub(super) fn wire_time(drain_timeout: Duration) -> Duration {
+pub fn wire_time(drain_timeout: Duration) -> Duration {
     drain_timeout.saturating_sub(LAST_GRACE).max(drain_timeout / 2)
 }
 

@@ -12,6 +12,7 @@ use super::super::foreign;
 use super::super::outage::is_of_connection;
 use super::super::rebalance::{Callback, is_unknown_topic};
 use super::super::rights::missing;
+use super::positions::ANSWER_LATER;
 use super::{Member, READ, list, unread};
 use crate::domain::clock::Timestamp;
 use crate::domain::ports::LogEvent;
@@ -66,9 +67,7 @@ impl Member {
                     let at = self.made + seen.age;
                     let mut unread = self.unread.look(at, &seen, &mut self.assigned);
                     unread.extend(self.made_anew(unread::suspects(&self.assigned)));
-                    for source in unread {
-                        self.tell(LogEvent::OutOfRange(source));
-                    }
+                    self.tell_out_of_range(unread);
                     self.join_without_partitions(seen.requests);
                     let coordinator = seen.coordinator.map(|heard| self.made + heard);
                     let ends = self.ends(seen.ends);
@@ -122,6 +121,22 @@ impl Member {
         }
         self.to_release.extend_from_slice(&sources);
         self.tell(LogEvent::Revoked(sources));
+    }
+
+    fn tell_out_of_range(&mut self, sources: Vec<TopicPartition>) {
+        let mut is_answered = true;
+        for source in sources {
+            let Some(position) = self.assigned.get(&source).map(|assigned| assigned.next) else {
+                continue;
+            };
+            // Where one is not answered, the next one would wait as long, while nothing is polled.
+            let asked = is_answered.then(|| {
+                self.consumer.fetch_watermarks(&source.topic, source.partition, ANSWER_LATER)
+            });
+            let log = asked.and_then(Result::ok);
+            is_answered = log.is_some();
+            self.tell(LogEvent::OutOfRange { source, position, log });
+        }
     }
 
     fn failed(&mut self, error: &KafkaError) {

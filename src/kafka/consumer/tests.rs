@@ -126,7 +126,7 @@ async fn a_position_that_was_out_of_range_is_told_though_it_is_in_range_again() 
     let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
     joined.cluster.request_errors(RDKafkaApiKey::Fetch, &[error]);
     // Whichever of the two partitions the refused request was for, or both.
-    joined.wait(|event| matches!(event, LogEvent::OutOfRange(_)).then_some(())).await;
+    joined.wait(|event| matches!(event, LogEvent::OutOfRange { .. }).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +135,7 @@ async fn two_positions_that_are_out_of_range_one_after_the_other_are_both_told()
     let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
     let told_of = |event: &LogEvent| {
         let seen = matches!(event, LogEvent::Seen { .. }).then_some(None);
-        let LogEvent::OutOfRange(source) = event else { return seen };
+        let LogEvent::OutOfRange { source, .. } = event else { return seen };
         (&*source.topic == "orders").then_some(Some(source.partition))
     };
     let mut told = std::collections::BTreeSet::new();

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::line::test_server::{Server, answer, answer_with, header};
+use crate::line::token::Change;
 
 async fn sent(client: impl FnOnce(&str) -> Client, message: &Message) -> String {
     let server = Server::answering(vec![answer(200, SUCCESS)]).await;
@@ -117,8 +118,8 @@ async fn a_new_token_holds_for_the_next_request() {
     let outcome = client.send(&message(), "1").await;
     assert_eq!(outcome.class, Class::Stop(Scope::Account, StopReason::Unauthorized));
     *read.lock().unwrap() = "second";
-    assert!(!token.replace_if_changed().unwrap(), "the file may still be being written");
-    assert!(token.replace_if_changed().unwrap());
+    assert_eq!(token.replace_if_changed().unwrap(), Change::Seen, "it may still be being written");
+    assert_eq!(token.replace_if_changed().unwrap(), Change::Replaced);
     assert_eq!(client.send(&message(), "1").await.class, Class::Accepted);
 
     let requests = server.seen().requests;

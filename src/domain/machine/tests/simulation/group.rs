@@ -9,7 +9,7 @@ use super::mutation::Mutation;
 use super::step::{Step, Who};
 use super::trouble::Trouble;
 use super::world::{Event, World};
-use crate::domain::machine::leaving::wire_time;
+use crate::domain::machine::wire_time;
 use crate::domain::machine::{Assignment, Input, Machine};
 use crate::domain::record::{CommitOffset, Epoch};
 
