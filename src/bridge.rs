@@ -13,7 +13,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::domain::machine::{Attempt, Machine, Settings};
 use crate::domain::outcome::{Listing, Outcome};
-use crate::domain::ports::{self, Clock};
+use crate::domain::ports::{self, Clock, Observe};
 use crate::domain::record::{RecordOffset, TopicPartition};
 use crate::driver::{Broken, Drained, Driver, Order, Ports};
 use crate::kafka::consumer::Consumer;
@@ -21,7 +21,7 @@ use crate::kafka::dead_letters::DeadLetters;
 use crate::kafka::{self, preflight};
 use crate::line::client::{self, Client, ClientError};
 use crate::line::token::{self, NoToken, Token};
-use crate::metrics::{Labels, Metrics, Observer};
+use crate::metrics::{Labels, Metrics};
 use crate::reload::{self, Follower, Running, Views};
 use crate::topics::Topics;
 
@@ -106,10 +106,7 @@ pub fn kafka_settings_of(section: &config::Kafka, attempt: Duration) -> kafka::S
     kafka::Settings {
         brokers: section.brokers.clone(),
         group: section.group.clone(),
-        start: match section.start {
-            config::Start::Latest => kafka::Start::Latest,
-            config::Start::Earliest => kafka::Start::Earliest,
-        },
+        start: section.start,
         properties: section.properties.clone(),
         session_timeout: LEAST_SESSION.max(attempt * 3),
     }
@@ -187,7 +184,7 @@ pub async fn run_on(
         dead_letters: Arc::new(dead_letters),
         decide: Arc::new(topics),
         clock: Arc::clone(&clock),
-        observe: Arc::new(Observer(Arc::clone(&metrics))),
+        observe: Arc::clone(&metrics) as Arc<dyn Observe>,
         orders: to_obey,
     };
     let driver = Driver::new(machine, ports, timeout, kafka.silence(timeout));

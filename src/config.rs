@@ -33,7 +33,7 @@ mod tree;
 pub use delivery::{Admin, DeadLetters, Delivery, Retry};
 pub use duration::parse as parse_duration;
 pub use examples::{Example, ExampleEvent, ExpectedPart};
-pub use kafka::{Kafka, Start};
+pub use kafka::Kafka;
 pub use line::{Encoding, Line};
 pub use locations::Locations;
 pub use mistake::{Mistake, Mistakes, Place, Severity};

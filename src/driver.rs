@@ -280,7 +280,7 @@ impl<L: Log, A: Api, D: DeadLetters> Driver<L, A, D> {
         if now.elapsed >= self.figures_due {
             let status = self.machine.status(now);
             self.silence.look(&status);
-            self.ports.observe.status(&status, now);
+            self.ports.observe.gauges(&status, now);
             self.figures_due = now.elapsed + TICK;
         }
     }

@@ -19,4 +19,4 @@ pub mod tail;
 
 pub use acknowledged::Unwritten;
 pub use foreign::silence_expected_panics;
-pub use settings::{Settings, Start};
+pub use settings::Settings;

@@ -20,7 +20,6 @@ use crate::domain::machine::{PauseReason, SettledAs, Status};
 use crate::domain::outcome::StopReason;
 use answers::LastAnswers;
 use health::Health;
-pub use observer::Observer;
 use positions::Positions;
 pub use reloads::Reload;
 use reloads::Reloads;

@@ -80,19 +80,12 @@ impl Send {
         let (client, _) = bridge::line_client(&config).map_err(failed)?;
         let outcome = client.send(&message, &Uuid::new_v4().to_string()).await;
         // Only the listing tells whether it is the channel or the recipient that is not found.
-        let listing = match outcome.class {
-            Class::NotFound => Some(client.list().await),
-            Class::Accepted
-            | Class::Unverified
-            | Class::Ambiguous(_)
-            | Class::NotApplied(_)
-            | Class::Permanent
-            | Class::Stop(..) => None,
-        };
-        let listed = match listing {
-            Some(Listing::Channels(ids)) => Some(ids.iter().any(|id| **id == *message.channel.id)),
-            Some(Listing::Failed(_)) | None => None,
-        };
+        let not_found = matches!(outcome.class, Class::NotFound);
+        let listing = if not_found { Some(client.list().await) } else { None };
+        let listed = listing.and_then(|listing| match listing {
+            Listing::Channels(ids) => Some(ids.iter().any(|id| **id == *message.channel.id)),
+            Listing::Failed(_) => None,
+        });
         let meaning = meaning::meaning(&outcome, listed);
         if self.output == Output::Json {
             print_line(json!({

@@ -35,29 +35,13 @@ impl<'n> Item<'n> {
     }
 
     pub(super) fn place(&self) -> Place {
-        match self.node.value {
-            // The place of nothing is the colon before it.
-            Kind::Null => self.home,
-            Kind::Bool(_)
-            | Kind::Whole(_)
-            | Kind::Float(_)
-            | Kind::Text(_)
-            | Kind::List(_)
-            | Kind::Map(_) => place(self.node),
-        }
+        // The place of nothing is the colon before it.
+        if matches!(self.node.value, Kind::Null) { self.home } else { place(self.node) }
     }
 
     /// A text as the file has it, before the environment is put in; empty where it is none.
     pub(super) fn written(&self) -> &'n str {
-        match &self.node.value {
-            Kind::Text(text) => text,
-            Kind::Null
-            | Kind::Bool(_)
-            | Kind::Whole(_)
-            | Kind::Float(_)
-            | Kind::List(_)
-            | Kind::Map(_) => "",
-        }
+        if let Kind::Text(text) = &self.node.value { text } else { "" }
     }
 
     pub(super) fn is_map(&self) -> bool {
@@ -65,13 +49,8 @@ impl<'n> Item<'n> {
     }
 
     pub(super) fn is_empty_map(&self) -> bool {
-        match &self.node.value {
-            Kind::Null => true,
-            Kind::Map(entries) => entries.is_empty(),
-            Kind::Bool(_) | Kind::Whole(_) | Kind::Float(_) | Kind::Text(_) | Kind::List(_) => {
-                false
-            }
-        }
+        let value = &self.node.value;
+        matches!(value, Kind::Null) || matches!(value, Kind::Map(entries) if entries.is_empty())
     }
 
     fn child(&self, path: KeyPath, node: &'n Node, home: Place) -> Self {

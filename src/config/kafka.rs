@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::fields::{Fields, Item};
 use super::reader::Reader;
+use crate::domain::ports::Start;
 
 /// How to reach Kafka, and as whom.
 #[derive(Clone, Debug)]
@@ -18,14 +19,6 @@ pub struct Kafka {
     /// Properties for librdkafka, which checks their names and values itself. Any may be a
     /// secret, so none shows in `Debug`.
     pub properties: BTreeMap<String, SecretString>,
-}
-
-/// Where a group without commits begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
-    #[default]
-    Latest,
-    Earliest,
 }
 
 /// librdkafka's properties that the bridge sets itself (names: its CONFIGURATION.md), and what

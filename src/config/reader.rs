@@ -47,24 +47,19 @@ pub(super) enum Refusal {
 impl Given<'_> {
     /// A text as such.
     pub(super) fn text(&self) -> Option<&str> {
-        match self {
-            Self::Text { text, .. } => Some(text),
-            Self::Whole(_) | Self::Float(_) | Self::Bool(_) => None,
-        }
+        if let Self::Text { text, .. } = self { Some(text) } else { None }
     }
 
     /// A text that the environment gave, which stands for a number as well.
     fn substituted(&self) -> Option<&str> {
-        match self {
-            Self::Text { text, substituted: true } => Some(text.trim()),
-            Self::Text { .. } | Self::Whole(_) | Self::Float(_) | Self::Bool(_) => None,
-        }
+        if let Self::Text { text, substituted: true } = self { Some(text.trim()) } else { None }
     }
 
     fn whole(&self) -> Option<i128> {
-        match self {
-            Self::Whole(number) => Some(*number),
-            Self::Text { .. } | Self::Float(_) | Self::Bool(_) => self.substituted()?.parse().ok(),
+        if let Self::Whole(number) = self {
+            Some(*number)
+        } else {
+            self.substituted()?.parse().ok()
         }
     }
 

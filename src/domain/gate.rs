@@ -25,6 +25,28 @@ pub enum Passage {
     Closed,
 }
 
+/// Whether a channel takes deliveries; the numbers are those of the metric `gate_state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateState {
+    Open = 0,
+    /// By `Retry-After`, or by a rate that was cut.
+    Slowed = 1,
+    Stopped = 2,
+    /// By the operator.
+    Paused = 3,
+}
+
+impl GateState {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Slowed => "slowed",
+            Self::Stopped => "stopped",
+            Self::Paused => "paused",
+        }
+    }
+}
+
 /// A channel, or the whole account, that takes no deliveries until a probe succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop {
@@ -232,14 +254,15 @@ impl Gate {
         !(self.paused || self.retired && idle)
     }
 
-    /// Metrics' `gate_state`: 0 open, 1 slowed, 2 stopped, 3 paused.
-    pub fn state(&self, is_stopped: bool, now: Duration) -> u8 {
+    pub fn state(&self, is_stopped: bool, now: Duration) -> GateState {
         if self.paused {
-            3
+            GateState::Paused
         } else if is_stopped {
-            2
+            GateState::Stopped
+        } else if self.closed_until > now || self.rate.is_cut(now) {
+            GateState::Slowed
         } else {
-            u8::from(self.closed_until > now || self.rate.is_cut(now))
+            GateState::Open
         }
     }
 }

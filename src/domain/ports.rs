@@ -82,12 +82,30 @@ pub enum LogEvent {
     Fatal(String),
 }
 
+/// Where a group without commits starts to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    #[default]
+    Latest,
+    Earliest,
+}
+
+impl Start {
+    /// As the configuration says it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Latest => "latest",
+            Self::Earliest => "earliest",
+        }
+    }
+}
+
 /// Whoever keeps the figures.
 pub trait Observe: Send + Sync {
     fn report(&self, report: &Report);
     fn attempted(&self, channel: &str, outcome: &Outcome, took: Duration, now: Moment);
     /// Every second or so.
-    fn status(&self, status: &Status, now: Moment);
+    fn gauges(&self, status: &Status, now: Moment);
     fn log(&self, event: &LogEvent);
     /// The driver's loop has turned.
     fn turned(&self, now: Moment);

@@ -30,10 +30,10 @@ use tokio::sync::mpsc as channel;
 
 use self::commit::Committer;
 use super::rebalance::Callbacks;
-use super::settings::{Protocol, Settings, Start};
+use super::settings::{Protocol, Settings};
 use crate::domain::clock::Timestamp;
 use crate::domain::machine::CommitRequest;
-use crate::domain::ports::{Clock, Log, LogEvent};
+use crate::domain::ports::{Clock, Log, LogEvent, Start};
 use crate::domain::record::{CommitOffset, Epoch, Record, TopicPartition};
 use unread::Unread;
 

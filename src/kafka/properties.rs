@@ -212,8 +212,8 @@ mod tests {
     use rstest::rstest;
     use secrecy::SecretString;
 
-    use super::super::settings::Start;
     use super::*;
+    use crate::domain::ports::Start;
 
     fn settings(session: Duration, properties: &[(&str, &str)]) -> Settings {
         let secret =

@@ -7,22 +7,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Where a group without commits starts to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    Latest,
-    Earliest,
-}
-
-impl Start {
-    /// As the configuration says it.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Latest => "latest",
-            Self::Earliest => "earliest",
-        }
-    }
-}
+use crate::domain::ports::Start;
 
 #[derive(Clone, Debug)]
 pub struct Settings {

@@ -16,10 +16,11 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::consumer;
 use super::preflight::{Groupless, Refused, exists, groupless, wait_until_reachable};
-use super::settings::{Settings, Start};
+use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::metadata;
 use crate::domain::offsets::Runs;
+use crate::domain::ports::Start;
 use crate::domain::record::{CommitOffset, Record, TopicPartition};
 
 const ANSWER: Duration = Duration::from_secs(10);

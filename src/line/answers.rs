@@ -226,20 +226,9 @@ impl<'a> Body<'a> {
 
     /// The API's id of the request, where it is one that can go into a log and a header.
     fn request_id(&self) -> Option<String> {
-        match self.field("requestId")? {
-            Value::String(id)
-                if (1..=REQUEST_ID_LIMIT).contains(&id.len())
-                    && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
-            {
-                Some(id)
-            }
-            Value::String(_)
-            | Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_)
-            | Value::Object(_) => None,
-        }
+        let Value::String(id) = self.field("requestId")? else { return None };
+        let is_printable = id.bytes().all(|byte| byte.is_ascii_graphic());
+        ((1..=REQUEST_ID_LIMIT).contains(&id.len()) && is_printable).then_some(id)
     }
 }
 

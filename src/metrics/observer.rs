@@ -1,7 +1,7 @@
 //! What the driver reports, turned into figures.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::{Metrics, PAUSES, Positions};
@@ -10,13 +10,9 @@ use crate::domain::machine::{Report, Status};
 use crate::domain::outcome::{Outcome, StopReason};
 use crate::domain::ports::{LogEvent, Observe};
 
-/// Keeps the metrics as the driver goes.
-#[derive(Clone, Debug)]
-pub struct Observer(pub Arc<Metrics>);
-
-impl Observe for Observer {
+impl Observe for Metrics {
     fn report(&self, report: &Report) {
-        let Metrics { records, attempts, group, .. } = &*self.0;
+        let Metrics { records, attempts, group, .. } = self;
         match report {
             Report::Tracked { topic } => records.read.with_label_values(&[topic]).inc(),
             Report::Settled { topic, settled } => {
@@ -55,20 +51,20 @@ impl Observe for Observer {
     }
 
     fn attempted(&self, channel: &str, outcome: &Outcome, took: Duration, now: Moment) {
-        let attempts = &self.0.attempts;
+        let attempts = &self.attempts;
         attempts.made.with_label_values(&[channel, outcome.label()]).inc();
         attempts.duration.with_label_values(&[channel]).observe(took.as_secs_f64());
-        let mut answers = self.0.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.note(channel, outcome, took, now.elapsed);
     }
 
-    fn status(&self, status: &Status, now: Moment) {
-        *self.0.status.lock().unwrap_or_else(PoisonError::into_inner) = status.clone();
-        let Metrics { records, attempts, group, topics, .. } = &*self.0;
+    fn gauges(&self, status: &Status, now: Moment) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status.clone();
+        let Metrics { records, attempts, group, topics, .. } = self;
         attempts.in_flight.set(count(status.in_flight));
         group.coordinator_silent.set(status.coordinator_silent.as_secs_f64());
         for channel in &status.channels {
-            attempts.gate_state.with_label_values(&[&channel.name]).set(i64::from(channel.state));
+            attempts.gate_state.with_label_values(&[&channel.name]).set(channel.state as i64);
             for reason in StopReason::ALL {
                 let stopped = channel.stopped.is_some_and(|(why, _)| why == reason);
                 let labels = [&*channel.name, reason.label()];
@@ -98,11 +94,11 @@ impl Observe for Observer {
     }
 
     fn log(&self, event: &LogEvent) {
-        let rebalanced = |kind: &str| self.0.group.rebalances.with_label_values(&[kind]).inc();
-        let group = &self.0.group;
+        let rebalanced = |kind: &str| self.group.rebalances.with_label_values(&[kind]).inc();
+        let group = &self.group;
         match event {
             LogEvent::Assigned { assignments, .. } => {
-                self.0.health.joined();
+                self.health.joined();
                 rebalanced("assigned");
                 let mut positions = self.positions();
                 for assignment in assignments {
@@ -129,7 +125,7 @@ impl Observe for Observer {
                     positions.ends(source, *end, group);
                 }
             }
-            LogEvent::Left => self.0.health.left(),
+            LogEvent::Left => self.health.left(),
             LogEvent::Records(_)
             | LogEvent::Deleted(_)
             | LogEvent::OutOfRange { .. }
@@ -138,13 +134,13 @@ impl Observe for Observer {
     }
 
     fn turned(&self, now: Moment) {
-        self.0.health.driven(now);
+        self.health.driven(now);
     }
 }
 
-impl Observer {
+impl Metrics {
     fn positions(&self) -> std::sync::MutexGuard<'_, Positions> {
-        self.0.positions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -80,15 +80,9 @@ fn waits_for(oldest: &Oldest) -> String {
 }
 
 fn channel(channel: &ChannelStatus, last_answers: &[Value]) -> Value {
-    let state = match channel.state {
-        0 => "open",
-        1 => "slowed",
-        2 => "stopped",
-        _ => "paused",
-    };
     json!({
         "name": &*channel.name,
-        "state": state,
+        "state": channel.state.label(),
         "stopped": channel.stopped.map(|(reason, _)| reason.label()),
         "stopped_for": channel.stopped.map(|(_, since)| since.as_secs_f64()),
         "rate": (channel.rate * 1_000.0).round() / 1_000.0,

@@ -187,17 +187,11 @@ impl Explanation<'_> {
     }
 
     fn skipped(&self) -> Option<SkipReason> {
-        match self.decision.verdict {
-            Verdict::Skip(why) => Some(why),
-            Verdict::Reject(_) | Verdict::Deliver(_) => None,
-        }
+        if let Verdict::Skip(why) = self.decision.verdict { Some(why) } else { None }
     }
 
     fn parts(&self) -> &[Result<Message, Rejection>] {
-        match &self.decision.verdict {
-            Verdict::Deliver(parts) => parts,
-            Verdict::Skip(_) | Verdict::Reject(_) => &[],
-        }
+        if let Verdict::Deliver(parts) = &self.decision.verdict { parts } else { &[] }
     }
 
     fn messages(&self) -> impl Iterator<Item = &Message> {
@@ -205,10 +199,8 @@ impl Explanation<'_> {
     }
 
     fn rejections(&self) -> impl Iterator<Item = &Rejection> {
-        let whole = match &self.decision.verdict {
-            Verdict::Reject(rejection) => Some(rejection),
-            Verdict::Skip(_) | Verdict::Deliver(_) => None,
-        };
+        let verdict = &self.decision.verdict;
+        let whole = if let Verdict::Reject(rejection) = verdict { Some(rejection) } else { None };
         whole.into_iter().chain(self.parts().iter().filter_map(|part| part.as_ref().err()))
     }
 

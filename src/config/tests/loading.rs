@@ -8,6 +8,7 @@ use super::super::*;
 use super::{MINIMAL, TOKEN, env, folder, load, short, with, with_rule};
 use crate::domain::message::OnAmbiguous;
 use crate::domain::paused::Paused;
+use crate::domain::ports::Start;
 use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource, Unmatched};
 
 /// The example of the design document.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::clock::{Moment, Timestamp};
 use super::super::delivery::{Delivery, DeliveryId, HeldVerdict, State};
-use super::super::gate::{Gate, Probe, Stop};
+use super::super::gate::{Gate, GateState, Probe, Stop};
 use super::super::outcome::{Scope, StopReason};
 use super::super::paused::Pause;
 use super::super::record::{CommitOffset, RecordOffset, TopicPartition};
@@ -112,8 +112,7 @@ impl Waits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelStatus {
     pub name: Arc<str>,
-    /// 0 open, 1 slowed, 2 stopped, 3 paused.
-    pub state: u8,
+    pub state: GateState,
     /// Why it is stopped, and for how long it has been; none where that holds nothing back.
     pub stopped: Option<(StopReason, Duration)>,
     /// Requests a second, this member's share.

@@ -12,9 +12,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 
 use super::super::foreign;
 use super::super::rights::missing;
-use super::super::settings::Start;
 use super::assignment::is_fenced;
 use super::{Member, READ, list};
+use crate::domain::ports::Start;
 use crate::domain::record::{CommitOffset, TopicPartition};
 
 /// How long the broker may take to answer a question about offsets.

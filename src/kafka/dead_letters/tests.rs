@@ -13,8 +13,8 @@ use super::*;
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::{Reason, Rejection, Tries};
 use crate::domain::ports::DeadLetters as _;
+use crate::domain::ports::Start;
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
-use crate::kafka::Start;
 
 const TOPIC: &str = "dead-letters";
 const LIMIT: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use rstest::rstest;
 
 use super::rig::{Rig, channel, deliver, message, reject, settings, source};
 use crate::domain::dead_letter::Reason;
+use crate::domain::gate::GateState;
 use crate::domain::machine::{Assignment, Effect, Input, PauseReason, Settings, Waits};
 use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
@@ -129,13 +130,13 @@ fn a_paused_channel_is_not_probed_and_is_as_soon_as_it_is_not_paused() {
     rig.reconfigure(pausing(Pause::Channel));
     rig.pass(Duration::from_hours(1));
     assert!(!rig.asked_to(&Effect::List));
-    assert_eq!(rig.machine.status(rig.now).channels[0].state, 3);
+    assert_eq!(rig.machine.status(rig.now).channels[0].state, GateState::Paused);
     rig.reconfigure(settings());
     assert!(rig.asked_to(&Effect::List));
     rig.list(&["support"]);
     let probe = rig.sent_one();
     rig.answer(&probe, Class::Accepted);
-    assert_eq!(rig.machine.status(rig.now).channels[0].state, 0);
+    assert_eq!(rig.machine.status(rig.now).channels[0].state, GateState::Open);
 }
 
 #[rstest]

@@ -6,6 +6,7 @@ use rstest::rstest;
 
 use super::rig::{Rig, channel, deliver, message, settings};
 use crate::domain::dead_letter::Reason;
+use crate::domain::gate::GateState;
 use crate::domain::machine::{Effect, Input, Report};
 use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
@@ -296,20 +297,20 @@ fn a_stop_that_holds_nothing_back_is_not_told(#[case] class: Class, #[case] expe
         let channel = rig.machine.status(rig.now).channels.remove(0);
         (channel.state, channel.stopped.map(|(reason, _)| reason))
     };
-    assert_eq!(told(&rig), (2, Some(expected)));
+    assert_eq!(told(&rig), (GateState::Stopped, Some(expected)));
     rig.pass(Duration::from_mins(2));
     for (letter, _) in rig.letters() {
         rig.acknowledge(letter, true);
     }
     assert_eq!(rig.held(), 0);
-    assert_eq!(told(&rig), (2, Some(expected)), "the API may be down yet");
+    assert_eq!(told(&rig), (GateState::Stopped, Some(expected)), "the API may be down yet");
     rig.list(&["support", "alerts"]);
-    assert_eq!(told(&rig), (0, None));
+    assert_eq!(told(&rig), (GateState::Open, None));
     rig.read_for(5, "ann");
-    assert_eq!(told(&rig), (2, Some(expected)), "what waits is a probe");
+    assert_eq!(told(&rig), (GateState::Stopped, Some(expected)), "what waits is a probe");
     let probe = rig.sent_one();
     rig.answer(&probe, Class::Accepted);
-    assert_eq!(told(&rig), (0, None));
+    assert_eq!(told(&rig), (GateState::Open, None));
 }
 
 #[test]
