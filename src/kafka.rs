@@ -16,6 +16,7 @@ mod rights;
 pub mod scan;
 mod settings;
 pub mod tail;
+mod topic;
 
 pub use acknowledged::Unwritten;
 pub use foreign::silence_expected_panics;

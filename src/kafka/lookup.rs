@@ -5,12 +5,12 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::Offset;
 
 use super::consumer;
 use super::preflight::{Groupless, Refused, groupless, wait_until_reachable};
 use super::settings::Settings;
+use super::topic::{self, Topic};
 use crate::domain::clock::Timestamp;
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
 
@@ -87,16 +87,15 @@ fn exists(
     offset: RecordOffset,
 ) -> Result<(), NotFound> {
     let topic = source.topic.to_string();
-    let metadata = consumer.fetch_metadata(Some(&topic), ANSWER);
-    let metadata = metadata.map_err(|error| failed(source, offset, &error.to_string()))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let partitions = found.map_or(0, |found| found.partitions().len());
-    match found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from) {
-        None if partitions == 0 => Err(NotFound::NoTopic(topic)),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition) => Err(NotFound::NoTopic(topic)),
-        Some(error) => Err(failed(source, offset, &error.to_string())),
-        None if usize::try_from(source.partition).is_ok_and(|number| number < partitions) => Ok(()),
-        None => Err(NotFound::NoPartition { topic, partition: source.partition, partitions }),
+    let found = topic::look_up(consumer, &topic, ANSWER);
+    match found.map_err(|error| failed(source, offset, &error.to_string()))? {
+        Topic::Missing => Err(NotFound::NoTopic(topic)),
+        Topic::Refused(error) => Err(failed(source, offset, &error.to_string())),
+        Topic::There(partitions) if partitions.contains(&source.partition) => Ok(()),
+        Topic::There(partitions) => {
+            let (partition, partitions) = (source.partition, partitions.len());
+            Err(NotFound::NoPartition { topic, partition, partitions })
+        }
     }
 }
 

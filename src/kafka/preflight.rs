@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::settings::{BROKERS_SESSION, Settings};
+use super::topic::{self, Topic};
 
 /// How long the brokers may take to answer for the first time.
 pub const REACHABLE_WITHIN: Duration = Duration::from_secs(30);
@@ -167,7 +168,7 @@ pub fn check_topics(
     let no_letters = Refused::NoDeadLetterTopic { topic: dead_letters.to_owned() };
     let mut refused = Vec::new();
     for (topic, missing) in none.chain([(dead_letters, no_letters)]) {
-        match exists(&client, settings, topic, missing) {
+        match partitions_of(&client, settings, topic, missing) {
             Err(error @ Refused::Unreachable { .. }) => return Err(error),
             looked => refused.extend(looked.err()),
         }
@@ -208,25 +209,21 @@ pub(super) fn wait_until_reachable(client: &Groupless, brokers: &str) -> Result<
     }
 }
 
-/// Fails with `missing` where there is no such topic.
-pub(super) fn exists<E: From<Refused>>(
+/// The partitions of a topic. Fails with `missing` where there is no such topic.
+pub(super) fn partitions_of<E: From<Refused>>(
     client: &Groupless,
     settings: &Settings,
     topic: &str,
     missing: E,
-) -> Result<(), E> {
+) -> Result<Vec<i32>, E> {
     let unreachable = |error: KafkaError| Refused::Unreachable {
         brokers: settings.brokers.clone(),
         cause: error.to_string(),
     };
-    let metadata = client.fetch_metadata(Some(topic), ANSWER).map_err(unreachable)?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    match found.map(|found| (found.error().map(RDKafkaErrorCode::from), found.partitions().len())) {
-        None | Some((Some(RDKafkaErrorCode::UnknownTopicOrPartition), _) | (None, 0)) => {
-            Err(missing)
-        }
-        Some((None, _)) => Ok(()),
-        Some((Some(error), _)) => {
+    match topic::look_up(client, topic, ANSWER).map_err(unreachable)? {
+        Topic::Missing => Err(missing),
+        Topic::There(partitions) => Ok(partitions),
+        Topic::Refused(error) => {
             Err(Refused::Forbidden { topic: topic.to_owned(), cause: error.to_string() }.into())
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use super::acknowledged::{Unwritten, written};
-use super::preflight::{ConnectionErrors, Refused, exists, groupless, wait_until_reachable};
+use super::preflight::{ConnectionErrors, Refused, groupless, partitions_of, wait_until_reachable};
 use super::settings::Settings;
 use crate::domain::record::Header;
 
@@ -150,7 +150,7 @@ impl Publisher {
 fn check(settings: &Settings, topic: &str) -> Result<(), PublishError> {
     let client = groupless(&settings.client())?;
     wait_until_reachable(&client, &settings.brokers)?;
-    exists(&client, settings, topic, PublishError::NoTopic(topic.to_owned()))
+    partitions_of(&client, settings, topic, PublishError::NoTopic(topic.to_owned())).map(drop)
 }
 
 fn flatten(

@@ -9,13 +9,13 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::preflight::{Groupless, Refused, groupless, wait_until_reachable};
 use super::settings::Settings;
+use super::topic::{self, Topic};
 use crate::domain::clock::Timestamp;
 use crate::domain::record::Record;
 
@@ -141,21 +141,12 @@ struct Reader {
 impl Reader {
     fn begin(&mut self, part: &Part) -> Result<(), ScanError> {
         wait_until_reachable(&self.consumer, &self.brokers)?;
-        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWER);
-        let metadata = metadata.map_err(|cause| self.failed(cause))?;
-        let found = metadata.topics().iter().find(|found| found.name() == self.topic);
-        let error = found.and_then(MetadataTopic::error).map(RDKafkaErrorCode::from);
-        if let Some(error) =
-            error.filter(|error| *error != RDKafkaErrorCode::UnknownTopicOrPartition)
-        {
-            return Err(self.failed(KafkaError::MetadataFetch(error)));
-        }
-        let partitions = found.map(MetadataTopic::partitions).unwrap_or_default();
-        if partitions.is_empty() {
-            return Err(ScanError::NoTopic(self.topic.clone()));
-        }
-        let mut partitions: Vec<_> = partitions.iter().map(MetadataPartition::id).collect();
-        partitions.sort_unstable();
+        let found = topic::look_up(&self.consumer, &self.topic, ANSWER);
+        let mut partitions = match found.map_err(|cause| self.failed(cause))? {
+            Topic::Missing => return Err(ScanError::NoTopic(self.topic.clone())),
+            Topic::Refused(error) => return Err(self.failed(KafkaError::MetadataFetch(error))),
+            Topic::There(partitions) => partitions,
+        };
         if let Some(partition) = part.partition {
             if !partitions.contains(&partition) {
                 let topic = self.topic.clone();

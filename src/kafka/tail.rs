@@ -9,13 +9,12 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::MetadataTopic;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionListElem};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::consumer;
-use super::preflight::{Groupless, Refused, exists, groupless, wait_until_reachable};
+use super::preflight::{Groupless, Refused, groupless, partitions_of, wait_until_reachable};
 use super::settings::Settings;
 use crate::domain::clock::Timestamp;
 use crate::domain::metadata;
@@ -128,10 +127,13 @@ fn begin(
     config.set("statistics.interval.ms", "0");
     let client = groupless(&config)?;
     wait_until_reachable(&client, &settings.brokers)?;
+    let mut list = TopicPartitionList::new();
     for topic in topics {
-        exists(&client, settings, topic, Refused::NoTopic { topic: topic.clone() })?;
+        let missing = Refused::NoTopic { topic: topic.clone() };
+        for partition in partitions_of(&client, settings, topic, missing)? {
+            list.add_partition_offset(topic, partition, Offset::Beginning)?;
+        }
     }
-    let mut list = partitions(&client, topics)?;
     let mut begun = Begun { partitions: list.count(), committed: 0 };
     let mut settled = Settled::new();
     if at == StartAt::Committed {
@@ -170,15 +172,4 @@ fn settled_beyond(element: &TopicPartitionListElem<'_>) -> Option<(TopicPartitio
 fn has_settled(settled: &Settled, record: &Record) -> bool {
     let runs = settled.get(&record.source).map(Vec::as_slice).unwrap_or_default();
     runs.iter().any(|run| run.contains(&record.offset.0))
-}
-
-fn partitions(consumer: &Groupless, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::new();
-    for topic in topics {
-        let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
-        for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
-            list.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
-        }
-    }
-    Ok(list)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::settings::{Protocol, Settings};
-use super::{Admin, Refused, compaction, described, exists, groupless, retention};
+use super::{Admin, Refused, compaction, described, groupless, partitions_of, retention};
 
 /// What is wrong with the redrive topic. One that the bridge may not see is refused under the consumer
 /// protocol: there the coordinator lets no member in that names such a topic.
@@ -15,7 +15,7 @@ pub(in crate::kafka) fn check(
 ) -> Result<Vec<String>, Refused> {
     let client = groupless(&settings.client())?;
     let missing = Refused::NoRedriveTopic { topic: topic.to_owned() };
-    if let Err(refused) = exists(&client, settings, topic, missing) {
+    if let Err(refused) = partitions_of(&client, settings, topic, missing) {
         let is_barred = matches!(refused, Refused::Forbidden { .. })
             && settings.protocol() == Protocol::Consumer;
         return if is_barred { Err(refused) } else { Ok(vec![refused.to_string()]) };
