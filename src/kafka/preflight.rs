@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
-use super::settings::{BROKERS_SESSION, Settings};
+use super::settings::{BATCH_BYTES, BROKERS_SESSION, Settings};
 use super::topic::{self, Topic};
 
 /// How long the brokers may take to answer for the first time.
@@ -261,6 +261,11 @@ fn retention(topic: &ConfigResource) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
+/// The most bytes of records that the topic takes at once.
+fn largest_batch(topic: &ConfigResource) -> Option<usize> {
+    topic.get("max.message.bytes")?.value.as_ref()?.parse().ok()
+}
+
 /// Looks at how the dead-letter topic keeps its records. A broker that does not tell is no fault:
 /// the right to describe configurations is not one that the bridge needs.
 pub(super) fn dead_letter_topic(admin: &Admin, topic: &str) -> Result<Vec<String>, Refused> {
@@ -272,12 +277,16 @@ pub(super) fn dead_letter_topic(admin: &Admin, topic: &str) -> Result<Vec<String
     if let Some(policy) = compaction(&resource) {
         return Err(Refused::Compacted { topic: topic.to_owned(), policy });
     }
-    let short = retention(&resource).filter(|kept| *kept < SHORT_RETENTION);
-    let warning = |kept: Duration| {
+    let kept = retention(&resource).filter(|kept| *kept < SHORT_RETENTION).map(|kept| {
         format!(
             "the dead-letter topic `{topic}` keeps its records for only {} h (retention.ms); raise it to 72 h or more, to have time to look at dead letters",
             kept.as_secs() / 3600
         )
-    };
-    Ok(short.map(warning).into_iter().collect())
+    });
+    let room = largest_batch(&resource).filter(|most| *most < BATCH_BYTES).map(|most| {
+        format!(
+            "the dead-letter topic `{topic}` takes at most {most} bytes at once (max.message.bytes): dead letters are written without their events where several come together; raise it to {BATCH_BYTES} or more, and not below what the source topics take"
+        )
+    });
+    Ok(kept.into_iter().chain(room).collect())
 }

@@ -81,6 +81,9 @@ const BROKERS_HEARTBEAT: Duration = Duration::from_secs(5);
 /// that they let anybody set (`group.consumer.session.timeout.ms`, and its `min`).
 pub(super) const BROKERS_SESSION: Duration = Duration::from_secs(45);
 
+/// The most that is written at once, in bytes, besides a single record that is larger.
+pub(super) const BATCH_BYTES: usize = 16 << 10;
+
 /// The default of `max.poll.interval.ms`.
 const POLL_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -187,7 +190,7 @@ impl Settings {
     }
 
     /// A topic's `max.message.bytes` is for what is written at once, so that records which all fit could
-    /// be refused together: what is written at once is kept smaller than any limit that is in use.
+    /// be refused together: what is written at once is kept small. That a limit is smaller still is told at the start.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.client();
         config
@@ -195,7 +198,7 @@ impl Settings {
             .set("acks", "all")
             .set("message.timeout.ms", "30000")
             .set("linger.ms", "5")
-            .set("batch.size", "16384");
+            .set("batch.size", BATCH_BYTES.to_string());
         // As Java's producers do it, so that a key is in the partition where users expect it.
         if !self.properties.contains_key("partitioner") {
             config.set("partitioner", "murmur2_random");

@@ -322,8 +322,11 @@ fn one_message_of_several_is_redriven_alone_also_where_its_event_was_too_large()
 }
 
 #[test]
-fn what_is_wrong_with_the_redrive_topic_is_a_warning() {
-    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+fn what_is_wrong_with_the_topics_for_dead_letters_is_a_warning() {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    stage.dead_letters = unique("small-dead-letters");
+    let small = [("max.message.bytes", "12000"), ("retention.ms", "7200000")];
+    stage.kafka.create_topic(&stage.dead_letters, 1, &small);
     let kept = [("cleanup.policy", "compact,delete"), ("retention.ms", "3600000")];
     stage.kafka.create_topic(&redrive_topic(&stage), 1, &kept);
     let mut bridge = stage.start();
@@ -332,6 +335,8 @@ fn what_is_wrong_with_the_redrive_topic_is_a_warning() {
     let said = bridge.stderr();
     assert!(said.contains("is compacted (cleanup.policy=compact,delete)"), "{said}");
     assert!(said.contains("has a shorter retention (retention.ms)"), "{said}");
+    assert!(said.contains("keeps its records for only 2 h (retention.ms)"), "{said}");
+    assert!(said.contains("takes at most 12000 bytes at once (max.message.bytes)"), "{said}");
     assert!(bridge.drain(LIMIT).success());
 }
 
