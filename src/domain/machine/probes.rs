@@ -10,6 +10,9 @@ use super::Machine;
 impl Machine {
     /// Probes what is due.
     pub(super) fn probe(&mut self, now: Moment) {
+        if self.account.is_none() && self.gates.iter().all(|gate| gate.stop.is_none()) {
+            return;
+        }
         let due = |stop: &Stop| matches!(stop.probe, Probe::Due(at) if at <= now.elapsed);
         let mut list = false;
         // Of a channel that is gone, what is left of its queue says whether to probe it.
