@@ -179,12 +179,16 @@ pub(super) fn other_channels<'c>(
     others: BTreeSet<String>,
     channels: impl Iterator<Item = &'c Arc<str>>,
 ) -> String {
+    let channels: Vec<_> = channels.map(|name| format!("`{name}`")).collect();
+    let has = match channels.as_slice() {
+        [] => "is empty".to_owned(),
+        _ => format!("has only {}", listed(channels.into_iter())),
+    };
     format!(
-        "`{}` may be {} according to the schema, but `channels` has only {}: such an event would become a \
+        "`{}` may be {} according to the schema, but `channels` {has}: such an event would become a \
          dead letter; add the channel, or exclude the value in `when`",
         shown(path),
         listed(others.into_iter()),
-        listed(channels.map(|name| format!("`{name}`")))
     )
 }
 
