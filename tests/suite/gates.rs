@@ -76,6 +76,36 @@ fn a_channel_that_has_to_wait_waits_alone(#[case] fault: Fault, #[case] gate: f6
     assert!(bridge.drain(LIMIT).success());
 }
 
+/// Such as a channel whose own account has lapsed: the token is good for the others.
+#[test]
+fn a_token_that_is_refused_for_one_channel_alone_stops_that_one() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders", "payments"], 3);
+    stage.sandbox.set_faults(always(status(401))).expect("faults");
+    stage.produce(&good("orders", 0..MESSAGES));
+    let mut bridge = stage.start();
+    wait_until(LIMIT, "all is stopped", || match gate_of(&mut bridge, "payments") {
+        Some(2.0) => Ok(()),
+        state => Err(format!("{state:?}")),
+    });
+    stage.produce(&good("payments", MESSAGES..2 * MESSAGES));
+    wait_until(LIMIT, "the other channel has sent its messages, and stays open", || {
+        let gates = ["orders", "payments"].map(|kind| gate_of(&mut bridge, kind));
+        match (accepted_by(&stage, "payments"), gates) {
+            (MESSAGES, [Some(2.0), Some(0.0)]) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let said = bridge.stderr();
+    let stops: Vec<_> = said.lines().filter(|line| line.contains("deliveries stopped")).collect();
+    let [all, one] = stops.as_slice() else { panic!("{stops:#?}") };
+    assert!(all.contains("\"channel\":\"all\"") && one.contains("\"channel\":\"orders\""));
+    stage.sandbox.set_faults(Faults::default()).expect("faults");
+    stage.wait_committed(LIMIT);
+    assert_eq!(accepted_by(&stage, "orders"), MESSAGES);
+    assert!(stage.repeated() < 1.0 && stage.letters().is_empty());
+    assert!(bridge.drain(LIMIT).success());
+}
+
 #[test]
 fn five_refusals_alike_stop_their_channel_and_spend_no_message() {
     let stage = Stage::of(KafkaCluster::shared(), &["orders"], 3);
