@@ -14,23 +14,10 @@ use crate::domain::outcome::{Ambiguity, Class, NotApplied, Scope, StopReason};
 const ANSWER_502: Class = Class::Ambiguous(Ambiguity::ServerError);
 const ANSWER_401: Class = Class::Stop(Scope::Account, StopReason::Unauthorized);
 
-fn read(rig: &mut Rig, count: u64, on_ambiguous: OnAmbiguous) {
-    for offset in 0..count {
-        let message = Message { on_ambiguous, ..message(&format!("recipient {offset}")) };
-        rig.read(offset, deliver(vec![Ok(message)]));
-    }
-}
-
 /// Reads one for the channel `alerts`, the second one by name.
 fn read_alert(rig: &mut Rig, offset: u64) {
     let message = Message { channel: channel("alerts"), ..message(&format!("recipient {offset}")) };
     rig.read(offset, deliver(vec![Ok(message)]));
-}
-
-fn stops(rig: &mut Rig) -> Vec<StopReason> {
-    let reason =
-        |report| if let Report::Stopped { reason, .. } = report { Some(reason) } else { None };
-    rig.reports().into_iter().filter_map(reason).collect()
 }
 
 /// Lets time pass under an API that answers `of_support` or `of_alerts`, lists both channels and
@@ -65,7 +52,7 @@ fn pass(
 #[test]
 fn many_that_fail_by_themselves_do_not_keep_a_channel_stopped_for_as_many_probes() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 30, OnAmbiguous::Retry);
+    rig.read_many(30, OnAmbiguous::Retry);
     while let sent = rig.sent()
         && !sent.is_empty()
     {
@@ -98,7 +85,7 @@ fn an_outage_repeats_a_message_of_a_dead_letter_rule_once_at_most(
     #[case] reason: StopReason,
 ) {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    rig.read_many(5, OnAmbiguous::DeadLetter);
     let mut sent = [0; 5];
     let mut letters = 0;
     for minute in 0..40 {
@@ -107,7 +94,7 @@ fn an_outage_repeats_a_message_of_a_dead_letter_rule_once_at_most(
             rig.answer(&attempt, class);
         }
         if minute == 0 {
-            assert_eq!(stops(&mut rig), [reason]);
+            assert_eq!(rig.stops(), [reason]);
             assert!(rig.letters().is_empty(), "the outage itself spends none");
         }
         for (letter, why) in rig.letters() {
@@ -127,7 +114,7 @@ fn an_outage_repeats_a_message_of_a_dead_letter_rule_once_at_most(
 #[test]
 fn where_each_probe_spends_a_message_there_are_few_until_there_is_another_one() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    rig.read_many(5, OnAmbiguous::DeadLetter);
     for attempt in rig.sent() {
         rig.answer(&attempt, ANSWER_502);
     }
@@ -146,7 +133,7 @@ fn where_each_probe_spends_a_message_there_are_few_until_there_is_another_one() 
 #[rstest]
 fn no_held_message_is_spent_while_there_are_others_to_probe_with(#[values(1, 2, 5)] others: u64) {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 8, OnAmbiguous::DeadLetter);
+    rig.read_many(8, OnAmbiguous::DeadLetter);
     for offset in 8..8 + others {
         rig.read_for(offset, &format!("recipient {offset}"));
     }
@@ -164,7 +151,7 @@ fn no_held_message_is_spent_while_there_are_others_to_probe_with(#[values(1, 2, 
 #[test]
 fn refused_messages_are_probed_with_however_long_the_ambiguous_ones_are_spared() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    rig.read_many(5, OnAmbiguous::DeadLetter);
     for attempt in rig.sent() {
         rig.answer(&attempt, Class::Permanent);
     }
@@ -184,7 +171,7 @@ fn refused_messages_are_probed_with_however_long_the_ambiguous_ones_are_spared()
 #[case::it_is_forbidden(Class::Stop(Scope::Channel, StopReason::Forbidden))]
 fn the_channels_take_turns_with_the_probes_of_the_account(#[case] of_support: Class) {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 40, OnAmbiguous::Retry);
+    rig.read_many(40, OnAmbiguous::Retry);
     (40..80).for_each(|offset| read_alert(&mut rig, offset));
     for attempt in rig.sent() {
         rig.answer(&attempt, ANSWER_401);
@@ -198,7 +185,7 @@ fn the_channels_take_turns_with_the_probes_of_the_account(#[case] of_support: Cl
 #[test]
 fn the_probes_of_the_account_spend_no_message_while_another_channel_has_fresh_ones() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 3, OnAmbiguous::DeadLetter);
+    rig.read_many(3, OnAmbiguous::DeadLetter);
     (3..40).for_each(|offset| read_alert(&mut rig, offset));
     let redirect = Class::Stop(Scope::Account, StopReason::Redirect);
     for attempt in rig.sent() {
@@ -215,7 +202,7 @@ fn the_probes_of_the_account_spend_no_message_while_another_channel_has_fresh_on
 #[case::another_api(Class::Stop(Scope::Account, StopReason::Contract))]
 fn a_fault_of_the_account_that_only_one_channel_meets_stops_that_one(#[case] of_support: Class) {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 40, OnAmbiguous::Retry);
+    rig.read_many(40, OnAmbiguous::Retry);
     (40..80).for_each(|offset| read_alert(&mut rig, offset));
     let (_, set_aside) = pass(&mut rig, 60, of_support, Class::Accepted);
     assert_eq!((rig.held(), set_aside), (40, 0), "those of the one channel");
@@ -242,7 +229,7 @@ fn a_fault_of_the_account_that_only_one_channel_meets_stops_that_one(#[case] of_
 #[test]
 fn once_the_last_message_is_spent_the_channel_is_not_told_as_stopped_for_long() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    rig.read_many(5, OnAmbiguous::DeadLetter);
     for attempt in rig.sent() {
         rig.answer(&attempt, ANSWER_502);
     }
@@ -259,7 +246,7 @@ fn once_the_last_message_is_spent_the_channel_is_not_told_as_stopped_for_long() 
 #[test]
 fn a_channel_and_the_account_that_stopped_together_both_start_again() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 2, OnAmbiguous::Retry);
+    rig.read_many(2, OnAmbiguous::Retry);
     let sent = rig.sent();
     rig.answer(&sent[0], Class::Stop(Scope::Channel, StopReason::Forbidden));
     rig.answer(&sent[1], Class::Stop(Scope::Account, StopReason::Unauthorized));
@@ -316,7 +303,7 @@ fn a_stop_that_holds_nothing_back_is_not_told(#[case] class: Class, #[case] expe
 #[test]
 fn a_probe_does_not_try_what_was_dropped_with_a_partition_that_leaves() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 5, OnAmbiguous::Retry);
+    rig.read_many(5, OnAmbiguous::Retry);
     let mut slow = message("ann");
     slow.channel = channel("alerts");
     rig.read(5, deliver(vec![Ok(slow)]));
@@ -324,7 +311,7 @@ fn a_probe_does_not_try_what_was_dropped_with_a_partition_that_leaves() {
     for attempt in &sent[..5] {
         rig.answer(attempt, Class::Permanent);
     }
-    assert_eq!(stops(&mut rig), [StopReason::Rejected]);
+    assert_eq!(rig.stops(), [StopReason::Rejected]);
     rig.input(Input::Revoked(vec![super::rig::source(0)]));
     rig.pass(Duration::from_secs(2));
     rig.list(&["support", "alerts"]);

@@ -166,6 +166,14 @@ impl Rig {
         self.read(offset, deliver(vec![Ok(message(recipient))]));
     }
 
+    /// Reads this many, each for a recipient of its own.
+    pub(super) fn read_many(&mut self, count: u64, on_ambiguous: OnAmbiguous) {
+        for offset in 0..count {
+            let message = Message { on_ambiguous, ..message(&format!("recipient {offset}")) };
+            self.read(offset, deliver(vec![Ok(message)]));
+        }
+    }
+
     pub(super) fn answer(&mut self, attempt: &Attempt, class: Class) {
         let took = Duration::from_millis(20);
         let delivery = attempt.delivery;
@@ -273,6 +281,13 @@ impl Rig {
         self.take(
             |effect| if let Effect::Report(report) = effect { Some(report.clone()) } else { None },
         )
+    }
+
+    /// Why channels, or all of them, have stopped since last asked.
+    pub(super) fn stops(&mut self) -> Vec<StopReason> {
+        let reason =
+            |report| if let Report::Stopped { reason, .. } = report { Some(reason) } else { None };
+        self.reports().into_iter().filter_map(reason).collect()
     }
 
     pub(super) fn asked_to(&mut self, wanted: &Effect) -> bool {

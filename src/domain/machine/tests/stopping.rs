@@ -7,23 +7,10 @@ use rstest::rstest;
 use super::rig::{Rig, channel, deliver, message, settings};
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{Effect, Input, Report, Settings};
-use crate::domain::message::{Message, OnAmbiguous};
+use crate::domain::message::OnAmbiguous;
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied, Scope, StopReason};
 
 const ANSWER_502: Class = Class::Ambiguous(Ambiguity::ServerError);
-
-fn read(rig: &mut Rig, count: u64, on_ambiguous: OnAmbiguous) {
-    for offset in 0..count {
-        let message = Message { on_ambiguous, ..message(&format!("recipient {offset}")) };
-        rig.read(offset, deliver(vec![Ok(message)]));
-    }
-}
-
-fn stops(rig: &mut Rig) -> Vec<StopReason> {
-    let reason =
-        |report| if let Report::Stopped { reason, .. } = report { Some(reason) } else { None };
-    rig.reports().into_iter().filter_map(reason).collect()
-}
 
 #[rstest]
 #[case::refused(Class::Permanent, OnAmbiguous::Retry, StopReason::Rejected)]
@@ -40,11 +27,11 @@ fn five_failures_alike_on_distinct_recipients_stop_the_channel_and_spend_none(
     #[case] reason: StopReason,
 ) {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 8, on_ambiguous);
+    rig.read_many(8, on_ambiguous);
     for attempt in rig.sent() {
         rig.answer(&attempt, class);
     }
-    assert_eq!(stops(&mut rig), [reason]);
+    assert_eq!(rig.stops(), [reason]);
     for _ in 0..20 {
         rig.pass(Duration::from_mins(1));
         if rig.asked_to(&Effect::List) {
@@ -77,11 +64,11 @@ fn five_failures_alike_on_distinct_recipients_stop_the_channel_and_spend_none(
 #[test]
 fn what_may_have_reached_the_customer_is_not_left_to_the_next_owner_to_repeat() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 5, OnAmbiguous::DeadLetter);
+    rig.read_many(5, OnAmbiguous::DeadLetter);
     for attempt in rig.sent() {
         rig.answer(&attempt, ANSWER_502);
     }
-    assert_eq!(stops(&mut rig), [StopReason::Outage]);
+    assert_eq!(rig.stops(), [StopReason::Outage]);
     rig.input(Input::Drain);
     let letters = rig.letters();
     assert_eq!(letters.len(), 5);
@@ -91,11 +78,11 @@ fn what_may_have_reached_the_customer_is_not_left_to_the_next_owner_to_repeat() 
 #[test]
 fn five_events_that_are_bad_themselves_are_set_aside_once_another_one_is_accepted() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 5, OnAmbiguous::Retry);
+    rig.read_many(5, OnAmbiguous::Retry);
     for attempt in rig.sent() {
         rig.answer(&attempt, Class::Permanent);
     }
-    assert_eq!(stops(&mut rig), [StopReason::Rejected]);
+    assert_eq!(rig.stops(), [StopReason::Rejected]);
     rig.read_for(5, "a good one");
     rig.pass(Duration::from_secs(1));
     assert!(rig.asked_to(&Effect::List));
@@ -109,13 +96,13 @@ fn five_events_that_are_bad_themselves_are_set_aside_once_another_one_is_accepte
         rig.answer(&attempt, Class::Permanent);
     }
     assert_eq!(rig.letters().len(), 5);
-    assert!(stops(&mut rig).is_empty(), "they do not stop it a second time");
+    assert!(rig.stops().is_empty(), "they do not stop it a second time");
 }
 
 #[test]
 fn one_refusal_is_held_until_a_different_answer_and_then_spent() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 2, OnAmbiguous::Retry);
+    rig.read_many(2, OnAmbiguous::Retry);
     let sent = rig.sent();
     rig.answer(&sent[0], Class::Permanent);
     assert!(rig.letters().is_empty());
@@ -154,7 +141,7 @@ fn the_same_recipients_next_refusal_is_spent_at_once() {
 #[test]
 fn an_ambiguous_attempt_under_a_dead_letter_rule_is_never_repeated() {
     let mut rig = Rig::owning(settings());
-    read(&mut rig, 2, OnAmbiguous::DeadLetter);
+    rig.read_many(2, OnAmbiguous::DeadLetter);
     let sent = rig.sent();
     rig.answer(&sent[0], ANSWER_502);
     rig.answer(&sent[1], Class::Accepted);
@@ -222,7 +209,7 @@ fn the_listing_decides_what_a_404_means(
     rig.answer(&sent, Class::NotFound);
     assert!(rig.asked_to(&Effect::List));
     rig.list(listed);
-    assert_eq!(stops(&mut rig).first().copied(), stopped);
+    assert_eq!(rig.stops().first().copied(), stopped);
     rig.pass(Duration::from_secs(40));
     let letters = rig.letters();
     match stopped {
@@ -238,7 +225,7 @@ fn a_404_while_the_listing_fails_stops_everything() {
     let sent = rig.sent_one();
     rig.answer(&sent, Class::NotFound);
     rig.input(Input::Listed(Listing::Failed(ANSWER_502)));
-    assert_eq!(stops(&mut rig), [StopReason::ListingFailed]);
+    assert_eq!(rig.stops(), [StopReason::ListingFailed]);
     rig.pass(Duration::from_hours(1));
     assert!(rig.letters().is_empty());
 }
