@@ -27,7 +27,8 @@
 //! 8. Every commit's result is looked at.
 //! 9. Every attempt has a timeout, and every delivery a deadline.
 //! 10. A fault that is not the event's own (a revoked token, an outage, a missing channel)
-//!     dead-letters nothing; while it lasts only a message's own deadline ends it (`expired`), and
+//!     dead-letters nothing, except where a probe must try an ambiguous message of a `dead_letter` rule;
+//!     while it lasts only a message's own deadline ends it (`expired`), and
 //!     its time does not count towards `retry.max_elapsed`.
 
 pub mod admin;

@@ -136,6 +136,17 @@ impl Delivery {
         self.ambiguous > 0 && self.message.on_ambiguous == OnAmbiguous::DeadLetter
     }
 
+    /// Holds it where another ambiguous answer would set it aside; whether it does. One that must not be
+    /// repeated at all is set aside when its turn comes.
+    pub fn hold_if_at_stake(&mut self) -> bool {
+        let at_stake = self.is_rather_set_aside() && !self.must_not_repeat();
+        if at_stake {
+            self.state = State::Held(HeldVerdict::Ambiguous);
+            self.second_chance = false;
+        }
+        at_stake
+    }
+
     /// The same, from before its partition was lost.
     pub fn must_not_repeat(&self) -> bool {
         self.is_rather_set_aside() && self.tries.attempts == 0

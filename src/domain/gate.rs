@@ -143,7 +143,7 @@ pub struct Gate {
     pub retired: bool,
     closed_until: Duration,
     spared_until: Duration,
-    /// Probes with messages of `dead_letter` rules that failed since the channel stopped.
+    /// Suspects that probes have cost since the channel stopped.
     costly_probes: u32,
     streak: Streak,
     /// Attempts that never reached the API are counted apart: they say nothing of its answers.

@@ -43,12 +43,13 @@ use super::delivery::{Delivery, DeliveryId};
 use super::gate::{Gate, Stop};
 use super::lanes::Lanes;
 use super::message::{Channel, Decision, Message};
-use super::outcome::{Listing, Outcome, StopReason};
+use super::outcome::{Listing, Outcome};
 use super::paused::Paused;
 use super::record::{CommitOffset, Epoch, Record, RecordOffset, TopicPartition};
 pub use leaving::wire_time;
 pub use report::{PauseReason, Report, SettledAs};
 pub use status::{ChannelStatus, Oldest, PartitionStatus, Status, Waits};
+use stops::Cleared;
 use tenure::Tenure;
 
 /// What the machine has to know of the configuration.
@@ -245,9 +246,8 @@ pub struct Machine {
     gates: Vec<Gate>,
     /// Every channel is stopped.
     account: Option<Stop>,
-    /// Why the account was stopped last, and the id of the channel through which it turned out to work
-    /// again.
-    cleared: Option<(StopReason, Arc<str>)>,
+    /// How the account's last stop ended.
+    cleared: Option<Cleared>,
     /// Topics that the brake holds, and their dead letters in a row.
     brakes: BTreeMap<Arc<str>, u32>,
     timers: BTreeSet<(Duration, DeliveryId)>,
@@ -255,6 +255,7 @@ pub struct Machine {
     last_id: u64,
     next_gate: usize,
     listing: bool,
+    listed_at: Duration,
     in_question: Vec<DeliveryId>,
     partitions_in_all: usize,
     commits: commits::Schedule,
@@ -308,6 +309,7 @@ impl Machine {
             last_id: 0,
             next_gate: 0,
             listing: false,
+            listed_at: Duration::ZERO,
             in_question: Vec::new(),
             partitions_in_all: 0,
             commits: commits::Schedule::default(),

@@ -12,6 +12,10 @@ use super::gate::Passage;
 type Limiter = RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Instant>>;
 type Instant = <FakeRelativeClock as governor::clock::Clock>::Instant;
 
+/// The bounds of a rate, in requests a second.
+const LOWEST: f64 = 0.001;
+const HIGHEST: f64 = 1_000_000.0;
+
 /// A cut rate is never lower than this part of the full one.
 const LEAST: f64 = 0.02;
 
@@ -55,7 +59,7 @@ impl RateLimit {
         self.tell(now);
         match self.limiter.check() {
             Ok(()) => {
-                // Not before: a renewed limiter makes the next request wait, and so would each step.
+                // Not before, unless it is sooner even so: a renewed limiter makes the next request wait.
                 let part = self.part_at(now);
                 if part > self.part {
                     self.part = part;
@@ -65,6 +69,13 @@ impl RateLimit {
             }
             Err(not_yet) => {
                 let wait = not_yet.wait_time_from(self.clock.now());
+                let part = self.part_at(now);
+                let sooner = period(self.per_second * part);
+                if part > self.part && sooner < wait {
+                    self.part = part;
+                    self.renew();
+                    return Passage::At(now.saturating_add(sooner));
+                }
                 Passage::At(now.saturating_add(wait))
             }
         }
@@ -118,14 +129,19 @@ impl RateLimit {
     }
 }
 
+/// Between two requests at this rate.
+fn period(per_second: f64) -> Duration {
+    Duration::from_secs_f64(1.0 / per_second.clamp(LOWEST, HIGHEST))
+}
+
 /// The burst is what the rate gives in 50 ms: enough that a late wake-up loses nothing.
 fn quota(per_second: f64) -> Quota {
-    let per_second = per_second.clamp(0.001, 1_000_000.0);
-    let period = Duration::from_secs_f64(1.0 / per_second);
+    let per_second = per_second.clamp(LOWEST, HIGHEST);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 50,000")]
     let burst = (per_second / 20.0) as u32;
     let burst = std::num::NonZeroU32::new(burst).unwrap_or(std::num::NonZeroU32::MIN);
-    let quota = Quota::with_period(period).unwrap_or(Quota::per_second(std::num::NonZeroU32::MIN));
+    let quota = Quota::with_period(period(per_second))
+        .unwrap_or(Quota::per_second(std::num::NonZeroU32::MIN));
     quota.allow_burst(burst)
 }
 
@@ -181,6 +197,19 @@ mod tests {
         limit.refused(Duration::ZERO);
         let sent = sent_within(&mut limit, Duration::ZERO, Duration::from_secs(10));
         assert!((4..=8).contains(&sent), "between the half and the whole of ten: {sent}");
+    }
+
+    #[test]
+    fn a_slow_rate_grows_back_while_a_request_waits() {
+        let mut limit = RateLimit::new(1.0);
+        for second in 0..6 {
+            limit.refused(Duration::from_secs(second));
+        }
+        let cut = limit.rate(Duration::from_secs(5));
+        assert!(cut < 0.1, "{cut}");
+        let looks = (5..15).map(Duration::from_secs);
+        let sent = looks.filter(|now| limit.take(*now) == Passage::Open).count();
+        assert!((1..=5).contains(&sent), "{sent}, where it would have been none");
     }
 
     #[test]

@@ -93,7 +93,7 @@ fn dead_letters_are_listed_shown_and_redriven_once() {
     assert_eq!((&listed["count"], &listed["foreign"]), (&7.into(), &0.into()));
     let (_, text, _) =
         run(&stage, &["list", "--reason", "expired", "--limit", "1", "--since", "1h"]);
-    assert!(text.contains(": 2 dead letters, beside 5 that were not asked for\n"), "{text}");
+    assert!(text.contains(": 2 dead letters, out of 7 that were looked at\n"), "{text}");
     assert!(text.contains("The newest 1:"), "{text}");
     let of = |listed: &Value, reason: &str| {
         let letters = listed["letters"].as_array().expect("letters").iter();

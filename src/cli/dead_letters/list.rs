@@ -118,7 +118,7 @@ impl Found {
     fn text(&self, topic: &str, now: Timestamp) -> String {
         let others = match self.others {
             0 => String::new(),
-            others => format!(", beside {others} that were not asked for"),
+            others => format!(", out of {} that were looked at", others + self.count()),
         };
         let mut parts = vec![format!("{topic}: {}{others}", counted(self.count(), "dead letter"))];
         if self.foreign > 0 {

@@ -47,7 +47,7 @@ impl Machine {
             Class::NotApplied(why) => self.not_applied(gate, id, why, now),
             Class::NotFound => self.await_listing(id, now),
             Class::Stop(scope, reason) => {
-                let scope = self.scope_of(scope, reason, gate);
+                let scope = self.scope_of(scope, reason, gate, now);
                 self.stop(scope, reason, gate, now);
                 self.wait_again(id, now);
             }

@@ -30,7 +30,9 @@ impl Machine {
         let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
             return;
         };
-        if !waits {
+        if !waits && gate.is_stopped() && delivery.hold_if_at_stake() {
+            gate.suspects.push(id);
+        } else if !waits {
             // Nobody passes over what has expired at a gate that is closed for long.
             if gate.ready.len() > 2 * self.deliveries.len() + SPARE {
                 gate.ready.retain(|id| is_ready(&self.deliveries, *id));

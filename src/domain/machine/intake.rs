@@ -33,6 +33,7 @@ impl Machine {
             parts: parts_of(&verdict),
             settled: SettledAs::Skipped,
             outdated: false,
+            has_place: false,
             later: None,
             cost: 0,
         };
@@ -76,9 +77,13 @@ impl Machine {
         let paused = self.settings.paused.topics.contains(&held.original().source.topic);
         // What an operator redrives had been set aside before, and tells nothing of a rollout.
         let (fresh, redriven) = (held.has_not_begun(), held.redrive.is_some());
-        let skipped = matches!(verdict, Verdict::Skip(_));
-        if fresh && !skipped && (paused || !redriven && self.holds_back(topic, &verdict)) {
-            return;
+        let (skipped, keeps_place) =
+            (matches!(verdict, Verdict::Skip(_)), held.has_place && is_good(&verdict));
+        if fresh && !skipped {
+            let braked = !redriven && self.holds_back(topic, &verdict);
+            if paused || braked && !keeps_place {
+                return;
+            }
         }
         match verdict {
             Verdict::Skip(_) => self.settle_if_done(epoch, offset),
@@ -155,6 +160,10 @@ impl Machine {
 
     /// True where the part had not begun.
     fn begin_part(&mut self, epoch: Epoch, offset: RecordOffset, part: usize) -> bool {
+        let tenure = self.tenures.get_mut(&epoch);
+        if let Some(held) = tenure.and_then(|tenure| tenure.offsets.get_mut(offset)) {
+            held.has_place = true;
+        }
         let part = self.part_mut(epoch, offset, part);
         part.is_some_and(|part| !std::mem::replace(&mut part.begun, true))
     }
@@ -203,7 +212,7 @@ impl Machine {
 
     /// Counts dead letters in a row for `schema` and `rule_error`. When there are as many as the
     /// brake allows, the topic pauses, and records of it that have been polled already stay held: the
-    /// good ones as well, which would else overtake their recipients' older ones.
+    /// good ones as well, unless they have begun before, for they would overtake older ones.
     fn holds_back(&mut self, topic: &Arc<str>, verdict: &Verdict) -> bool {
         let bad = is_bad(verdict);
         if self.braked(topic) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::clock::Moment;
 use super::super::delivery::{Delivery, DeliveryId, HeldVerdict, State};
 use super::super::gate::{Probe, Stop};
+use super::super::retry;
 use super::Machine;
 
 impl Machine {
@@ -35,16 +36,30 @@ impl Machine {
         }
     }
 
-    /// The order in which channels are asked for the account's probe: one after the other, because one
-    /// may fail by itself, and first those that have a message which costs nothing to try.
+    /// The order in which channels are asked for the account's probe: first those that have a message
+    /// which costs nothing to try, and among them one after the other, because one may fail by itself.
     fn in_turn(&self) -> Vec<usize> {
-        let count = self.gates.len();
+        let is_refused = |id: &DeliveryId| self.is_refused(*id);
+        let is_free = |at: &usize| {
+            let gate = self.gates.get(*at);
+            gate.is_some_and(|gate| !gate.ready.is_empty() || gate.suspects.iter().any(is_refused))
+        };
+        let (mut free, mut others): (Vec<_>, Vec<_>) = (0..self.gates.len()).partition(is_free);
         // Each twice, for its oldest and its newest message.
         let turn = self.account.map_or(0, |stop| stop.failures / 2);
-        let first = usize::try_from(turn).unwrap_or(0);
-        let mut gates: Vec<_> = (0..count).map(|at| (first + at) % count).collect();
-        gates.sort_by_key(|at| self.gates.get(*at).is_none_or(|gate| gate.ready.is_empty()));
-        gates
+        let turn = usize::try_from(turn).unwrap_or(0);
+        for gates in [&mut free, &mut others] {
+            let first = turn % gates.len().max(1);
+            gates.rotate_left(first);
+        }
+        free.append(&mut others);
+        free
+    }
+
+    /// To try what the API has refused costs nothing.
+    fn is_refused(&self, id: DeliveryId) -> bool {
+        let delivery = self.deliveries.get(&id);
+        delivery.is_some_and(|delivery| delivery.state == State::Held(HeldVerdict::Rejected))
     }
 
     /// Sends the one delivery that a half-open stop lets through.
@@ -95,13 +110,22 @@ impl Machine {
         let may = |id: &&DeliveryId| {
             is(id, &|delivery| !delivery.message.expired(now.wall)) && self.pause_of(**id).is_none()
         };
-        let refused = |id: &DeliveryId| is(id, &|d| d.state == State::Held(HeldVerdict::Rejected));
         let mut alive = suspects.iter().filter(may).copied();
         let first = alive.clone().next();
+        let refused = alive.find(|id| self.is_refused(*id));
         let spared = self.gates.get(gate)?.spares_suspects(now.elapsed);
-        let chosen = alive.find(refused).or(first.filter(|_| !spared));
+        let costly = first.filter(|_| refused.is_none() && !spared);
+        let is_stale = now.elapsed > self.listed_at + retry::PROBE.longest;
+        let chosen = refused.or(costly.filter(|_| !is_stale));
         suspects.retain(|id| Some(*id) != chosen);
-        self.gates.get_mut(gate)?.suspects = suspects;
+        let at = self.gates.get_mut(gate)?;
+        at.suspects = suspects;
+        if costly.is_some() && is_stale {
+            // The listing may tell by now that the fault lasts, and that costs nothing.
+            for stop in at.stop.as_mut().into_iter().chain(&mut self.account) {
+                stop.probe = Probe::Due(now.elapsed);
+            }
+        }
         chosen
     }
 

@@ -39,6 +39,7 @@ impl Machine {
             // What stopped it then may be long over, and what it held has its message anew.
             if returns && gate.suspects.is_empty() {
                 gate.stop = None;
+                gate.reopen();
             }
             gate.paused = settings.paused.channels.contains(&gate.channel.name);
             gate.concurrency.set_most(settings.max_in_flight);

@@ -9,19 +9,32 @@
 //! is carried out then. If five alike come together instead, the channel stops, and when it works
 //! again those messages are sent once more: whatever they meet then is their own.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::Moment;
 use super::super::dead_letter::Reason;
 use super::super::delivery::{DeliveryId, HeldVerdict, State};
 use super::super::gate::{FailureKind, Gate, Probe, Stop};
-use super::super::message::OnAmbiguous;
 use super::super::outcome::{Class, Listing, Scope, StopReason};
 use super::super::retry::{self, Backoff};
 use super::{Effect, Machine, Report, on_monotonic_clock};
 
 /// A verdict is held this long where no different answer comes; then it is the event's own.
 pub(super) const VERDICT_HOLD: Duration = Duration::from_secs(30);
+
+/// A fault of the account that is back within this time, for another channel than the one through
+/// which it ended, is that channel's own.
+const BACK_WITHIN: Duration = Duration::from_mins(1);
+
+/// The end of a stop of the account.
+#[derive(Debug)]
+pub(super) struct Cleared {
+    reason: StopReason,
+    /// The id of the channel whose message went through.
+    channel: Arc<str>,
+    at: Duration,
+}
 
 impl Machine {
     /// Holds a verdict that would set the delivery aside.
@@ -113,7 +126,7 @@ impl Machine {
             ),
             HeldVerdict::Ambiguous => {
                 let how = delivery.doubt.map_or_else(
-                    || "its partition was lost during an attempt".to_owned(),
+                    || "it was attempted before its partition was lost".to_owned(),
                     |doubt| doubt.to_string(),
                 );
                 (Reason::Ambiguous, format!("the customer may have the message: {how}"))
@@ -128,13 +141,23 @@ impl Machine {
     }
 
     /// A fault of the account that was over when another channel's message went through, and is back
-    /// with this one's, is this channel's own: it must not stop the others.
-    pub(super) fn scope_of(&self, scope: Scope, reason: StopReason, gate: usize) -> Scope {
-        let own = self.gates.get(gate).is_some_and(|gate| {
-            let cleared = self.cleared.as_ref();
-            cleared.is_some_and(|(was, by)| *was == reason && *by != gate.channel.id)
+    /// at once with this one's, is this channel's own, and so it is while it lasts: it must not stop the
+    /// others.
+    pub(super) fn scope_of(
+        &self,
+        scope: Scope,
+        reason: StopReason,
+        gate: usize,
+        now: Moment,
+    ) -> Scope {
+        let open = self.account.is_none();
+        let Some(gate) = self.gates.get(gate).filter(|_| open) else { return scope };
+        let goes_on = gate.stop.is_some_and(|stop| stop.reason == reason);
+        let is_back = self.cleared.as_ref().is_some_and(|cleared| {
+            let soon = now.elapsed < cleared.at + BACK_WITHIN;
+            soon && cleared.reason == reason && cleared.channel != gate.channel.id
         });
-        if own { Scope::Channel } else { scope }
+        if goes_on || is_back { Scope::Channel } else { scope }
     }
 
     /// Stops a channel, or all of them.
@@ -159,7 +182,25 @@ impl Machine {
             Scope::Account => return,
         };
         self.give_back_what_is_aside();
+        self.hold_what_is_at_stake();
         self.report(Report::Stopped { channel, reason });
+    }
+
+    /// What another ambiguous answer would set aside is no message to probe with as any other: it waits
+    /// as those do whose verdict is held.
+    fn hold_what_is_at_stake(&mut self) {
+        let deliveries = &mut self.deliveries;
+        for gate in self.gates.iter_mut().filter(|gate| gate.is_stopped()) {
+            let suspects = &mut gate.suspects;
+            gate.ready.retain(|id| {
+                let delivery = deliveries.get_mut(id).filter(|it| it.state == State::Ready);
+                let at_stake = delivery.is_some_and(|delivery| delivery.hold_if_at_stake());
+                if at_stake {
+                    suspects.push(*id);
+                }
+                !at_stake
+            });
+        }
     }
 
     /// An answer has come. If it is that of a probe, it decides: of the account's, the channel's,
@@ -173,8 +214,11 @@ impl Machine {
         }
         if let Some(stop) = account {
             if is_cured(stop.reason, class) {
-                let channel = self.deliveries.get(&id).map(|it| it.lane.channel.clone());
-                self.cleared = channel.map(|channel| (stop.reason, channel));
+                self.cleared = self.deliveries.get(&id).map(|delivery| Cleared {
+                    reason: stop.reason,
+                    channel: delivery.lane.channel.clone(),
+                    at: now.elapsed,
+                });
                 self.resume_account(stop, now);
             } else {
                 self.account = Some(self.failed_probe(stop, now));
@@ -195,7 +239,7 @@ impl Machine {
 
     fn spare_suspects(&mut self, probe: DeliveryId, now: Moment) {
         let Some(delivery) = self.deliveries.get(&probe) else { return };
-        let costly = delivery.message.on_ambiguous == OnAmbiguous::DeadLetter;
+        let costly = delivery.is_rather_set_aside();
         let channel = &delivery.lane.channel;
         let jitter = self.jitter.f64();
         if let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) {
@@ -264,6 +308,7 @@ impl Machine {
 
     pub(super) fn listed(&mut self, listing: &Listing, now: Moment) {
         self.listing = false;
+        self.listed_at = now.elapsed;
         self.listing_probed(listing, now);
         for id in std::mem::take(&mut self.in_question) {
             // One of a partition that is leaving may have been dropped or set aside meanwhile.
@@ -331,6 +376,7 @@ impl Machine {
 
     /// A new token may end the stops that a token can cause, at once.
     pub(super) fn token_changed(&mut self, now: Moment) {
+        self.cleared = None;
         let channels = self.gates.iter_mut().filter_map(|gate| gate.stop.as_mut());
         for stop in self.account.as_mut().into_iter().chain(channels) {
             let of_token = matches!(

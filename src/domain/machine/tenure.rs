@@ -58,6 +58,9 @@ pub(super) struct Held {
     /// Its parts are not those that the rules in force would make of it: what has settled of them
     /// means nothing to whoever reads the record again.
     pub(super) outdated: bool,
+    /// Some of it has begun, if by other rules: its messages have had their places among their
+    /// recipients' others.
+    pub(super) has_place: bool,
     /// What the rules in force would make of it, while something of it is under way that may yet
     /// turn out not to have been applied.
     pub(super) later: Option<Decision>,

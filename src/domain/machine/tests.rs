@@ -1,5 +1,6 @@
 //! The core's promises: one test for each invariant, and a simulation of them all.
 
+mod account;
 mod holding;
 mod invariants;
 mod pausing;

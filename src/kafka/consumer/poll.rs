@@ -131,6 +131,7 @@ impl Member {
             };
             // Where one is not answered, the next one would wait as long, while nothing is polled.
             let asked = is_answered.then(|| {
+                (self.turned)(ANSWER_LATER);
                 self.consumer.fetch_watermarks(&source.topic, source.partition, ANSWER_LATER)
             });
             let log = asked.and_then(Result::ok);

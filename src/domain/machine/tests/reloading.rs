@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::rig::{Rig, channel, deliver, message, reject, settings, skip, source};
 use crate::domain::dead_letter::{Reason, Rejection};
 use crate::domain::machine::{Effect, Input, PauseReason, Settings};
-use crate::domain::message::{Channel, Decision, Message, Text};
+use crate::domain::message::{Channel, Decision, Message, OnAmbiguous, Text};
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied};
 
 const NO_ANSWER: Class = Class::Ambiguous(Ambiguity::NoAnswer);
@@ -279,6 +279,47 @@ fn good_events_wait_behind_those_that_the_brake_holds() {
         rig.answer(attempt, Class::Accepted);
     }
     assert_eq!(order, [3, 4, 5]);
+}
+
+#[test]
+fn a_message_that_comes_back_from_the_wire_keeps_its_place_behind_the_brake() {
+    let braked = |settings: Settings| Settings { brake: 3, ..settings };
+    let mut rig = Rig::owning(braked(settings()));
+    rig.read_for(0, "ann");
+    rig.read_for(1, "ann");
+    let first = rig.sent_one();
+    rig.reconfigure_as(braked(other_rules()), corrected("ann"));
+    for offset in 2..5 {
+        rig.read(offset, reject(Reason::Schema));
+    }
+    rig.answer(&first, Class::NotApplied(NotApplied::RateLimited));
+    rig.pass(Duration::from_secs(5));
+    let mut order = Vec::new();
+    while let [attempt] = &rig.sent()[..] {
+        order.push(attempt.offset.0);
+        rig.answer(attempt, Class::Accepted);
+    }
+    assert_eq!(order, [0, 1]);
+}
+
+#[test]
+fn a_channel_that_comes_back_starts_anew() {
+    let mut rig = Rig::owning(settings());
+    rig.read_many(5, OnAmbiguous::Retry);
+    for attempt in rig.sent() {
+        rig.answer(&attempt, Class::Permanent);
+    }
+    assert_eq!(rig.stops().len(), 1);
+    let without = Settings { channels: vec![channel("alerts")], ..other_rules() };
+    let through_alerts = Message { channel: channel("alerts"), ..message("ann") };
+    rig.reconfigure_as(without, |_| deliver(vec![Ok(through_alerts.clone())]));
+    rig.endure(10, &|_| Class::Accepted);
+    assert_eq!(rig.held(), 0);
+    rig.reconfigure(settings());
+    rig.read_for(50, "zoe");
+    let attempt = rig.sent_one();
+    rig.answer(&attempt, Class::Permanent);
+    assert!(rig.stops().is_empty(), "one failure is no fault of the channel");
 }
 
 #[test]

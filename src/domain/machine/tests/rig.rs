@@ -174,6 +174,39 @@ impl Rig {
         }
     }
 
+    /// Reads one for a channel, for a recipient of its own.
+    pub(super) fn read_through(&mut self, name: &str, offset: u64) {
+        let message = Message { channel: channel(name), ..message(&format!("recipient {offset}")) };
+        self.read(offset, deliver(vec![Ok(message)]));
+    }
+
+    /// Lets time pass under an API that answers so by the channel's name, lists all channels, and
+    /// acknowledges dead letters. Gives what was tried, as second and offset, and how many were set
+    /// aside.
+    pub(super) fn endure(
+        &mut self,
+        seconds: u64,
+        answers: &dyn Fn(&str) -> Class,
+    ) -> (Vec<(u64, u64)>, usize) {
+        let (mut tried, mut set_aside) = (Vec::new(), 0);
+        for second in 1..=seconds {
+            self.pass(Duration::from_secs(1));
+            if self.asked_to(&Effect::List) {
+                self.list(&["support", "alerts", "third"]);
+            }
+            for attempt in self.sent() {
+                tried.push((second, attempt.offset.0));
+                self.answer(&attempt, answers(&attempt.message.channel.name));
+            }
+            for (letter, _) in self.letters() {
+                self.acknowledge(letter, true);
+                set_aside += 1;
+            }
+            self.commit_all();
+        }
+        (tried, set_aside)
+    }
+
     pub(super) fn answer(&mut self, attempt: &Attempt, class: Class) {
         let took = Duration::from_millis(20);
         let delivery = attempt.delivery;
