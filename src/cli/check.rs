@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{ConfigFile, Failure, counted, logging, print_line, read};
-use crate::config::{Mistake, Mistakes, Severity, Strictness};
+use crate::config::{Config, Mistake, Mistakes, Severity, Strictness};
 
 mod annotations;
 mod online;
@@ -77,13 +77,17 @@ impl Check {
     }
 }
 
+/// A pause that is forgotten holds messages until they expire.
+fn paused(config: &Config) -> impl Iterator<Item = String> {
+    config.paused.phrases().into_iter().map(|what| format!("paused: {what}"))
+}
+
 fn offline(file: &ConfigFile) -> Result<Findings, Mistakes> {
     let (loaded, topics) = read(file, Strictness::Check)?;
     let examples: usize = loaded.config.topics.values().map(|topic| topic.examples.len()).sum();
     let topics = counted(topics.names().len() as u64, "topic");
     let examples = counted(examples as u64, "example");
     let mut told = vec![format!("{}: ok, {topics}, {examples}", file.config.display())];
-    let paused = loaded.config.paused.phrases();
-    told.extend(paused.into_iter().map(|what| format!("paused: {what}")));
+    told.extend(paused(&loaded.config));
     Ok(Findings { found: loaded.warnings, told, unanswered: 0 })
 }

@@ -101,6 +101,8 @@ struct Streak {
     /// Those of whom one failure has been carried out already: their next one tells nothing new
     /// of the channel, so it need not wait.
     carried_out: HashSet<u64>,
+    /// How many that makes, those next ones included.
+    carried_out_in_all: usize,
     hasher: RandomState,
 }
 
@@ -118,6 +120,7 @@ impl Streak {
         self.kind = None;
         self.recipients.clear();
         self.carried_out.clear();
+        self.carried_out_in_all = 0;
     }
 }
 
@@ -227,6 +230,13 @@ impl Gate {
     pub fn note_carried_out(&mut self, recipient: &Recipient) {
         let who = self.streak.hasher.hash_one(recipient);
         self.streak.carried_out.insert(who);
+        self.streak.carried_out_in_all += 1;
+    }
+
+    /// Whether so many have been carried out in a row that the channel is at fault, of however few
+    /// recipients they are.
+    pub fn carries_out_too_many(&self) -> bool {
+        self.streak.carried_out_in_all >= STREAK
     }
 
     /// Whether a failure of this recipient's has been carried out within the streak.

@@ -246,6 +246,8 @@ pub struct Machine {
     gates: Vec<Gate>,
     /// Every channel is stopped.
     account: Option<Stop>,
+    /// The gate of the channel whose message met the fault first.
+    account_stopped_by: usize,
     /// How the account's last stop ended.
     cleared: Option<Cleared>,
     /// Topics that the brake holds, and their dead letters in a row.
@@ -302,6 +304,7 @@ impl Machine {
             letters: HashMap::new(),
             on_wire: HashMap::new(),
             account: None,
+            account_stopped_by: 0,
             cleared: None,
             brakes: BTreeMap::new(),
             timers: BTreeSet::new(),

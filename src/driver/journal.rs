@@ -178,7 +178,7 @@ pub(super) fn log_event(event: &LogEvent) {
             position = position.0,
             log_start = log.map(|(start, _)| start),
             log_end = log.map(|(_, end)| end),
-            "the committed offset is no longer in the log, or the topic was deleted and recreated: stop the bridge, \
+            "the committed offset is not in the log (records were deleted), or the topic was deleted and recreated: stop the bridge, \
              set the group's offset (kafka-consumer-groups.sh --reset-offsets), and start it. If the group has no offset, a restart alone \
              begins where `kafka.start` says"
         ),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{ConfigFile, counted, eprint_note, read};
-use super::Findings;
+use super::{Findings, paused};
 use crate::bridge;
 use crate::config::{Config, DeadLetters, Mistake, Mistakes, Severity, Strictness};
 use crate::domain::message::Channel;
@@ -25,6 +25,7 @@ pub(super) async fn look(file: &ConfigFile) -> Result<Findings, Mistakes> {
     let mut looked = Findings { found, ..Findings::default() };
     let topics = counted(config.topics.len() as u64, "topic");
     looked.told.push(format!("{}: ok, {topics}", file.config.display()));
+    looked.told.extend(paused(&config));
     let no_kafka = looked.lacks(&["kafka", "dead_letters", "topics"]);
     let no_line = looked.lacks(&["line", "channels"]);
     if !no_kafka {

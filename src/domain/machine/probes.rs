@@ -37,14 +37,17 @@ impl Machine {
     }
 
     /// The order in which channels are asked for the account's probe: first those that have a message
-    /// which costs nothing to try, and among them one after the other, because one may fail by itself.
+    /// which costs nothing to try, and among them one after the other, because one may fail by itself:
+    /// most likely the one that has met the fault, whose turn comes last.
     fn in_turn(&self) -> Vec<usize> {
         let is_refused = |id: &DeliveryId| self.is_refused(*id);
         let is_free = |at: &usize| {
             let gate = self.gates.get(*at);
             gate.is_some_and(|gate| !gate.ready.is_empty() || gate.suspects.iter().any(is_refused))
         };
-        let (mut free, mut others): (Vec<_>, Vec<_>) = (0..self.gates.len()).partition(is_free);
+        let count = self.gates.len();
+        let in_order = (0..count).map(|at| (self.account_stopped_by + 1 + at) % count);
+        let (mut free, mut others): (Vec<_>, Vec<_>) = in_order.partition(is_free);
         // Each twice, for its oldest and its newest message.
         let turn = self.account.map_or(0, |stop| stop.failures / 2);
         let turn = usize::try_from(turn).unwrap_or(0);

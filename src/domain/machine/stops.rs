@@ -33,6 +33,7 @@ pub(super) struct Cleared {
     reason: StopReason,
     /// The id of the channel whose message went through.
     channel: Arc<str>,
+    /// When that was, or when the fault was last met by another channel alone.
     at: Duration,
 }
 
@@ -62,13 +63,22 @@ impl Machine {
         let Some(at) = self.gates.get_mut(gate) else { return };
         let stopped = at.is_stopped();
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
+        let mut is_outage = false;
         if !stopped && at.has_carried_out(&delivery.message.recipient) {
-            return self.carry_verdict_out(id, verdict);
+            // A refusal may well be each message's own; that it is not answered hardly is.
+            is_outage = verdict == HeldVerdict::Ambiguous && at.carries_out_too_many();
+            if !is_outage {
+                at.note_carried_out(&delivery.message.recipient);
+                return self.carry_verdict_out(id, verdict);
+            }
         }
         at.suspects.push(id);
         delivery.state = State::Held(verdict);
         let hold = now.elapsed + VERDICT_HOLD;
-        self.set_timer(id, Some(if stopped { deadline } else { hold }));
+        self.set_timer(id, Some(if stopped || is_outage { deadline } else { hold }));
+        if is_outage {
+            self.stop(Scope::Channel, kind.stop_reason(), gate, now);
+        }
         self.catch_up(id, now);
     }
 
@@ -144,7 +154,7 @@ impl Machine {
     /// at once with this one's, is this channel's own, and so it is while it lasts: it must not stop the
     /// others.
     pub(super) fn scope_of(
-        &self,
+        &mut self,
         scope: Scope,
         reason: StopReason,
         gate: usize,
@@ -153,10 +163,14 @@ impl Machine {
         let open = self.account.is_none();
         let Some(gate) = self.gates.get(gate).filter(|_| open) else { return scope };
         let goes_on = gate.stop.is_some_and(|stop| stop.reason == reason);
-        let is_back = self.cleared.as_ref().is_some_and(|cleared| {
+        let cleared = self.cleared.as_mut().filter(|cleared| {
             let soon = now.elapsed < cleared.at + BACK_WITHIN;
             soon && cleared.reason == reason && cleared.channel != gate.channel.id
         });
+        let is_back = cleared.is_some();
+        if let Some(cleared) = cleared {
+            cleared.at = now.elapsed;
+        }
         if goes_on || is_back { Scope::Channel } else { scope }
     }
 
@@ -167,6 +181,7 @@ impl Machine {
         let channel = match scope {
             Scope::Account if self.account.is_none() => {
                 self.account = Some(stop);
+                self.account_stopped_by = gate;
                 for gate in &mut self.gates {
                     gate.halted = true;
                 }

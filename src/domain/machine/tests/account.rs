@@ -109,6 +109,31 @@ fn a_channel_and_the_account_that_stopped_together_both_start_again() {
     assert_eq!(rig.held(), 0);
 }
 
+/// A probe through the channel that has met the fault tells the least.
+#[test]
+fn a_channel_that_fails_now_and_then_as_if_the_account_did_stops_all_but_once() {
+    let mut rig = owning(&["support", "alerts", "third"]);
+    let mut calls = 0;
+    for second in 0..100 {
+        for (at, name) in (0..).zip(["support", "alerts", "third"]) {
+            rig.read_through(name, second * 3 + at);
+        }
+        rig.pass(Duration::from_secs(1));
+        if rig.asked_to(&Effect::List) {
+            rig.list(&["support", "alerts", "third"]);
+        }
+        for attempt in rig.sent() {
+            calls += 1;
+            let fails = &*attempt.message.channel.name == "support" && calls % 4 == 0;
+            rig.answer(&attempt, if fails { ANSWER_401 } else { Class::Accepted });
+        }
+        rig.commit_all();
+    }
+    let stopped = stopped(&mut rig);
+    let of_all = stopped.iter().filter(|channel| channel.is_none()).count();
+    assert!(of_all == 1 && stopped.len() > 3, "{stopped:?}");
+}
+
 #[test]
 fn channels_without_messages_take_no_turn() {
     let idle: Vec<_> = (0..18).map(|number| format!("idle {number}")).collect();

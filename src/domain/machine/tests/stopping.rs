@@ -7,7 +7,7 @@ use rstest::rstest;
 use super::rig::{Rig, channel, deliver, message, settings};
 use crate::domain::dead_letter::Reason;
 use crate::domain::machine::{Effect, Input, Report, Settings};
-use crate::domain::message::OnAmbiguous;
+use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied, Scope, StopReason};
 
 const ANSWER_502: Class = Class::Ambiguous(Ambiguity::ServerError);
@@ -136,6 +136,22 @@ fn the_same_recipients_next_refusal_is_spent_at_once() {
         assert_eq!(letters.len(), 1);
         rig.acknowledge(letters[0].0, true);
     }
+}
+
+/// There are fewer than five recipients to tell an outage by.
+#[test]
+fn an_outage_with_few_recipients_sets_a_few_messages_aside_and_no_more() {
+    let mut rig = Rig::owning(settings());
+    for offset in 0..100 {
+        let name = format!("recipient {}", offset % 4);
+        let careful = Message { on_ambiguous: OnAmbiguous::DeadLetter, ..message(&name) };
+        rig.read(offset, deliver(vec![Ok(careful)]));
+    }
+    let (_, set_aside) = rig.endure(60, &|_| ANSWER_502);
+    assert!((4..=10).contains(&set_aside), "{set_aside}");
+    assert_eq!(rig.stops(), [StopReason::Outage]);
+    let (_, again) = rig.endure(200, &|_| Class::Accepted);
+    assert_eq!((again, rig.held()), (0, 0));
 }
 
 #[test]
