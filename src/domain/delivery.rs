@@ -136,13 +136,14 @@ impl Delivery {
         self.ambiguous > 0 && self.message.on_ambiguous == OnAmbiguous::DeadLetter
     }
 
-    /// Holds it where another ambiguous answer would set it aside; whether it does. One that must not be
-    /// repeated at all is set aside when its turn comes.
-    pub fn hold_if_at_stake(&mut self) -> bool {
+    /// It waits at a channel that has stopped: whatever chance it had is one of afterwards. True where
+    /// another ambiguous answer would set it aside, so that it is held; one that must not be repeated at
+    /// all is set aside when its turn comes.
+    pub fn meets_a_stop(&mut self) -> bool {
+        self.second_chance = false;
         let at_stake = self.is_rather_set_aside() && !self.must_not_repeat();
         if at_stake {
             self.state = State::Held(HeldVerdict::Ambiguous);
-            self.second_chance = false;
         }
         at_stake
     }

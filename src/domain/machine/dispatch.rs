@@ -30,7 +30,7 @@ impl Machine {
         let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
             return;
         };
-        if !waits && gate.is_stopped() && delivery.hold_if_at_stake() {
+        if !waits && gate.is_stopped() && delivery.meets_a_stop() {
             gate.suspects.push(id);
         } else if !waits {
             // Nobody passes over what has expired at a gate that is closed for long.

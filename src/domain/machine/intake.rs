@@ -80,7 +80,8 @@ impl Machine {
         let (skipped, keeps_place) =
             (matches!(verdict, Verdict::Skip(_)), held.has_place && is_good(&verdict));
         if fresh && !skipped {
-            let braked = !redriven && self.holds_back(topic, &verdict);
+            // What is paused has not been carried out, and tells nothing of a rollout either.
+            let braked = !paused && !redriven && self.holds_back(topic, &verdict);
             if paused || braked && !keeps_place {
                 return;
             }

@@ -51,6 +51,8 @@ impl Machine {
                 self.gates.push(gate);
             }
         }
+        let gone = |channel: &str| !settings.channels.iter().any(|left| *left.id == *channel);
+        self.cleared.take_if(|cleared| gone(&cleared.channel));
         self.give_back_what_is_aside();
     }
 

@@ -112,7 +112,11 @@ impl Machine {
         held.event_time = decision.event_time;
         for id in gone {
             self.set_timer(id, None);
-            lanes.extend(self.deliveries.remove(&id).map(|delivery| delivery.lane));
+            let Some(delivery) = self.deliveries.remove(&id) else { continue };
+            if let Some(tenure) = self.tenures.get_mut(&epoch) {
+                tenure.aside.remove(&(delivery.offset, delivery.part));
+            }
+            lanes.insert(delivery.lane);
         }
         true
     }

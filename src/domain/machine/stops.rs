@@ -32,7 +32,7 @@ const BACK_WITHIN: Duration = Duration::from_mins(1);
 pub(super) struct Cleared {
     reason: StopReason,
     /// The id of the channel whose message went through.
-    channel: Arc<str>,
+    pub(super) channel: Arc<str>,
     /// When that was, or when the fault was last met by another channel alone.
     at: Duration,
 }
@@ -54,6 +54,10 @@ impl Machine {
         // aside than repeat it, and an outage has many probes.
         let repeated = verdict == HeldVerdict::Ambiguous && delivery.ambiguous > 1;
         if delivery.second_chance || repeated {
+            // Where the outage is there yet, it must not cost every second chance.
+            if verdict == HeldVerdict::Ambiguous {
+                self.count_failure(gate, id, kind, now);
+            }
             return self.carry_verdict_out(id, verdict);
         }
         self.count_failure(gate, id, kind, now);
@@ -201,15 +205,16 @@ impl Machine {
         self.report(Report::Stopped { channel, reason });
     }
 
-    /// What another ambiguous answer would set aside is no message to probe with as any other: it waits
-    /// as those do whose verdict is held.
+    /// What has not had its second chance is to have it after this stop. And what another ambiguous answer
+    /// would set aside is no message to probe with as any other: it waits as those do whose verdict is
+    /// held.
     fn hold_what_is_at_stake(&mut self) {
         let deliveries = &mut self.deliveries;
         for gate in self.gates.iter_mut().filter(|gate| gate.is_stopped()) {
             let suspects = &mut gate.suspects;
             gate.ready.retain(|id| {
                 let delivery = deliveries.get_mut(id).filter(|it| it.state == State::Ready);
-                let at_stake = delivery.is_some_and(|delivery| delivery.hold_if_at_stake());
+                let at_stake = delivery.is_some_and(|delivery| delivery.meets_a_stop());
                 if at_stake {
                     suspects.push(*id);
                 }

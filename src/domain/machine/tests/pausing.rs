@@ -98,6 +98,20 @@ fn a_paused_topic_spends_no_dead_letter_either() {
     assert_eq!(rig.letters().len(), 1);
 }
 
+#[test]
+fn what_is_paused_does_not_count_towards_the_brake_with_each_reload() {
+    let paused = || Settings { brake: 3, ..pausing(Pause::Topic) };
+    let mut rig = Rig::owning(paused());
+    rig.read(0, reject(Reason::Schema));
+    for _ in 0..5 {
+        rig.reconfigure_as(paused(), |_| reject(Reason::Schema));
+    }
+    rig.reconfigure_as(Settings { brake: 3, ..settings() }, |_| reject(Reason::Schema));
+    assert_eq!(rig.letters().len(), 1);
+    rig.read_for(1, "ann");
+    assert_eq!(rig.sent_offsets(), [1], "nothing is braked");
+}
+
 fn bad() -> crate::domain::dead_letter::Rejection {
     crate::domain::dead_letter::Rejection {
         reason: Reason::RuleError,

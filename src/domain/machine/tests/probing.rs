@@ -7,7 +7,7 @@ use rstest::rstest;
 use super::rig::{Rig, channel, deliver, message, settings};
 use crate::domain::dead_letter::Reason;
 use crate::domain::gate::GateState;
-use crate::domain::machine::{Effect, Input};
+use crate::domain::machine::{Effect, Input, Settings};
 use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied, Scope, StopReason};
 
@@ -233,6 +233,53 @@ fn second_chances_are_not_spent_one_by_one_under_the_next_stop() {
     assert_eq!(rig.stops(), [StopReason::Outage, StopReason::Unreachable]);
     let (_, set_aside) = rig.endure(180, &|_| ANSWER_502);
     assert!(set_aside <= 3, "{set_aside} of 15 in three minutes");
+}
+
+/// One message goes through in the middle of an outage.
+#[test]
+fn an_outage_that_goes_on_does_not_cost_every_second_chance() {
+    let mut rig = Rig::owning(settings());
+    rig.read_many(16, OnAmbiguous::DeadLetter);
+    while let sent = rig.sent()
+        && !sent.is_empty()
+    {
+        for attempt in &sent {
+            rig.answer(attempt, ANSWER_502);
+        }
+    }
+    rig.read_for(16, "ann");
+    rig.pass(Duration::from_secs(2));
+    rig.list(&["support"]);
+    // They go out one by one.
+    rig.reconfigure(Settings { requests_per_second: 2.0, ..settings() });
+    let probe = rig.sent_one();
+    rig.answer(&probe, Class::Accepted);
+    let (_, set_aside) = rig.endure(20, &|_| ANSWER_502);
+    assert!((4..=8).contains(&set_aside), "{set_aside} of 16");
+}
+
+#[test]
+fn refused_messages_have_their_second_chance_after_the_last_of_two_stops() {
+    let mut rig = Rig::owning(settings());
+    rig.read_many(40, OnAmbiguous::Retry);
+    while let sent = rig.sent()
+        && !sent.is_empty()
+    {
+        for attempt in &sent {
+            rig.answer(attempt, Class::Permanent);
+        }
+    }
+    rig.read_for(40, "ann");
+    let held = rig.held();
+    rig.pass(Duration::from_secs(2));
+    rig.list(&["support"]);
+    let probe = rig.sent_one();
+    rig.answer(&probe, Class::Accepted);
+    for attempt in rig.sent() {
+        rig.answer(&attempt, Class::Stop(Scope::Channel, StopReason::Forbidden));
+    }
+    let (_, set_aside) = rig.endure(300, &|_| Class::Permanent);
+    assert!(set_aside <= 1, "{set_aside} of {held}, one for each probe");
 }
 
 #[test]
