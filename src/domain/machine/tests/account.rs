@@ -42,9 +42,7 @@ fn the_channels_take_turns_with_the_probes_of_the_account(#[case] of_support: Cl
     let mut rig = Rig::owning(settings());
     rig.read_many(40, OnAmbiguous::Retry);
     (40..80).for_each(|offset| rig.read_through("alerts", offset));
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_401);
-    }
+    rig.answer_sent(ANSWER_401);
     rig.input(Input::TokenChanged);
     let (tried, _) = rig.endure(60, &by_channel(of_support, Class::Accepted));
     let of_alerts: Vec<_> = tried.iter().filter(|(_, offset)| *offset >= 40).collect();
@@ -151,13 +149,9 @@ fn channels_without_messages_take_no_turn() {
 fn a_channel_with_held_refusals_has_its_turn_beside_fresh_messages() {
     let mut rig = Rig::owning(settings());
     (0..3).for_each(|offset| rig.read_through("alerts", offset));
-    for attempt in rig.sent() {
-        rig.answer(&attempt, Class::Permanent);
-    }
+    rig.answer_sent(Class::Permanent);
     (3..40).for_each(|offset| rig.read_through("support", offset));
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_401);
-    }
+    rig.answer_sent(ANSWER_401);
     let (tried, _) = rig.endure(60, &by_channel(ANSWER_502, Class::Accepted));
     assert!(tried.iter().any(|(_, offset)| *offset < 3), "{tried:?}");
 }

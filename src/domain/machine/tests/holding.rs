@@ -161,9 +161,7 @@ fn a_stopped_channel_of_one_partition_does_not_stop_the_other_partitions() {
         if rig.asked_to(&Effect::List) {
             rig.list(&["support", "alerts"]);
         }
-        for attempt in rig.sent() {
-            rig.answer(&attempt, Class::Accepted);
-        }
+        rig.answer_sent(Class::Accepted);
         rig.pass(Duration::from_millis(20));
         for commit in rig.commits() {
             rig.commit_ended(&commit, Ok(()));
@@ -265,9 +263,7 @@ fn while_all_commits_fail_no_partition_uses_up_a_bound_of_its_own() {
     for round in 0..400_u64 {
         let (partition, offset) = (u8::try_from(round / 50).unwrap(), round % 50);
         read_of(&mut rig, partition, offset, "support");
-        for attempt in rig.sent() {
-            rig.answer(&attempt, Class::Accepted);
-        }
+        rig.answer_sent(Class::Accepted);
         for commit in rig.commits() {
             rig.commit_ended(&commit, Err(CommitFailure::Other));
         }

@@ -18,13 +18,7 @@ const ANSWER_502: Class = Class::Ambiguous(Ambiguity::ServerError);
 fn many_that_fail_by_themselves_do_not_keep_a_channel_stopped_for_as_many_probes() {
     let mut rig = Rig::owning(settings());
     rig.read_many(30, OnAmbiguous::Retry);
-    while let sent = rig.sent()
-        && !sent.is_empty()
-    {
-        for attempt in sent {
-            rig.answer(&attempt, ANSWER_502);
-        }
-    }
+    rig.answer_all(ANSWER_502);
     rig.read_for(30, "whose messages arrive");
     let mut tried = Vec::new();
     while tried.last() != Some(&30) {
@@ -80,9 +74,7 @@ fn an_outage_repeats_a_message_of_a_dead_letter_rule_once_at_most(
 fn where_each_probe_spends_a_message_there_are_few_until_there_is_another_one() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::DeadLetter);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_502);
-    }
+    rig.answer_sent(ANSWER_502);
     let tried = rig.endure(300, &|_| ANSWER_502).0;
     assert!((2..=4).contains(&tried.len()), "{tried:?}");
     let another = Message { on_ambiguous: OnAmbiguous::DeadLetter, ..message("ann") };
@@ -102,9 +94,7 @@ fn no_held_message_is_spent_while_there_are_others_to_probe_with(#[values(1, 2, 
     for offset in 8..8 + others {
         rig.read_for(offset, &format!("recipient {offset}"));
     }
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_502);
-    }
+    rig.answer_sent(ANSWER_502);
     let (tried, set_aside) = rig.endure(600, &|_| ANSWER_502);
     let spent: Vec<_> = tried.iter().filter(|(_, offset)| *offset < 8).collect();
     assert!(spent.len() <= 1, "{spent:?}");
@@ -117,9 +107,7 @@ fn no_held_message_is_spent_while_there_are_others_to_probe_with(#[values(1, 2, 
 fn refused_messages_are_probed_with_however_long_the_ambiguous_ones_are_spared() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::DeadLetter);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, Class::Permanent);
-    }
+    rig.answer_sent(Class::Permanent);
     let mut tried = Vec::new();
     while tried.is_empty() {
         tried = rig.endure(1, &|_| ANSWER_502).0;
@@ -133,9 +121,7 @@ fn refused_messages_are_probed_with_however_long_the_ambiguous_ones_are_spared()
 fn once_the_last_message_is_spent_the_channel_is_not_told_as_stopped_for_long() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::DeadLetter);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_502);
-    }
+    rig.answer_sent(ANSWER_502);
     while rig.held() > 0 {
         rig.endure(1, &|_| ANSWER_502);
     }
@@ -160,9 +146,7 @@ fn a_stop_that_holds_nothing_back_is_not_told(#[case] class: Class, #[case] expe
         let message = Message { deadline, ..message(&format!("recipient {offset}")) };
         rig.read(offset, deliver(vec![Ok(message)]));
     }
-    for attempt in rig.sent() {
-        rig.answer(&attempt, class);
-    }
+    rig.answer_sent(class);
     let told = |rig: &Rig| {
         let channel = rig.machine.status(rig.now).channels.remove(0);
         (channel.state, channel.stopped.map(|(reason, _)| reason))
@@ -212,24 +196,12 @@ fn a_probe_does_not_try_what_was_dropped_with_a_partition_that_leaves() {
 fn second_chances_are_not_spent_one_by_one_under_the_next_stop() {
     let mut rig = Rig::owning(settings());
     rig.read_many(16, OnAmbiguous::DeadLetter);
-    while let sent = rig.sent()
-        && !sent.is_empty()
-    {
-        for attempt in &sent {
-            rig.answer(attempt, ANSWER_502);
-        }
-    }
+    rig.answer_all(ANSWER_502);
     rig.pass(Duration::from_secs(2));
     rig.list(&["support"]);
     let probe = rig.sent_one();
     rig.answer(&probe, Class::Accepted);
-    while let sent = rig.sent()
-        && !sent.is_empty()
-    {
-        for attempt in &sent {
-            rig.answer(attempt, Class::NotApplied(NotApplied::Unreachable));
-        }
-    }
+    rig.answer_all(Class::NotApplied(NotApplied::Unreachable));
     assert_eq!(rig.stops(), [StopReason::Outage, StopReason::Unreachable]);
     let (_, set_aside) = rig.endure(180, &|_| ANSWER_502);
     assert!(set_aside <= 3, "{set_aside} of 15 in three minutes");
@@ -240,13 +212,7 @@ fn second_chances_are_not_spent_one_by_one_under_the_next_stop() {
 fn an_outage_that_goes_on_does_not_cost_every_second_chance() {
     let mut rig = Rig::owning(settings());
     rig.read_many(16, OnAmbiguous::DeadLetter);
-    while let sent = rig.sent()
-        && !sent.is_empty()
-    {
-        for attempt in &sent {
-            rig.answer(attempt, ANSWER_502);
-        }
-    }
+    rig.answer_all(ANSWER_502);
     rig.read_for(16, "ann");
     rig.pass(Duration::from_secs(2));
     rig.list(&["support"]);
@@ -262,22 +228,14 @@ fn an_outage_that_goes_on_does_not_cost_every_second_chance() {
 fn refused_messages_have_their_second_chance_after_the_last_of_two_stops() {
     let mut rig = Rig::owning(settings());
     rig.read_many(40, OnAmbiguous::Retry);
-    while let sent = rig.sent()
-        && !sent.is_empty()
-    {
-        for attempt in &sent {
-            rig.answer(attempt, Class::Permanent);
-        }
-    }
+    rig.answer_all(Class::Permanent);
     rig.read_for(40, "ann");
     let held = rig.held();
     rig.pass(Duration::from_secs(2));
     rig.list(&["support"]);
     let probe = rig.sent_one();
     rig.answer(&probe, Class::Accepted);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, Class::Stop(Scope::Channel, StopReason::Forbidden));
-    }
+    rig.answer_sent(Class::Stop(Scope::Channel, StopReason::Forbidden));
     let (_, set_aside) = rig.endure(300, &|_| Class::Permanent);
     assert!(set_aside <= 1, "{set_aside} of {held}, one for each probe");
 }
@@ -286,9 +244,7 @@ fn refused_messages_have_their_second_chance_after_the_last_of_two_stops() {
 fn what_a_failed_probe_would_set_aside_is_not_tried_while_the_listing_fails() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::DeadLetter);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_502);
-    }
+    rig.answer_sent(ANSWER_502);
     let (tried, _) = rig.endure(20, &|_| ANSWER_502);
     assert_eq!(tried.len(), 1);
     for _ in 0..1_800 {
@@ -307,9 +263,7 @@ fn what_a_failed_probe_would_set_aside_is_not_tried_while_the_listing_fails() {
 fn fresh_probes_do_not_make_the_held_messages_wait_longer() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::DeadLetter);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_502);
-    }
+    rig.answer_sent(ANSWER_502);
     for offset in 5..15 {
         let name = format!("recipient {offset}");
         let careful = Message { on_ambiguous: OnAmbiguous::DeadLetter, ..message(&name) };

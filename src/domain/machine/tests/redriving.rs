@@ -91,9 +91,7 @@ fn what_is_refused_again_does_not_stop_the_channel() {
         let recipient = format!("{offset}");
         rig.read(offset, redriven(deliver(vec![Ok(message(&recipient))])));
     }
-    for attempt in rig.sent() {
-        rig.answer(&attempt, Class::Permanent);
-    }
+    rig.answer_sent(Class::Permanent);
     assert_eq!(rig.letters().len(), 10, "each is set aside again, and at once");
     assert!(!rig.reports().iter().any(|report| matches!(report, Report::Stopped { .. })));
 }
@@ -107,9 +105,7 @@ fn an_outage_stops_the_channel_and_spends_no_redrive() {
         let message = Message { on_ambiguous, ..message(&recipient) };
         rig.read(offset, redriven(deliver(vec![Ok(message)])));
     }
-    for attempt in rig.sent() {
-        rig.answer(&attempt, Class::Ambiguous(Ambiguity::ServerError));
-    }
+    rig.answer_sent(Class::Ambiguous(Ambiguity::ServerError));
     assert!(rig.letters().is_empty());
     assert!(rig.reports().iter().any(|report| matches!(report, Report::Stopped { .. })));
 }

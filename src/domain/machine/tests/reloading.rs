@@ -306,9 +306,7 @@ fn a_message_that_comes_back_from_the_wire_keeps_its_place_behind_the_brake() {
 fn a_channel_that_comes_back_starts_anew() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::Retry);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, Class::Permanent);
-    }
+    rig.answer_sent(Class::Permanent);
     assert_eq!(rig.stops().len(), 1);
     let without = Settings { channels: vec![channel("alerts")], ..other_rules() };
     let through_alerts = Message { channel: channel("alerts"), ..message("ann") };

@@ -213,6 +213,20 @@ impl Rig {
         self.input(Input::Answered { delivery, outcome: outcome(class), took });
     }
 
+    /// Answers the attempts that were started since last asked.
+    pub(super) fn answer_sent(&mut self, class: Class) {
+        for attempt in self.sent() {
+            self.answer(&attempt, class);
+        }
+    }
+
+    /// Answers until nothing more is started.
+    pub(super) fn answer_all(&mut self, class: Class) {
+        while self.effects.iter().any(|effect| matches!(effect, Effect::Send(_))) {
+            self.answer_sent(class);
+        }
+    }
+
     pub(super) fn acknowledge(&mut self, letter: LetterId, acknowledged: bool) {
         self.input(Input::DeadLettered { letter, acknowledged });
     }

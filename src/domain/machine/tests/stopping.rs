@@ -28,9 +28,7 @@ fn five_failures_alike_on_distinct_recipients_stop_the_channel_and_spend_none(
 ) {
     let mut rig = Rig::owning(settings());
     rig.read_many(8, on_ambiguous);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, class);
-    }
+    rig.answer_sent(class);
     assert_eq!(rig.stops(), [reason]);
     for _ in 0..20 {
         rig.pass(Duration::from_mins(1));
@@ -51,9 +49,7 @@ fn five_failures_alike_on_distinct_recipients_stop_the_channel_and_spend_none(
         if rig.asked_to(&Effect::List) {
             rig.list(&["support"]);
         }
-        for attempt in rig.sent() {
-            rig.answer(&attempt, Class::Accepted);
-        }
+        rig.answer_sent(Class::Accepted);
         rig.commit_all();
         waited += 1;
         assert!(waited < 10, "{} are still held", rig.held());
@@ -65,9 +61,7 @@ fn five_failures_alike_on_distinct_recipients_stop_the_channel_and_spend_none(
 fn what_may_have_reached_the_customer_is_not_left_to_the_next_owner_to_repeat() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::DeadLetter);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, ANSWER_502);
-    }
+    rig.answer_sent(ANSWER_502);
     assert_eq!(rig.stops(), [StopReason::Outage]);
     rig.input(Input::Drain);
     let letters = rig.letters();
@@ -79,9 +73,7 @@ fn what_may_have_reached_the_customer_is_not_left_to_the_next_owner_to_repeat() 
 fn five_events_that_are_bad_themselves_are_set_aside_once_another_one_is_accepted() {
     let mut rig = Rig::owning(settings());
     rig.read_many(5, OnAmbiguous::Retry);
-    for attempt in rig.sent() {
-        rig.answer(&attempt, Class::Permanent);
-    }
+    rig.answer_sent(Class::Permanent);
     assert_eq!(rig.stops(), [StopReason::Rejected]);
     rig.read_for(5, "a good one");
     rig.pass(Duration::from_secs(1));
@@ -270,9 +262,7 @@ fn bad_events_left_over_between_settled_good_ones_are_no_bad_rollout() {
             rig.read(offset, super::rig::reject(Reason::Schema));
         } else {
             rig.read_for(offset, "ann");
-            for attempt in rig.sent() {
-                rig.answer(&attempt, Class::Accepted);
-            }
+            rig.answer_sent(Class::Accepted);
         }
         rig.commit_all();
     }
