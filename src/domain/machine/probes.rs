@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// To try what the API has refused costs nothing.
-    fn is_refused(&self, id: DeliveryId) -> bool {
+    pub(super) fn is_refused(&self, id: DeliveryId) -> bool {
         let delivery = self.deliveries.get(&id);
         delivery.is_some_and(|delivery| delivery.state == State::Held(HeldVerdict::Rejected))
     }

@@ -56,7 +56,11 @@ impl Machine {
         if delivery.second_chance || repeated {
             // Where the outage is there yet, it must not cost every second chance.
             if verdict == HeldVerdict::Ambiguous {
+                let recipient = delivery.message.recipient.clone();
                 self.count_failure(gate, id, kind, now);
+                if let Some(at) = self.gates.get_mut(gate) {
+                    at.note_carried_out(&recipient);
+                }
             }
             return self.carry_verdict_out(id, verdict);
         }
@@ -294,11 +298,25 @@ impl Machine {
         self.report(Report::Resumed { channel, reason: stop.reason, after });
     }
 
-    /// Gives those a second chance whose verdict was held.
+    /// Gives those a second chance whose verdict was held. The refused ones go first, for nothing is
+    /// risked with them: were they behind what has not been tried, more of their kind could stop the
+    /// channel again and again before their turn comes. The others go last: what has not been tried
+    /// finds out at no cost whether an outage is over.
     fn reopen(&mut self, gate: usize, now: Moment) {
         let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
         at.reopen();
-        for id in std::mem::take(&mut at.suspects) {
+        let suspects = std::mem::take(&mut at.suspects).into_iter();
+        let untried = std::mem::take(&mut at.ready);
+        let (refused, others): (Vec<_>, Vec<_>) = suspects.partition(|id| self.is_refused(*id));
+        self.give_second_chances(refused, now);
+        if let Some(at) = self.gates.get_mut(gate) {
+            at.ready.extend(untried);
+        }
+        self.give_second_chances(others, now);
+    }
+
+    fn give_second_chances(&mut self, suspects: Vec<DeliveryId>, now: Moment) {
+        for id in suspects {
             if let Some(delivery) = self.deliveries.get_mut(&id)
                 && matches!(delivery.state, State::Held(_))
             {

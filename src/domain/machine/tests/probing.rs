@@ -7,7 +7,7 @@ use rstest::rstest;
 use super::rig::{Rig, channel, deliver, message, settings};
 use crate::domain::dead_letter::Reason;
 use crate::domain::gate::GateState;
-use crate::domain::machine::{Effect, Input, Settings};
+use crate::domain::machine::{Attempt, Effect, Input, Settings};
 use crate::domain::message::{Message, OnAmbiguous};
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied, Scope, StopReason};
 
@@ -238,6 +238,22 @@ fn refused_messages_have_their_second_chance_after_the_last_of_two_stops() {
     rig.answer_sent(Class::Stop(Scope::Channel, StopReason::Forbidden));
     let (_, set_aside) = rig.endure(300, &|_| Class::Permanent);
     assert!(set_aside <= 1, "{set_aside} of {held}, one for each probe");
+}
+
+/// Such as a batch to contacts that do not exist, beside the messages of everybody else.
+#[test]
+fn refused_messages_have_their_verdict_soon_however_many_there_are() {
+    let mut rig = Rig::owning(settings());
+    rig.read_many(200, OnAmbiguous::Retry);
+    let mut spent = 0;
+    for second in 0..180 {
+        rig.read_for(200 + second, &format!("recipient {}", 200 + second));
+        let refused = |attempt: &Attempt| attempt.offset.0 < 200;
+        let by_offset =
+            |attempt: &Attempt| if refused(attempt) { Class::Permanent } else { Class::Accepted };
+        spent += rig.endure_by(1, &by_offset).1;
+    }
+    assert_eq!(spent, 200, "{} held", rig.held());
 }
 
 #[test]

@@ -188,6 +188,15 @@ impl Rig {
         seconds: u64,
         answers: &dyn Fn(&str) -> Class,
     ) -> (Vec<(u64, u64)>, usize) {
+        self.endure_by(seconds, &|attempt| answers(&attempt.message.channel.name))
+    }
+
+    /// The same under one that answers by the attempt.
+    pub(super) fn endure_by(
+        &mut self,
+        seconds: u64,
+        answers: &dyn Fn(&Attempt) -> Class,
+    ) -> (Vec<(u64, u64)>, usize) {
         let (mut tried, mut set_aside) = (Vec::new(), 0);
         for second in 1..=seconds {
             self.pass(Duration::from_secs(1));
@@ -196,7 +205,7 @@ impl Rig {
             }
             for attempt in self.sent() {
                 tried.push((second, attempt.offset.0));
-                self.answer(&attempt, answers(&attempt.message.channel.name));
+                self.answer(&attempt, answers(&attempt));
             }
             for (letter, _) in self.letters() {
                 self.acknowledge(letter, true);
