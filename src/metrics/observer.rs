@@ -73,7 +73,7 @@ impl Observe for Metrics {
         }
         let mut positions = self.positions();
         for partition in &status.partitions {
-            positions.paused(&partition.source, partition.paused.is_some(), group);
+            positions.paused(&partition.source, !partition.paused.is_empty(), group);
         }
         drop(positions);
         for topic in topics {
@@ -85,7 +85,7 @@ impl Observe for Metrics {
             let age = |at: Timestamp| now.wall.since(at).as_secs_f64();
             let age = oldest.min().map_or(0.0, age);
             records.oldest_unsettled_age.with_label_values(&[topic]).set(age);
-            let paused: BTreeSet<_> = of_topic().filter_map(|partition| partition.paused).collect();
+            let paused: BTreeSet<_> = of_topic().flat_map(|partition| &partition.paused).collect();
             for reason in PAUSES {
                 let labels = [topic.as_str(), reason.label()];
                 records.paused.with_label_values(&labels).set(i64::from(paused.contains(&reason)));

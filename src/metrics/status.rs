@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Metrics, Reload};
 use crate::domain::clock::Moment;
-use crate::domain::machine::{ChannelStatus, Oldest, PartitionStatus, PauseReason, Waits};
+use crate::domain::machine::{ChannelStatus, Oldest, PartitionStatus, Waits};
 use crate::domain::paused::Pause;
 
 impl Metrics {
@@ -30,7 +30,7 @@ impl Metrics {
                 "held_bytes": partition.held_bytes,
                 "full": partition.full,
                 "held_back": partition.held_back,
-                "paused": partition.paused.map(PauseReason::label),
+                "paused": partition.paused.first().map(|reason| reason.label()),
                 "leaving": partition.leaving,
                 "oldest_unsettled": partition.oldest.as_ref().map(|held| oldest(held, now)),
             })

@@ -35,7 +35,8 @@ pub struct PartitionStatus {
     pub full: bool,
     /// What it has sent can't be committed, so it continues one record at a time.
     pub held_back: bool,
-    pub paused: Option<PauseReason>,
+    /// Why it is not read, or nothing of it is sent; what the bridge has paused by itself first.
+    pub paused: Vec<PauseReason>,
     /// It is being handed over or drained.
     pub leaving: bool,
     /// The oldest record that has not settled: it holds the frontier up.
@@ -138,6 +139,8 @@ impl Machine {
 
     fn partition(&self, tenure: &Tenure, now: Moment) -> PartitionStatus {
         let oldest = tenure.offsets.oldest();
+        let paused = self.settings.paused.topics.contains(&tenure.source.topic);
+        let by_operator = paused.then_some(PauseReason::Paused);
         PartitionStatus {
             source: tenure.source.clone(),
             frontier: tenure.offsets.frontier(),
@@ -146,10 +149,7 @@ impl Machine {
             held_bytes: tenure.bytes,
             full: tenure.full,
             held_back: tenure.held_back,
-            paused: tenure.paused.or_else(|| {
-                let paused = self.settings.paused.topics.contains(&tenure.source.topic);
-                paused.then_some(PauseReason::Paused)
-            }),
+            paused: tenure.paused.into_iter().chain(by_operator).collect(),
             leaving: tenure.leaving.is_some(),
             oldest: oldest.map(|(offset, held)| self.oldest(offset, held, now)),
         }
@@ -199,10 +199,17 @@ impl Machine {
                     None if closed.is_some() => Waits::RetryAfter,
                     None if !self.is_heard(now) => Waits::Coordinator,
                     None if !self.has_room() && self.on_wire.is_empty() => Waits::Commits,
+                    None if self.is_held_back(delivery) => Waits::Commits,
                     None => Waits::Gate,
                 }
             }
         }
+    }
+
+    /// Whether its partition's commits fail, so that it may start only when the one before it is told of.
+    fn is_held_back(&self, delivery: &Delivery) -> bool {
+        let tenure = self.tenures.get(&delivery.lane.epoch);
+        tenure.is_some_and(|tenure| tenure.held_back && !tenure.uncommitted.is_clean())
     }
 
     /// Whether a stop is one to tell of. As far as the listing goes the API works again; where nothing

@@ -89,7 +89,7 @@ fn a_paused_topic_spends_no_dead_letter_either() {
     rig.read(1, deliver(vec![Ok(message("ann")), Err(bad())]));
     assert!(rig.letters().is_empty());
     let status = rig.machine.status(rig.now);
-    assert_eq!(status.partitions[0].paused, Some(PauseReason::Paused));
+    assert_eq!(status.partitions[0].paused, [PauseReason::Paused]);
     rig.reconfigure_as(settings(), |offset| match offset {
         0 => deliver(vec![Ok(message("ann"))]),
         _ => deliver(vec![Ok(message("ann")), Err(bad())]),
@@ -248,11 +248,15 @@ fn the_brake_does_not_take_the_place_of_an_offset_out_of_range() {
     }
     let paused = |rig: &Rig| {
         let partitions = rig.machine.status(rig.now).partitions;
-        partitions.iter().map(|partition| partition.paused).collect::<Vec<_>>()
+        partitions.iter().map(|partition| partition.paused.clone()).collect::<Vec<_>>()
     };
-    let out_of_range = Some(PauseReason::OffsetOutOfRange);
-    assert_eq!(paused(&rig), [Some(PauseReason::Brake), out_of_range]);
+    let (brake, out_of_range) = (PauseReason::Brake, PauseReason::OffsetOutOfRange);
+    assert_eq!(paused(&rig), [vec![brake], vec![out_of_range]]);
+    let by_operator = pausing(Pause::Topic).paused;
+    rig.reconfigure(Settings { paused: by_operator, ..settings.clone() });
+    let both = |reason| vec![reason, PauseReason::Paused];
+    assert_eq!(paused(&rig), [both(brake), both(out_of_range)]);
     settings.schemas = [("orders".into(), 2)].into();
     rig.reconfigure(settings);
-    assert_eq!(paused(&rig), [None, out_of_range]);
+    assert_eq!(paused(&rig), [vec![], vec![out_of_range]]);
 }

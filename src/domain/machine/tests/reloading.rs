@@ -331,7 +331,7 @@ fn rules_that_spoil_what_is_held_are_braked_as_well() {
     rig.reconfigure_as(spoilt, |_| deliver(vec![Err(bad())]));
     assert_eq!(rig.letters().len(), 3);
     let partition = &rig.machine.status(rig.now).partitions[0];
-    assert_eq!((partition.held, partition.paused), (10, Some(PauseReason::Brake)));
+    assert_eq!((partition.held, &*partition.paused), (10, &[PauseReason::Brake][..]));
 }
 
 fn pausing_all(brake: u32) -> Settings {

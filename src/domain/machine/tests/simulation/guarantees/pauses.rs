@@ -127,7 +127,7 @@ impl Guarantee for NothingElseStands {
             let mut status = of.status.partitions.iter();
             let Some(status) = status.find(|status| status.source == *source) else { continue };
             let broken = self.broken.get(&reader(world, member, view.partition)).copied();
-            let may = match status.paused {
+            let may = match status.paused.first() {
                 Some(PauseReason::OffsetOutOfRange) => view.out_of_range,
                 Some(PauseReason::Brake) => broken.unwrap_or(0) >= world.plan.settings.brake,
                 Some(PauseReason::Paused) | None => status.full && status.held > 0,
