@@ -123,10 +123,7 @@ impl Machine {
                 State::Ready if matches!(is, Some(Pause::Topic | Pause::Rule)) => {
                     self.make_ready(id, now);
                 }
-                State::Paused => {
-                    self.make_ready(id, now);
-                    self.catch_up(id, now);
-                }
+                State::Paused => self.make_ready(id, now),
                 State::Held(_) if is.is_none() => {
                     self.set_timer(id, Some(now.elapsed + VERDICT_HOLD));
                 }
@@ -138,6 +135,7 @@ impl Machine {
                 | State::InQuestion
                 | State::DeadLettering => {}
             }
+            self.catch_up(id, now);
         }
     }
 }

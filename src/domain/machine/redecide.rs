@@ -80,7 +80,6 @@ impl Machine {
         };
         let Some(held) = tenure.offsets.get(offset) else { return false };
         let paused = self.settings.paused.topics.contains(&held.original().source.topic);
-        let waits = paused || self.braked(&tenure.source.topic);
         let Some(tenure) = self.tenures.get_mut(&epoch) else { return false };
         let Some(held) = tenure.offsets.get_mut(offset) else { return false };
         let deliveries = &self.deliveries;
@@ -94,7 +93,7 @@ impl Machine {
         held.outdated = !whole && !alike;
         held.later = (!whole).then(|| decision.clone());
         // Of a record that has begun, the rest waits as it is until it may go on.
-        if held.outdated || !held.parts.iter().any(replaceable) || (waits && !whole) {
+        if held.outdated || !held.parts.iter().any(replaceable) || (paused && !whole) {
             return false;
         }
         let mut gone = Vec::new();

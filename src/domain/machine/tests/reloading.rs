@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
+
 use super::rig::{Rig, channel, deliver, message, reject, settings, skip, source};
 use crate::domain::dead_letter::{Reason, Rejection};
 use crate::domain::machine::{Effect, Input, PauseReason, Settings};
 use crate::domain::message::{Channel, Decision, Message, OnAmbiguous, Text};
 use crate::domain::outcome::{Ambiguity, Class, Listing, NotApplied};
+use crate::domain::paused::Pause;
 
 const NO_ANSWER: Class = Class::Ambiguous(Ambiguity::NoAnswer);
 
@@ -354,4 +357,67 @@ fn another_rate_and_other_bounds_hold_at_once() {
     rig.reconfigure(Settings { requests_per_second: 5.0, ..settings() });
     assert!((rate - 1_000_000.0).abs() < 1.0);
     assert!((rig.machine.status(rig.now).channels[0].rate - 5.0).abs() < 0.1);
+}
+
+/// As an operator stops a topic because of a wrong text.
+#[rstest]
+#[case::behind_an_older_message(false)]
+#[case::between_two_attempts(true)]
+fn the_rest_of_an_event_goes_out_corrected_once_its_topic_is_not_paused_any_more(
+    #[case] tried: bool,
+) {
+    let decide = |text: &'static str| {
+        move |offset| match offset {
+            0 => deliver(vec![Ok(by("shipped", "bob", "first"))]),
+            _ => deliver(vec![Ok(by("shipped", "ann", text)), Ok(by("points", "bob", text))]),
+        }
+    };
+    let mut rig = Rig::owning(settings());
+    let offsets = if tried { 1..2 } else { 0..2 };
+    for offset in offsets {
+        rig.read(offset, decide("wrong")(offset));
+    }
+    let sent = rig.sent();
+    assert_eq!(sent.len(), 2);
+    let (to_ann, to_bob): (Vec<_>, Vec<_>) =
+        sent.into_iter().partition(|sent| sent.message.recipient == message("ann").recipient);
+    rig.answer(&to_ann[0], Class::Accepted);
+    if tried {
+        rig.answer(&to_bob[0], Class::NotApplied(NotApplied::RateLimited));
+    }
+    let paused = || super::pausing::pausing(Pause::Topic).paused;
+    rig.reconfigure_as(Settings { paused: paused(), ..settings() }, decide("wrong"));
+    rig.reconfigure_as(Settings { paused: paused(), ..other_rules() }, decide("corrected"));
+    rig.reconfigure_as(other_rules(), decide("corrected"));
+    if !tried {
+        rig.answer(&to_bob[0], Class::Accepted);
+    }
+    rig.pass(Duration::from_mins(1));
+    assert_eq!(texts(&mut rig), [(1, "corrected".to_owned())]);
+}
+
+/// The brake holds back what has not begun, and no more.
+#[test]
+fn what_comes_back_from_the_wire_behind_a_brake_is_made_anew_as_well() {
+    let old = Settings { brake: 3, ..settings() };
+    let new = Settings { brake: 3, ..other_rules() };
+    let decide = |text: &'static str| {
+        move |offset| match offset {
+            0 => deliver(vec![Ok(by("shipped", "ann", text)), Ok(by("points", "bob", text))]),
+            _ => reject(Reason::Schema),
+        }
+    };
+    let mut rig = Rig::owning(old);
+    rig.read(0, decide("wrong")(0));
+    let sent = rig.sent();
+    rig.answer(&sent[0], Class::Accepted);
+    rig.reconfigure_as(new, decide("corrected"));
+    for offset in 1..9 {
+        rig.read(offset, reject(Reason::Schema));
+    }
+    let status = rig.machine.status(rig.now);
+    assert_eq!(status.partitions[0].paused, [PauseReason::Brake]);
+    rig.answer(&sent[1], Class::NotApplied(NotApplied::RateLimited));
+    rig.pass(Duration::from_secs(30));
+    assert_eq!(texts(&mut rig), [(0, "corrected".to_owned())]);
 }
