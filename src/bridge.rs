@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::admin;
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
+use crate::domain::clock::Timestamp;
 use crate::domain::machine::{Attempt, Machine, Settings};
 use crate::domain::outcome::{Listing, Outcome};
 use crate::domain::ports::{self, Clock, Observe};
@@ -84,15 +85,22 @@ struct IdOf<'a>(&'a Attempt);
 
 impl fmt::Display for IdOf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Attempt { source, offset, message, .. } = self.0;
-        f.write_str(&id_of_delivery(source, *offset, &message.rule))
+        let Attempt { source, offset, timestamp, message, .. } = self.0;
+        f.write_str(&id_of_delivery(source, *offset, *timestamp, &message.rule))
     }
 }
 
 /// A UUID that is the same whoever sends the message, and whenever: a redrive has it too. A rule
-/// makes at most one message of a record.
-pub(crate) fn id_of_delivery(source: &TopicPartition, offset: RecordOffset, rule: &str) -> String {
-    let name = format!("{source}@{}/{rule}", offset.0);
+/// makes at most one message of a record. The timestamp tells apart what has the same offset in a topic
+/// of the same name, made anew or on other brokers: an API that honours the id would take the second
+/// message for the first one, and nobody would get it.
+pub(crate) fn id_of_delivery(
+    source: &TopicPartition,
+    offset: RecordOffset,
+    timestamp: Timestamp,
+    rule: &str,
+) -> String {
+    let name = format!("{source}@{}/{}/{rule}", offset.0, timestamp.0);
     uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, name.as_bytes()).to_string()
 }
 
@@ -322,5 +330,23 @@ pub(crate) fn machine_settings(config: &Config, topics: &Topics) -> Settings {
         fingerprints: topics.fingerprints(),
         schemas: topics.schemas(),
         paused: config.paused.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_delivery_stays_and_is_no_other_records() {
+        let source = TopicPartition { topic: "orders".into(), partition: 3 };
+        let id = |offset, timestamp, rule| {
+            id_of_delivery(&source, RecordOffset(offset), Timestamp(timestamp), rule)
+        };
+        // Were it another one with another version, what that one sends again would be repeated.
+        let known = id(7, 1_764_230_400_000, "shipped");
+        assert_eq!(known, "e8d98169-62c8-57e9-8d68-31838c496b49");
+        let others = [id(8, 1, "shipped"), id(7, 2, "shipped"), id(7, 1, "delayed")];
+        assert!(!others.contains(&id(7, 1, "shipped")));
     }
 }

@@ -180,14 +180,16 @@ pub struct CommitRequest {
     pub metadata: String,
 }
 
-/// One attempt to make. Source, offset and rule name the delivery for ever, whoever sends it: where
-/// its record is redriven, source and offset are those that it had before.
+/// One attempt to make. Source, offset, timestamp and rule name the delivery for ever, whoever sends it:
+/// where its record is redriven, they are those that it had before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
     pub delivery: DeliveryId,
     pub message: Arc<Message>,
     pub source: TopicPartition,
     pub offset: RecordOffset,
+    /// The record's.
+    pub timestamp: Timestamp,
     pub part: usize,
 }
 

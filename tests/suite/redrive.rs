@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use line_bridge::sandbox::Faults;
+use line_bridge::sandbox::{Fault, Faults, Rule};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
@@ -369,4 +369,34 @@ fn the_end_of_the_log_is_found_behind_marks_and_what_was_aborted() {
     );
     let (code, _, said) = run(&stage, &["show", "1", "1"]);
     assert_eq!((code, said.contains("there is no record")), (1, true), "a mark: {said}");
+}
+
+/// An API that honours the id then tells nobody twice.
+#[test]
+fn a_redriven_message_has_the_id_that_it_had() {
+    let stage = Stage::of(KafkaCluster::shared(), &["payments"], 1);
+    stage.kafka.create_topic(&redrive_topic(&stage), 1, &[]);
+    let config = stage.config();
+    let config = config.replace("line:\n", "line:\n  delivery_id_header: X-Line-Retry-Key\n");
+    let events: Vec<_> = (0..2)
+        .map(|n| Event::new(n, "payments", &format!("contact-{n}"), Fate::Accepted))
+        .collect();
+    let unclear = Rule::next(1, Fault::ResetAfterAcceptance {});
+    stage.sandbox.set_faults(Faults::rules([unclear])).expect("faults");
+    let mut bridge = stage.workspace.run(&config);
+    stage.produce(&events[..1]);
+    stage.wait_accepted(1, LIMIT);
+    // With the next one it turns out that the channel works.
+    stage.produce(&events[1..]);
+    stage.wait_committed(LIMIT);
+    assert_eq!(json(&stage, &["redrive", "--reason", "ambiguous"])["redriven"], 1);
+    wait_redriven(&stage);
+    let keys = |id: &str| {
+        let accepted = stage.accepted();
+        accepted[id].iter().map(|sent| sent.retry_key.clone()).collect::<Vec<_>>()
+    };
+    let (first, second) = (keys(&events[0].id), keys(&events[1].id));
+    assert_eq!((first.len(), second.len()), (2, 1));
+    assert!(first[0].is_some() && first[0] == first[1] && first[0] != second[0], "{first:?}");
+    assert!(bridge.drain(LIMIT).success());
 }

@@ -95,8 +95,8 @@ impl Watch {
             Verdict::Reject(_) => {}
             Verdict::Deliver(parts) => {
                 for message in parts.into_iter().flatten() {
-                    let (source, offset) = (&record.source, record.offset);
-                    let id = bridge::id_of_delivery(source, offset, &message.rule);
+                    let Record { source, offset, timestamp, .. } = record;
+                    let id = bridge::id_of_delivery(source, *offset, *timestamp, &message.rule);
                     let origin = (source.topic.to_string(), message.rule.to_string());
                     self.expect(id, origin);
                 }

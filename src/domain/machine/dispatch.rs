@@ -139,6 +139,7 @@ impl Machine {
             message: delivery.message.clone(),
             source: held.original().source.clone(),
             offset: held.original().offset,
+            timestamp: held.original().timestamp,
             part: delivery.part,
         };
         let topic = tenure.source.topic.clone();
