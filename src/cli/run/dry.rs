@@ -39,7 +39,10 @@ pub(super) async fn run(config: &Config, topics: &Topics) -> Result<(), Failure>
     let mut sums = Sums::default();
     loop {
         tokio::select! {
-            Some(record) = tail.next() => {
+            record = tail.next() => {
+                let Some(record) = record else {
+                    return Err(failed("the thread that reads from Kafka has ended; this is a bug: report it with the log"));
+                };
                 sums.records += 1;
                 sums.untold = true;
                 print(&record, topics, &config.paused, clock.now().wall, &mut sums);
