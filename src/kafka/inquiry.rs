@@ -100,10 +100,11 @@ fn ask_into(
     nearest: Nearest,
 ) -> Result<(), Finding> {
     let client = client(settings)?;
-    wait_until_reachable(&client, &settings.brokers).map_err(|refused| not_reached(&refused))?;
+    wait_until_reachable(&client, &settings.brokers, dead_letters)
+        .map_err(|refused| not_reached(&refused))?;
     let admin = preflight::admin(settings).map_err(|refused| not_reached(&refused))?;
-    let known = client.fetch_metadata(None, ANSWER).map_err(|error| silent(&error))?;
-    let known = names(&known);
+    // For what might have been meant. On a large cluster the answer may come too late.
+    let known = client.fetch_metadata(None, ANSWER).map(|all| names(&all)).unwrap_or_default();
     let missing = |name: &str| {
         let near = nearest(name, &known).map(|near| format!(" (there is `{near}`)"));
         let near = near.unwrap_or_default();

@@ -61,7 +61,7 @@ fn read(
     offset: RecordOffset,
 ) -> Result<Record, NotFound> {
     let consumer = groupless(&settings.reader())?;
-    wait_until_reachable(&consumer, &settings.brokers)?;
+    wait_until_reachable(&consumer, &settings.brokers, &source.topic)?;
     let failed = |cause: KafkaError| failed(source, offset, &cause.to_string());
     exists(&consumer, source, offset)?;
     let range = consumer.fetch_watermarks(&source.topic, source.partition, ANSWER);

@@ -65,6 +65,10 @@ pub enum Refused {
     )]
     Forbidden { topic: String, cause: String },
     #[error(
+        "Kafka does not tell the partitions of the topic `{topic}`: {cause}; check the brokers, and try again"
+    )]
+    Unready { topic: String, cause: String },
+    #[error(
         "the brokers' session for the group `{group}` is {} ms, and the bridge needs at least {}: set the group's `consumer.session.timeout.ms` (or the brokers' `group.consumer.session.timeout.ms`), or remove `group.protocol` from `kafka.properties`",
         session.as_millis(), BROKERS_SESSION.as_millis()
     )]
@@ -162,7 +166,7 @@ pub fn check_topics(
     dead_letters: &str,
 ) -> Result<(), Refused> {
     let client = groupless(&settings.client())?;
-    wait_until_reachable(&client, &settings.brokers)?;
+    wait_until_reachable(&client, &settings.brokers, dead_letters)?;
     let none =
         topics.iter().map(|topic| (topic.as_str(), Refused::NoTopic { topic: topic.clone() }));
     let no_letters = Refused::NoDeadLetterTopic { topic: dead_letters.to_owned() };
@@ -180,10 +184,15 @@ pub fn check_topics(
     }
 }
 
-pub(super) fn wait_until_reachable(client: &Groupless, brokers: &str) -> Result<(), Refused> {
+/// Any topic will do, be it one that is not there: to ask for all would take long where there are many.
+pub(super) fn wait_until_reachable(
+    client: &Groupless,
+    brokers: &str,
+    topic: &str,
+) -> Result<(), Refused> {
     let mut looked = 0;
     loop {
-        let Err(error) = client.fetch_metadata(None, SLICE) else { return Ok(()) };
+        let Err(error) = client.fetch_metadata(Some(topic), SLICE) else { return Ok(()) };
         looked += 1;
         // What there is to be told comes by polling; there is nothing else to be had.
         while client.poll(Duration::ZERO).is_some() {}
@@ -223,8 +232,13 @@ pub(super) fn partitions_of<E: From<Refused>>(
     match topic::look_up(client, topic, ANSWER).map_err(unreachable)? {
         Topic::Missing => Err(missing),
         Topic::There(partitions) => Ok(partitions),
-        Topic::Refused(error) => {
-            Err(Refused::Forbidden { topic: topic.to_owned(), cause: error.to_string() }.into())
+        Topic::Refused(code) => {
+            let (topic, cause) = (topic.to_owned(), code.to_string());
+            Err(if code == RDKafkaErrorCode::TopicAuthorizationFailed {
+                Refused::Forbidden { topic, cause }.into()
+            } else {
+                Refused::Unready { topic, cause }.into()
+            })
         }
     }
 }

@@ -149,7 +149,7 @@ impl Publisher {
 /// Reaches a broker, and sees that the topic is there.
 fn check(settings: &Settings, topic: &str) -> Result<(), PublishError> {
     let client = groupless(&settings.client())?;
-    wait_until_reachable(&client, &settings.brokers)?;
+    wait_until_reachable(&client, &settings.brokers, topic)?;
     partitions_of(&client, settings, topic, PublishError::NoTopic(topic.to_owned())).map(drop)
 }
 

@@ -140,7 +140,7 @@ struct Reader {
 
 impl Reader {
     fn begin(&mut self, part: &Part) -> Result<(), ScanError> {
-        wait_until_reachable(&self.consumer, &self.brokers)?;
+        wait_until_reachable(&self.consumer, &self.brokers, &self.topic)?;
         let found = topic::look_up(&self.consumer, &self.topic, ANSWER);
         let mut partitions = match found.map_err(|cause| self.failed(cause))? {
             Topic::Missing => return Err(ScanError::NoTopic(self.topic.clone())),

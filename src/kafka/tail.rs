@@ -126,7 +126,9 @@ fn begin(
     // Nobody looks at them here, and librdkafka's client would log each.
     config.set("statistics.interval.ms", "0");
     let client = groupless(&config)?;
-    wait_until_reachable(&client, &settings.brokers)?;
+    if let Some(topic) = topics.first() {
+        wait_until_reachable(&client, &settings.brokers, topic)?;
+    }
     let mut list = TopicPartitionList::new();
     for topic in topics {
         let missing = Refused::NoTopic { topic: topic.clone() };
