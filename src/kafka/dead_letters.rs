@@ -14,6 +14,7 @@ use super::outage::is_of_connection;
 use super::settings::Settings;
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::ports;
+use crate::domain::record::TopicPartition;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,18 @@ impl DeadLetters {
         Ok(made)
     }
 
+    /// Once its record is gone from the source topic, it can't be redriven.
+    fn tell_what_is_left_out(&self, letter: &DeadLetter) {
+        let TopicPartition { topic, partition } = &letter.record.source;
+        tracing::warn!(
+            %topic,
+            partition,
+            offset = letter.record.offset.0,
+            "a dead letter is larger than `{}` takes (max.message.bytes), and was written without its event: it can be redriven only while the topic keeps the event",
+            self.topic
+        );
+    }
+
     async fn send(&self, letter: &DeadLetter, carried: Carried) -> Result<(), Unwritten> {
         let record = &letter.record;
         let mut headers = OwnedHeaders::new();
@@ -119,6 +132,9 @@ impl ports::DeadLetters for DeadLetters {
         for carried in [Carried::KeyAndHeaders, Carried::Nothing] {
             if sent.as_ref().is_err_and(Unwritten::too_large) {
                 sent = self.send(letter, carried).await;
+                if sent.is_ok() {
+                    self.tell_what_is_left_out(letter);
+                }
             }
         }
         if let Err(error) = &sent {

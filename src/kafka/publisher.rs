@@ -17,10 +17,6 @@ use crate::domain::record::Header;
 /// How many events are under way at once.
 const UNDER_WAY: usize = 1_000;
 
-/// The client's own limit, in bytes, which is raised: the topic knows what it takes.
-const SIZE_LIMIT: &str = "message.max.bytes";
-const ANY_SIZE: &str = "104857600";
-
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     #[error(transparent)]
@@ -76,11 +72,7 @@ impl Publisher {
         let (client, name) = (settings.clone(), topic.to_owned());
         let looked = tokio::task::spawn_blocking(move || check(&client, &name)).await;
         looked.unwrap_or(Err(KafkaError::Canceled.into()))?;
-        let mut config = settings.producer();
-        if !settings.properties.contains_key(SIZE_LIMIT) {
-            config.set(SIZE_LIMIT, ANY_SIZE);
-        }
-        let producer = config.create_with_context(ConnectionErrors::default());
+        let producer = settings.producer().create_with_context(ConnectionErrors::default());
         let producer = producer.map_err(Refused::Configuration)?;
         Ok(Self {
             producer,

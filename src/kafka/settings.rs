@@ -84,6 +84,11 @@ pub(super) const BROKERS_SESSION: Duration = Duration::from_secs(45);
 /// The most that is written at once, in bytes, besides a single record that is larger.
 pub(super) const BATCH_BYTES: usize = 16 << 10;
 
+/// The producer's own limit on a record, in bytes. Its default of 1,000,000 is less than a topic takes by
+/// default, and would stand however much a topic is set to take.
+const SIZE_LIMIT: &str = "message.max.bytes";
+const ANY_SIZE: &str = "104857600";
+
 /// The default of `max.poll.interval.ms`.
 const POLL_INTERVAL: Duration = Duration::from_mins(5);
 
@@ -199,9 +204,11 @@ impl Settings {
             .set("message.timeout.ms", "30000")
             .set("linger.ms", "5")
             .set("batch.size", BATCH_BYTES.to_string());
-        // As Java's producers do it, so that a key is in the partition where users expect it.
-        if !self.properties.contains_key("partitioner") {
-            config.set("partitioner", "murmur2_random");
+        // Partitions as Java's producers choose them, so that a key is where users expect it.
+        for (name, value) in [("partitioner", "murmur2_random"), (SIZE_LIMIT, ANY_SIZE)] {
+            if !self.properties.contains_key(name) {
+                config.set(name, value);
+            }
         }
         for property in CONSUMER_ONLY {
             config.remove(property);

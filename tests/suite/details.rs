@@ -1,5 +1,6 @@
 //! Single things that users rely on, on real Kafka with the real program.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use line_bridge::domain::metadata::decode;
@@ -156,6 +157,26 @@ fn a_record_that_the_dead_letter_topic_does_not_take_goes_there_as_a_pointer() {
     assert_eq!(letter.header("line-bridge-offset"), Some("0"));
     assert_eq!(letter.key.as_deref(), Some(&b"k"[..]));
     assert_eq!(letter.value, None);
+    assert!(bridge.stderr().contains("was written without its event"));
+    assert!(bridge.drain(LIMIT).success());
+}
+
+/// The client library would not write more than 1,000,000 bytes, which is less than a topic takes.
+#[test]
+fn a_dead_letter_is_as_large_as_its_topic_allows() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    let topic = &stage.topics["orders"];
+    for (topic, most) in [(topic, "3000000"), (&stage.dead_letters, "3100000")] {
+        stage.kafka.configure_topic(topic, &[("max.message.bytes", most)]);
+    }
+    let event = |size| format!("{{\"padding\": \"{}\"}}", "x".repeat(size));
+    let events = [event(1_040_000), event(2_900_000)];
+    stage.kafka.produce(topic, events.iter().map(|event| NewRecord::of(event.as_str())));
+    let mut bridge = stage.start();
+    stage.wait_committed(LIMIT);
+    let letters = stage.kafka.consume_all(&stage.dead_letters);
+    let lengths: BTreeSet<_> = letters.iter().map(|it| it.value.as_ref().map(Vec::len)).collect();
+    assert_eq!(lengths, events.iter().map(|event| Some(event.len())).collect());
     assert!(bridge.drain(LIMIT).success());
 }
 

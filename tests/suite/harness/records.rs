@@ -114,6 +114,8 @@ impl KafkaCluster {
     ) -> Vec<(i32, i64)> {
         let mut config = self.client();
         config.set("enable.idempotence", "true").set("linger.ms", "5");
+        // What a record may be is the topic's to say.
+        config.set("message.max.bytes", "104857600");
         let producer: BaseProducer<Acknowledged> =
             config.create_with_context(Acknowledged::default()).expect("a producer");
         for (index, record) in records.into_iter().enumerate() {
