@@ -1,15 +1,20 @@
 //! `publish`: events to a topic.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::task::{JoinError, JoinSet};
 
 use super::{ConfigFile, Failure, counted, eprint_note, failed, load_parts, logging};
 use crate::bridge;
 use crate::domain::rules::KeyExpression;
 use crate::domain::words::file_reason;
-use crate::kafka::publisher::Publisher;
+use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
+
+/// So many lines are told with what was wrong with them; of more, only the numbers.
+const NAMED: usize = 10;
 
 /// The longest line that is taken, in bytes: what a Kafka broker takes by default.
 const LINE_LIMIT: usize = 1 << 20;
@@ -57,24 +62,90 @@ impl Publish {
             None => format!("standard input, line {line}"),
             Some(path) => format!("{}:{line}", path.display()),
         };
-        let published = publish(input, &publisher, key.as_ref(), &place).await;
-        let sent = publisher.finish().await.map_err(failed)?;
-        let published_so_far = format!("{} published to {}", counted(sent, "event"), self.topic);
-        if published.is_err() && sent > 0 {
+        let mut events = Events::default();
+        let read = publish(input, &publisher, &mut events, key.as_ref(), &place).await;
+        events.wait_for_all().await;
+        let Events { acknowledged, failed: refused, next, .. } = events;
+        let published = format!("{} published to {}", counted(acknowledged, "event"), self.topic);
+        if !refused.is_empty() {
+            let (before, on) = next.map_or_else(Default::default, |next| {
+                (format!(" before line {next}"), format!(", and continue with line {next}"))
+            });
             eprint_note(format_args!(
-                "{published_so_far}; fix the next line, and continue from there"
+                "{published}: all{before} but those named here; publish these{on}"
             ));
-        } else {
-            eprint_note(published_so_far);
+            let named = refused.iter().take(NAMED);
+            let mut lines: Vec<_> =
+                named.map(|(number, error)| format!("{}: {error}", place(*number))).collect();
+            if refused.len() > NAMED {
+                let more = refused.keys().skip(NAMED).map(u64::to_string).collect::<Vec<_>>();
+                lines.push(format!("and the same of the lines {}", more.join(", ")));
+            }
+            return Err(failed(lines.join("\n")));
         }
-        published
+        if read.is_err() && acknowledged > 0 {
+            eprint_note(format_args!("{published}; fix the next line, and continue from there"));
+        } else {
+            eprint_note(published);
+        }
+        read
     }
 }
 
-/// Publishes line by line, so that a stream without an end is published as it comes.
+/// Those that are under way, by their lines, and what became of the others.
+#[derive(Default)]
+struct Events {
+    under_way: JoinSet<(u64, Result<(), PublishError>)>,
+    acknowledged: u64,
+    failed: BTreeMap<u64, PublishError>,
+    /// The line before which reading has ended, unless there are no more.
+    next: Option<u64>,
+}
+
+impl Events {
+    /// Hands one over; false where one has failed, be it another one.
+    async fn publish(
+        &mut self,
+        publisher: &Publisher,
+        number: u64,
+        key: Option<&str>,
+        event: &[u8],
+    ) -> bool {
+        let outgoing = Outgoing { key: key.map(str::as_bytes), value: event, headers: &[] };
+        match publisher.send(outgoing).await {
+            Ok(acknowledged) => {
+                self.under_way.spawn(async move { (number, acknowledged.await) });
+            }
+            Err(error) => drop(self.failed.insert(number, error)),
+        }
+        while let Some(done) = self.under_way.try_join_next() {
+            self.ended(done);
+        }
+        self.failed.is_empty()
+    }
+
+    async fn wait_for_all(&mut self) {
+        while let Some(done) = self.under_way.join_next().await {
+            self.ended(done);
+        }
+    }
+
+    fn ended(&mut self, done: Result<(u64, Result<(), PublishError>), JoinError>) {
+        // None of these tasks panics, and none is aborted.
+        let Ok((number, result)) = done else { return };
+        match result {
+            Ok(()) => self.acknowledged += 1,
+            Err(error) => drop(self.failed.insert(number, error)),
+        }
+    }
+}
+
+/// Publishes line by line, so that a stream without an end is published as it comes. Ends where one
+/// has failed.
 async fn publish(
     input: Box<dyn AsyncRead + Unpin>,
     publisher: &Publisher,
+    events: &mut Events,
     key: Option<&KeyExpression>,
     place: &(dyn Fn(u64) -> String + Sync),
 ) -> Result<(), Failure> {
@@ -84,10 +155,12 @@ async fn publish(
     loop {
         line.clear();
         number += 1;
+        events.next = Some(number);
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", place(number)));
         let most = LINE_LIMIT as u64 + 2;
         let read = (&mut lines).take(most).read_until(b'\n', &mut line).await;
         if read.map_err(|error| wrong(format!("can't be read: {}", file_reason(&error))))? == 0 {
+            events.next = None;
             return Ok(());
         }
         let event = line.trim_ascii();
@@ -103,6 +176,9 @@ async fn publish(
         })?;
         let key = key.map(|key| key.key(json)).transpose();
         let key = key.map_err(|why| wrong(format!("--key: {why}")))?;
-        publisher.publish(key.as_deref(), event).await.map_err(failed)?;
+        if !events.publish(publisher, number, key.as_deref(), event).await {
+            events.next = Some(number + 1);
+            return Ok(());
+        }
     }
 }

@@ -1,13 +1,11 @@
 //! Records to a topic, each acknowledged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rdkafka::error::KafkaError;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::{FutureProducer, FutureRecord};
-use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
 
 use super::acknowledged::{Unwritten, written};
 use super::preflight::{ConnectionErrors, Refused, groupless, partitions_of, wait_until_reachable};
@@ -56,8 +54,6 @@ pub struct Publisher {
     producer: FutureProducer<ConnectionErrors>,
     topic: String,
     room: Arc<Semaphore>,
-    sent: Arc<AtomicU64>,
-    under_way: Mutex<JoinSet<Result<(), PublishError>>>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -74,30 +70,7 @@ impl Publisher {
         looked.unwrap_or(Err(KafkaError::Canceled.into()))?;
         let producer = settings.producer().create_with_context(ConnectionErrors::default());
         let producer = producer.map_err(Refused::Configuration)?;
-        Ok(Self {
-            producer,
-            topic: topic.to_owned(),
-            room: Arc::new(Semaphore::new(UNDER_WAY)),
-            sent: Arc::default(),
-            under_way: Mutex::default(),
-        })
-    }
-
-    /// Hands one event over; waits only while too many are under way.
-    pub async fn publish(&self, key: Option<&str>, event: &[u8]) -> Result<(), PublishError> {
-        let outgoing = Outgoing { key: key.map(str::as_bytes), value: event, headers: &[] };
-        let acknowledged = self.send(outgoing).await?;
-        let mut under_way = self.under_way.lock().await;
-        while let Some(done) = under_way.try_join_next() {
-            flatten(done)?;
-        }
-        let sent = Arc::clone(&self.sent);
-        under_way.spawn(async move {
-            acknowledged.await?;
-            sent.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        });
-        Ok(())
+        Ok(Self { producer, topic: topic.to_owned(), room: Arc::new(Semaphore::new(UNDER_WAY)) })
     }
 
     /// Hands one record over; waits only while too many are under way. The future that it gives is
@@ -127,15 +100,6 @@ impl Publisher {
             Ok(written(delivered.map_err(|_| KafkaError::Canceled)?)?)
         })
     }
-
-    /// Waits until all are acknowledged, and tells how many were.
-    pub async fn finish(self) -> Result<u64, PublishError> {
-        let mut under_way = self.under_way.lock().await;
-        while let Some(done) = under_way.join_next().await {
-            flatten(done)?;
-        }
-        Ok(self.sent.load(Ordering::Relaxed))
-    }
 }
 
 /// Reaches a broker, and sees that the topic is there.
@@ -143,10 +107,4 @@ fn check(settings: &Settings, topic: &str) -> Result<(), PublishError> {
     let client = groupless(&settings.client())?;
     wait_until_reachable(&client, &settings.brokers, topic)?;
     partitions_of(&client, settings, topic, PublishError::NoTopic(topic.to_owned())).map(drop)
-}
-
-fn flatten(
-    done: Result<Result<(), PublishError>, tokio::task::JoinError>,
-) -> Result<(), PublishError> {
-    done.unwrap_or_else(|_| Err(KafkaError::Canceled.into()))
 }

@@ -313,4 +313,22 @@ fn publish_puts_json_lines_into_a_topic_by_their_key() {
     let (code, said) = publish("bad.jsonl");
     assert_eq!(code, Some(64));
     assert!(said.contains("bad.jsonl:2: not one JSON value"), "{said}");
+    assert!(said.contains("1 event published"), "{said}");
+    assert!(said.contains("fix the next line, and continue from there"), "{said}");
+
+    stage.kafka.configure_topic(topic, &[("max.message.bytes", "20000")]);
+    let mut lines = lines;
+    lines.insert(2, format!("{{\"customer\": {{\"contactId\": \"{}\"}}}}", "c".repeat(30_000)));
+    stage.workspace.file("large.jsonl", &lines.join("\n"));
+    let (code, said) = publish("large.jsonl");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("large.jsonl:3: a record is larger than the topic allows"), "{said}");
+    let published = stage.kafka.consume_all(topic).len() - 31;
+    assert!(said.contains(&format!("{published} events published to {topic}: all")), "{said}");
+    let whole = "but those named here; publish these\n";
+    let next = format!(
+        "before line {0} but those named here; publish these, and continue with line {0}\n",
+        published + 2
+    );
+    assert!(said.contains(if published == 30 { whole } else { &next }), "{said}");
 }

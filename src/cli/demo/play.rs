@@ -14,7 +14,7 @@ use super::watch::Watch;
 use crate::clock::SystemClock;
 use crate::domain::dead_letter::Reason;
 use crate::domain::ports::Clock as _;
-use crate::kafka::publisher::Publisher;
+use crate::kafka::publisher::{Outgoing, Publisher};
 
 /// How long an act may take. The longest waits for the group to be joined.
 const ACT: Duration = Duration::from_mins(1);
@@ -94,9 +94,6 @@ impl<'a, W: Write> Play<'a, W> {
         self.publish(events.failing_and_accepted()).await?;
         let reasons = [Reason::Rejected, Reason::Ambiguous, Reason::RetriesExhausted];
         self.until(Goal::new(1, &reasons)).await?;
-        for publisher in std::mem::take(&mut self.publishers).into_values() {
-            publisher.finish().await.map_err(|error| Trouble::failed(&error))?;
-        }
         Ok(())
     }
 
@@ -108,8 +105,10 @@ impl<'a, W: Write> Play<'a, W> {
                 self.publishers.insert(topic, publisher);
             }
             let Some(publisher) = self.publishers.get(topic) else { continue };
-            let published = publisher.publish(Some(&key), value.as_bytes()).await;
-            published.map_err(|error| Trouble::failed(&error))?;
+            let (key, value) = (Some(key.as_bytes()), value.as_bytes());
+            let handed_over = publisher.send(Outgoing { key, value, headers: &[] }).await;
+            let acknowledged = handed_over.map_err(|error| Trouble::failed(&error))?;
+            acknowledged.await.map_err(|error| Trouble::failed(&error))?;
         }
         Ok(())
     }
