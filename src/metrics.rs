@@ -76,6 +76,7 @@ struct Records {
     held: IntGaugeVec,
     oldest_unsettled_age: GaugeVec,
     paused: IntGaugeVec,
+    unread: IntGaugeVec,
 }
 
 /// What goes on between the bridge and the API.
@@ -174,6 +175,11 @@ impl Records {
                 "1 where the topic, or a partition of it, is held back, and why.",
                 &["topic", "reason"],
             )?,
+            unread: to.gauges(
+                "unread_partitions",
+                "Partitions of this member that Kafka has not let it read for a while.",
+                &["topic"],
+            )?,
         })
     }
 
@@ -184,6 +190,7 @@ impl Records {
             self.event_age.with_label_values(&[topic]);
             self.oldest_unsettled_age.with_label_values(&[topic]);
             self.held.with_label_values(&[topic]);
+            self.unread.with_label_values(&[topic]);
             for result in [SettledAs::Accepted, SettledAs::Skipped, SettledAs::DeadLettered] {
                 self.settled.with_label_values(&[topic.as_str(), result.label()]);
             }

@@ -116,6 +116,7 @@ mod tests {
         json!({
             "version": "0.1.0", "config": "0123456789ab", "config_pending": "refused", "uptime": 90.0, "ready": true,
             "coordinator_silent": 16.0, "in_flight": 1, "accepted_uncommitted": 0,
+            "unread": [{"topic": "payments", "partition": 7}],
             "partitions": [{
                 "topic": "orders", "partition": 3, "frontier": 41, "committed": 41, "lag": 12,
                 "held": 12, "held_bytes": 2048, "full": false, "paused": null, "leaving": false,
@@ -135,6 +136,7 @@ mod tests {
         let text = ["its channel to work again (outage)", "1 min 15 s", "<td data-is=\"Lag\">12"];
         for piece in text.iter().chain(&[
             "server_error 502, 7 times, 3 s ago",
+            "does not let it read payments/7:",
             "0123456789ab",
             "they have errors",
         ]) {

@@ -77,6 +77,9 @@ pub enum LogEvent {
         coordinator: Option<Duration>,
         /// The end of each assigned partition's log: the offset of the next record to come.
         ends: Vec<(TopicPartition, u64)>,
+        /// Partitions of this member that Kafka has not let it read for a while: the right or the leader
+        /// is away, or it is not known where to begin.
+        unread: Vec<TopicPartition>,
     },
     /// The client can't go on; the text says why.
     Fatal(String),

@@ -149,12 +149,16 @@ struct Assigned {
     epoch: Epoch,
     /// The offset of the next record.
     next: CommitOffset,
+    /// There is no record between that one and this offset, nor was there one to be read.
+    reached: u64,
     /// Since when it is assigned.
     since: Duration,
     /// How often in a row it was seen that it is not read.
     seen_stopped: u32,
     /// How often in a row it was seen that its fetches are refused.
     seen_refused: u32,
+    /// The same of any sign that it can't be read.
+    seen_unread: u32,
     /// The same of those while it was watched.
     seen_refused_watched: u32,
     /// In how many more statistics refused fetches mean that its topic was made anew.

@@ -38,13 +38,24 @@ pub(super) struct Seen {
     pub(super) coordinator: Option<Duration>,
     /// How many requests the coordinator has had of this client; none while one is unanswered.
     pub(super) requests: Option<u64>,
-    pub(super) ends: Vec<(TopicPartition, u64)>,
+    pub(super) ends: Vec<End>,
     /// Those that are not read, be it because they are not assigned.
     pub(super) stopped: Vec<TopicPartition>,
     /// Those that exist, and whose last fetch was refused.
     pub(super) refused: Vec<TopicPartition>,
+    /// Those that have no leader, or don't exist.
+    pub(super) away: Vec<TopicPartition>,
     /// Topics of which no partition exists.
     pub(super) missing: Vec<String>,
+}
+
+/// The end of a partition's log.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) source: TopicPartition,
+    pub(super) at: u64,
+    /// All that there is before it has been polled.
+    pub(super) is_reached: bool,
 }
 
 #[derive(Debug, Default)]
@@ -151,8 +162,16 @@ impl ClientContext for Callbacks {
             if statistics.hi_offset == -1 && !statistics.unknown {
                 seen.refused.push(source.clone());
             }
+            if statistics.leader < 0 || statistics.unknown {
+                seen.away.push(source.clone());
+            }
             unknown |= statistics.unknown && statistics.desired;
-            seen.ends.extend(u64::try_from(statistics.ls_offset).ok().map(|end| (source, end)));
+            if let Ok(at) = u64::try_from(statistics.ls_offset) {
+                // The queue is that of all partitions.
+                let is_reached =
+                    statistics.next_offset >= statistics.ls_offset && statistics.fetchq_cnt == 0;
+                seen.ends.push(End { source, at, is_reached });
+            }
         }
         self.push(Callback::Seen(seen));
         if !unknown {

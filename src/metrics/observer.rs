@@ -119,10 +119,15 @@ impl Observe for Metrics {
                     positions.committed(&request.source, request.offset.0, group);
                 }
             }
-            LogEvent::Seen { ends, .. } => {
+            LogEvent::Seen { ends, unread, .. } => {
                 let mut positions = self.positions();
                 for (source, end) in ends {
                     positions.ends(source, *end, group);
+                }
+                positions.unread.clone_from(unread);
+                for topic in &self.topics {
+                    let of_topic = unread.iter().filter(|source| *source.topic == **topic);
+                    self.records.unread.with_label_values(&[topic]).set(count(of_topic.count()));
                 }
             }
             LogEvent::Left => self.health.left(),

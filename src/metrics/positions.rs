@@ -8,7 +8,11 @@ use super::Group;
 use crate::domain::record::TopicPartition;
 
 #[derive(Debug, Default)]
-pub(super) struct Positions(BTreeMap<TopicPartition, Position>);
+pub(super) struct Positions {
+    of: BTreeMap<TopicPartition, Position>,
+    /// Those that Kafka does not let it read.
+    pub(super) unread: Vec<TopicPartition>,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Position {
@@ -19,19 +23,19 @@ struct Position {
 
 impl Positions {
     pub(super) fn begin(&mut self, source: &TopicPartition, committed: u64, group: &Group) {
-        self.0.insert(source.clone(), Position { committed, end: None, paused: false });
+        self.of.insert(source.clone(), Position { committed, end: None, paused: false });
         self.show(source, group);
     }
 
     pub(super) fn committed(&mut self, source: &TopicPartition, committed: u64, group: &Group) {
-        if let Some(position) = self.0.get_mut(source) {
+        if let Some(position) = self.of.get_mut(source) {
             position.committed = committed;
             self.show(source, group);
         }
     }
 
     pub(super) fn ends(&mut self, source: &TopicPartition, end: u64, group: &Group) {
-        if let Some(position) = self.0.get_mut(source) {
+        if let Some(position) = self.of.get_mut(source) {
             position.end = Some(end);
             self.show(source, group);
         }
@@ -39,7 +43,7 @@ impl Positions {
 
     /// What a paused partition holds back, no further member could work off.
     pub(super) fn paused(&mut self, source: &TopicPartition, paused: bool, group: &Group) {
-        if let Some(position) = self.0.get_mut(source)
+        if let Some(position) = self.of.get_mut(source)
             && position.paused != paused
         {
             position.paused = paused;
@@ -48,12 +52,12 @@ impl Positions {
     }
 
     pub(super) fn end_of(&self, source: &TopicPartition) -> Option<u64> {
-        self.0.get(source)?.end
+        self.of.get(source)?.end
     }
 
     /// A partition that another member has is that member's to show.
     pub(super) fn forget(&mut self, source: &TopicPartition, group: &Group) {
-        if self.0.remove(source).is_some() {
+        if self.of.remove(source).is_some() {
             remove(&group.committed_offset, source);
             remove(&group.lag, source);
             remove(&group.runnable_lag, source);
@@ -61,7 +65,7 @@ impl Positions {
     }
 
     fn show(&self, source: &TopicPartition, group: &Group) {
-        let Some(position) = self.0.get(source) else { return };
+        let Some(position) = self.of.get(source) else { return };
         set(&group.committed_offset, source, position.committed);
         if let Some(end) = position.end {
             let lag = end.saturating_sub(position.committed);

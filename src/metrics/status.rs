@@ -8,6 +8,7 @@ use super::{Metrics, Reload};
 use crate::domain::clock::Moment;
 use crate::domain::machine::{ChannelStatus, Oldest, PartitionStatus, Waits};
 use crate::domain::paused::Pause;
+use crate::domain::record::TopicPartition;
 
 impl Metrics {
     /// Where the bridge stands, as JSON; ages and waits in seconds. It is at most a second or so
@@ -46,10 +47,15 @@ impl Metrics {
             "coordinator_silent": status.coordinator_silent.as_secs_f64(),
             "in_flight": status.in_flight,
             "accepted_uncommitted": status.uncommitted,
+            "unread": positions.unread.iter().map(place).collect::<Vec<_>>(),
             "partitions": status.partitions.iter().map(partition).collect::<Vec<_>>(),
             "channels": status.channels.iter().map(channel).collect::<Vec<_>>(),
         })
     }
+}
+
+fn place(source: &TopicPartition) -> Value {
+    json!({"topic": &*source.topic, "partition": source.partition})
 }
 
 fn oldest(oldest: &Oldest, now: Moment) -> Value {

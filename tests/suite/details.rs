@@ -7,6 +7,7 @@ use line_bridge::domain::metadata::decode;
 use line_bridge::domain::record::CommitOffset;
 use line_bridge::sandbox::{Fault, Faults, Recipient, Rule};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -331,4 +332,40 @@ fn publish_puts_json_lines_into_a_topic_by_their_key() {
         published + 2
     );
     assert!(said.contains(if published == 30 { whole } else { &next }), "{said}");
+}
+
+/// It takes an offset, and nobody ever gets it.
+#[test]
+fn the_marker_at_the_end_of_a_transaction_is_no_lag() {
+    let stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    let topic = &stage.topics["orders"];
+    let producer: BaseProducer =
+        stage.kafka.client().set("transactional.id", topic).create().expect("a producer");
+    producer.init_transactions(LIMIT).expect("an id");
+    let in_transaction = |event: &Event| {
+        let value = event.value();
+        producer.begin_transaction().expect("a transaction");
+        let record = BaseRecord::to(topic).key(&event.contact).payload(&value);
+        producer.send(record).map_err(|(error, _)| error).expect("a place in the queue");
+        producer.flush(LIMIT).expect("it is written");
+    };
+    let lag = format!("line_bridge_consumer_lag{{partition=\"0\",topic=\"{topic}\"}}");
+    let events = good(0..3);
+    in_transaction(&events[0]);
+    producer.commit_transaction(LIMIT).expect("a commit");
+    let mut bridge = stage.start();
+    wait_metric(&mut bridge, &lag, 0.0);
+    stage.wait_accepted(1, LIMIT);
+    in_transaction(&events[1]);
+    producer.abort_transaction(LIMIT).expect("the end of the transaction");
+    in_transaction(&events[2]);
+    producer.commit_transaction(LIMIT).expect("a commit");
+    stage.wait_accepted(2, LIMIT);
+    wait_metric(&mut bridge, &lag, 0.0);
+    assert!(bridge.drain(LIMIT).success());
+    let committed = stage.kafka.committed(&stage.group, topic)[&0].offset;
+    assert!(committed < stage.kafka.end_offsets(topic)[&0], "there is a marker");
+    let mut next = stage.start();
+    wait_metric(&mut next, &lag, 0.0);
+    assert!(next.drain(LIMIT).success());
 }

@@ -10,7 +10,7 @@ use crate::harness::bridge::Bridge;
 use crate::harness::rights::{GUEST, GUEST_PASSWORD, Operation, Resource, grant, take_away};
 use crate::harness::wait::wait_until;
 use crate::online::stage_of;
-use crate::stage::Stage;
+use crate::stage::{Stage, counted};
 
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -88,14 +88,25 @@ fn a_right_that_is_missing_is_named_and_waited_for(#[case] missing: Right, #[cas
     for topic in [&stage.topics["orders"], &stage.dead_letters] {
         grant(stage.kafka, Resource::Topic(topic), Operation::Describe);
     }
-    let bridge = stage.start();
+    let mut bridge = stage.start();
     wait_until(LIMIT, "the right is named", || {
         let log = bridge.log();
         let told = |line: &&Value| line["grant"] == named;
         log.iter().find(told).map(|_| ()).ok_or(format!("{} lines", log.len()))
     });
+    if missing == Right::ReadEvents {
+        let partitions = stage.kafka.end_offsets(&stage.topics["orders"]).len();
+        wait_unread(&mut bridge, counted(partitions));
+    }
     missing.grant(&stage);
     does_its_work(&stage, bridge);
+}
+
+fn wait_unread(bridge: &mut Bridge, partitions: f64) {
+    wait_until(LIMIT, "the partitions that are not read are told", || {
+        let unread = bridge.metrics().sum("line_bridge_unread_partitions");
+        if (unread - partitions).abs() < 0.5 { Ok(()) } else { Err(format!("{unread}")) }
+    });
 }
 
 /// Longer than it takes for the partitions of a topic that was made anew to be told of.
@@ -122,7 +133,10 @@ fn a_right_that_is_away_for_a_while_pauses_nothing() {
         assert!(bridge.metrics().sum("line_bridge_topic_paused") < 0.5, "{}", bridge.stderr());
         if since.elapsed() >= SLIP { Ok(()) } else { Err("not yet") }
     });
+    let partitions = counted(stage.kafka.end_offsets(&stage.topics["orders"]).len());
+    wait_unread(&mut bridge, partitions);
     grant(stage.kafka, topic, Operation::Read);
+    wait_unread(&mut bridge, 0.0);
     let more = |number| Event::new(number, "orders", &format!("contact-{number}"), Fate::Accepted);
     stage.produce(&(10..20).map(more).collect::<Vec<_>>());
     stage.wait_committed(LIMIT);

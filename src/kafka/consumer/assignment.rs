@@ -11,16 +11,20 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::super::settings::Protocol;
 use super::positions::{FIRST_MEMBER, Position, Positions, Unknown};
-use super::{Assigned, Member};
+use super::{Assigned, Member, unread};
 use crate::domain::machine::Assignment;
 use crate::domain::ports::LogEvent;
-use crate::domain::record::Epoch;
+use crate::domain::record::{Epoch, TopicPartition};
 
 /// Between two attempts to find out where to begin.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// The same for partitions that are left over: the others are being read, and wait for the answer.
 const AGAIN_LATER: Duration = Duration::from_secs(5);
+
+/// So long nobody is alarmed by partitions of which it is not known where to begin: the member with a
+/// topic's first one may have to tell it.
+const LONG: Duration = Duration::from_secs(16);
 
 /// Between two log lines of the same.
 const TOLD: Duration = Duration::from_mins(1);
@@ -118,9 +122,11 @@ impl Member {
                 topic,
                 epoch,
                 next,
+                reached: 0,
                 since,
                 seen_stopped: 0,
                 seen_refused: 0,
+                seen_unread: 0,
                 seen_refused_watched: 0,
                 watched: 0,
                 paused: false,
@@ -151,6 +157,15 @@ impl Member {
             );
             self.tell_assigned(Vec::new());
         }
+    }
+
+    /// The member's partitions that are not read although they are not paused.
+    pub(super) fn unread(&self) -> Vec<TopicPartition> {
+        let mut unread = unread::unread(&self.assigned);
+        if self.waited() >= LONG {
+            unread.extend_from_slice(&self.to_assign);
+        }
+        unread
     }
 
     /// How long the assignment has waited for its answer.

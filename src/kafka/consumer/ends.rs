@@ -1,5 +1,11 @@
-//! The ends of the logs of paused partitions. librdkafka tells an end only with a fetch, so that
-//! one would stand still, and with it the lag, just while the messages pile up.
+//! The ends of the logs, as far as there are records.
+//!
+//! librdkafka tells an end only with a fetch, so that of a paused partition would stand still, and
+//! with it the lag, just while the messages pile up: it is asked for.
+//!
+//! A transaction ends with a marker that takes an offset of its own and is never delivered. Nobody
+//! waits for it, so it is no lag: where all before the end has been read, the end is behind the last
+//! record.
 
 use std::time::Duration;
 
@@ -7,6 +13,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::Offset;
 
+use super::super::rebalance::End;
 use super::Member;
 use crate::domain::record::TopicPartition;
 
@@ -18,10 +25,22 @@ const LET_PASS: u32 = 15;
 
 impl Member {
     /// The ends as the statistics have them, and newer ones of what is paused.
-    pub(super) fn ends(&mut self, told: Vec<(TopicPartition, u64)>) -> Vec<(TopicPartition, u64)> {
-        let mut ends = told;
-        ends.retain(|(source, _)| self.assigned.get(source).is_some_and(|held| !held.paused));
+    pub(super) fn ends(&mut self, told: Vec<End>) -> Vec<(TopicPartition, u64)> {
+        let mut ends = Vec::with_capacity(told.len());
+        for End { source, at, is_reached } in told {
+            let Some(assigned) = self.assigned.get_mut(&source).filter(|held| !held.paused) else {
+                continue;
+            };
+            if is_reached {
+                assigned.reached = at;
+            }
+            ends.push((source, at));
+        }
         ends.extend(self.ends_of_paused());
+        for (source, end) in &mut ends {
+            let reached = self.assigned.get(source).filter(|held| held.reached >= *end);
+            *end = reached.map_or(*end, |held| held.next.0);
+        }
         ends
     }
 

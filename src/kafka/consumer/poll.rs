@@ -71,7 +71,8 @@ impl Member {
                     self.join_without_partitions(seen.requests);
                     let coordinator = seen.coordinator.map(|heard| self.made + heard);
                     let ends = self.ends(seen.ends);
-                    self.tell(LogEvent::Seen { coordinator, ends });
+                    let unread = self.unread();
+                    self.tell(LogEvent::Seen { coordinator, ends, unread });
                 }
             }
         }

@@ -111,6 +111,8 @@ impl Unread {
             let is_refused = !assigned.paused && seen.refused.contains(source);
             let more = |count: u32, counts: bool| if counts { count.saturating_add(1) } else { 0 };
             assigned.seen_refused = more(assigned.seen_refused, is_refused);
+            let is_away = !assigned.paused && seen.away.contains(source);
+            assigned.seen_unread = more(assigned.seen_unread, is_refused || is_away);
             assigned.seen_refused_watched =
                 more(assigned.seen_refused_watched, is_refused && assigned.watched > 0);
             if assigned.seen_refused_watched == REFUSALS {
@@ -123,6 +125,12 @@ impl Unread {
         });
         found
     }
+}
+
+/// Those that can't be read for longer than a new leader takes.
+pub(super) fn unread(assigned: &All) -> Vec<TopicPartition> {
+    let unread = assigned.iter().filter(|(_, assigned)| assigned.seen_unread >= REFUSALS);
+    unread.map(|(source, _)| source.clone()).collect()
 }
 
 /// Those to be asked about: their fetches are refused for long, and nobody has seen their topic
@@ -155,9 +163,11 @@ mod tests {
                 topic: Arc::clone(&source.topic),
                 epoch: Epoch(1),
                 next: CommitOffset(0),
+                reached: 0,
                 since: Duration::ZERO,
                 seen_stopped: 0,
                 seen_refused: 0,
+                seen_unread: 0,
                 seen_refused_watched: 0,
                 watched: 0,
                 paused: false,
@@ -210,6 +220,20 @@ mod tests {
         assert!(told(&mut unread, &mut none, &gone, 1).is_empty());
         let (mut all, seen) = (assigned(&["orders"]), refused(&["orders"]));
         assert_eq!(told(&mut unread, &mut all, &seen, 100), [source("orders")]);
+    }
+
+    #[test]
+    fn what_cant_be_read_for_long_is_unread_until_it_is_read_again() {
+        let (mut at, mut all) = (Unread::default(), assigned(&["orders", "payments"]));
+        let away = Seen { away: vec![source("payments")], ..refused(&["orders"]) };
+        told(&mut at, &mut all, &away, REFUSALS - 1);
+        assert!(unread(&all).is_empty());
+        told(&mut at, &mut all, &away, 1);
+        assert_eq!(unread(&all), [source("orders"), source("payments")]);
+        told(&mut at, &mut all, &refused(&["payments"]), 1);
+        assert_eq!(unread(&all), [source("payments")]);
+        told(&mut at, &mut all, &Seen::default(), 1);
+        assert!(unread(&all).is_empty());
     }
 
     /// A right or a leader may be away for as long: those are asked about, again and again.
