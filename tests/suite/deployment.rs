@@ -90,6 +90,16 @@ fn a_misspelt_field_of_a_manifest_is_seen() {
 #[case::a_number_for_a_duration("prometheusRule.durations.late=15", "late")]
 #[case::nowhere_to_ask("autoscaling.enabled=true", "autoscaling.prometheus")]
 #[case::no_instance_at_all("autoscaling.maxReplicas=0", "maxReplicas")]
+#[case::none_that_could_tell_of_a_lag("autoscaling.minReplicas=0", "minReplicas")]
+#[case::a_restart_that_would_never_come(
+    "existingConfigMap=ours,restartOnChange=true",
+    "restartOnChange: the chart does not see"
+)]
+#[case::a_drain_of_unknown_length(
+    "config.delivery.drain_timeout=${DRAIN}",
+    "drainTimeout: name it"
+)]
+#[case::a_port_that_is_not_known("config.admin.listen=${LISTEN}", "adminPort: name it")]
 fn wrong_values_are_refused(#[case] set: &str, #[case] told: &str) {
     let (chart, values) = (chart(), values("minimal"));
     let mut command = helm(&["template", "shop", &chart, "--values", &values, "--set", set]);
@@ -101,6 +111,7 @@ fn wrong_values_are_refused(#[case] set: &str, #[case] told: &str) {
 #[rstest]
 #[case::minimal("minimal", 25 + 15)]
 #[case::everything("everything", 90 + 15)]
+#[case::own_configmap("own-configmap", 60 + 15)]
 fn a_pod_may_do_nothing_but_its_work_and_has_the_time_to_drain(
     #[case] file: &str,
     #[case] grace: i64,

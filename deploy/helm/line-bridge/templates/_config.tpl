@@ -3,6 +3,9 @@
 {{- if not (or .Values.config .Values.existingConfigMap) -}}
 {{- fail "config: give the bridge's configuration, as a map or by --set-file config=line-bridge.yaml" -}}
 {{- end -}}
+{{- if and .Values.restartOnChange .Values.existingConfigMap -}}
+{{- fail "restartOnChange: the chart does not see changes of an existingConfigMap" -}}
+{{- end -}}
 {{- if kindIs "string" .Values.config -}}{{ .Values.config }}{{- else -}}{{ toYaml .Values.config }}{{- end -}}
 {{- end -}}
 
@@ -20,13 +23,20 @@
 {{- /* The drain, leaving the group (5 s), and patience for the last log lines. */ -}}
 {{- define "line-bridge.grace" -}}
 {{- $config := include "line-bridge.config" . | fromYaml -}}
-{{- $drain := ($config.delivery | default dict).drain_timeout | default "25s" -}}
+{{- $drain := .Values.drainTimeout | default ($config.delivery | default dict).drain_timeout | default "25s" -}}
+{{- if not (regexMatch "^([0-9]+(ms|s|m|h|d))+$" $drain) -}}
+{{- fail "drainTimeout: name it, for delivery.drain_timeout does not" -}}
+{{- end -}}
 {{- add (include "line-bridge.seconds" $drain) 15 -}}
 {{- end -}}
 
 {{- define "line-bridge.adminPort" -}}
 {{- $config := include "line-bridge.config" . | fromYaml -}}
-{{- regexFind "[0-9]+$" (($config.admin | default dict).listen | default "0.0.0.0:9090") -}}
+{{- $port := regexFind ":[0-9]+$" (($config.admin | default dict).listen | default "0.0.0.0:9090") -}}
+{{- if not (or .Values.adminPort $port) -}}
+{{- fail "adminPort: name it, for admin.listen does not" -}}
+{{- end -}}
+{{- .Values.adminPort | default (trimPrefix ":" $port) -}}
 {{- end -}}
 
 {{- /* The ports of the brokers, as far as the configuration names them. */ -}}
