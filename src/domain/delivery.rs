@@ -38,6 +38,9 @@ pub struct Delivery {
     /// Its channel stopped while the verdict on it was held, and works again: the next verdict is
     /// final, for it is now plain whose fault it is.
     pub second_chance: bool,
+    /// The rules that made its message are not in force any more: as soon as it may, another message
+    /// takes its place.
+    pub superseded: bool,
     /// Since when it has waited at the gate.
     pub ready_since: Duration,
     /// When the machine looks at it again, if nothing happens before.
@@ -106,6 +109,7 @@ impl Delivery {
             failures: 0,
             trouble: Duration::ZERO,
             second_chance: false,
+            superseded: false,
             ready_since: Duration::ZERO,
             timer: None,
         }

@@ -19,6 +19,7 @@ impl Machine {
         self.change_gates();
         self.forgive(&old);
         self.change_rules(&old);
+        self.supersede(&decisions);
         let (decided_again, kept) = self.decide_anew(decisions, now);
         self.change_pauses(&old.paused, now);
         self.share_out();

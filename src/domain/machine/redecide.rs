@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::clock::Moment;
-use super::super::delivery::{DeliveryId, State};
+use super::super::delivery::{Delivery, DeliveryId, State};
 use super::super::lanes::Lane;
 use super::super::message::Decision;
 use super::super::record::{Epoch, Record, RecordOffset};
@@ -38,6 +38,19 @@ impl Machine {
             held.map(|(_, held)| (*epoch, Arc::clone(&held.record))).collect::<Vec<_>>()
         };
         self.tenures.iter().filter(stay).flat_map(of).collect()
+    }
+
+    /// Marks what was made of these records so far.
+    pub(super) fn supersede(&mut self, decisions: &[Redecided]) {
+        for Redecided { epoch, offset, .. } in decisions {
+            let held = self.tenures.get(epoch).and_then(|tenure| tenure.offsets.get(*offset));
+            for id in held.into_iter().flat_map(|held| &held.parts).filter_map(|part| part.delivery)
+            {
+                if let Some(delivery) = self.deliveries.get_mut(&id) {
+                    delivery.superseded = true;
+                }
+            }
+        }
     }
 
     /// Carries the new decisions out. Returns how many records took theirs, and how many keep what
@@ -85,7 +98,8 @@ impl Machine {
         let deliveries = &self.deliveries;
         let replaceable = |part: &Part| {
             let delivery = part.delivery.and_then(|id| deliveries.get(&id));
-            !part.begun || delivery.is_some_and(|delivery| delivery.is_replaceable())
+            let may = |delivery: &Delivery| delivery.superseded && delivery.is_replaceable();
+            !part.begun || delivery.is_some_and(|delivery| may(delivery))
         };
         let new = parts_of(&decision.verdict);
         let alike = new.iter().map(|part| &part.rule).eq(held.parts.iter().map(|part| &part.rule));
@@ -121,9 +135,11 @@ impl Machine {
     }
 
     /// An attempt that was on the wire when its record was decided anew was not applied: now its
-    /// message can be replaced as well.
+    /// message can be replaced as well. What has been is not replaced by the same once more: it keeps its
+    /// backoff, and its verdict.
     pub(super) fn catch_up(&mut self, id: DeliveryId, now: Moment) {
-        let Some(delivery) = self.deliveries.get(&id).filter(|d| d.is_replaceable()) else {
+        let superseded = self.deliveries.get(&id).filter(|delivery| delivery.superseded);
+        let Some(delivery) = superseded.filter(|delivery| delivery.is_replaceable()) else {
             return;
         };
         let (epoch, offset) = (delivery.lane.epoch, delivery.offset);

@@ -421,3 +421,46 @@ fn what_comes_back_from_the_wire_behind_a_brake_is_made_anew_as_well() {
     rig.pass(Duration::from_secs(30));
     assert_eq!(texts(&mut rig), [(0, "corrected".to_owned())]);
 }
+
+/// All that an event is made into is sent, but for one message, and that one fails.
+#[rstest]
+#[case::refused(Class::Permanent, 2, 1)]
+#[case::throttled(Class::NotApplied(NotApplied::RateLimited), 30, 0)]
+#[case::unreachable(Class::NotApplied(NotApplied::Unreachable), 30, 0)]
+fn what_was_made_anew_is_tried_as_any_other(
+    #[case] class: Class,
+    #[case] most: usize,
+    #[case] letters: usize,
+    #[values(1, 2)] failing: usize,
+    #[values(false, true)] braked: bool,
+) {
+    let decide = |text: &'static str| {
+        move |offset| match offset {
+            0 => {
+                let others = ["bob", "cid"].into_iter().zip(["points", "coupon"]).take(failing);
+                let others = others.map(|(name, rule)| Ok(by(rule, name, text)));
+                deliver([Ok(by("shipped", "ann", text))].into_iter().chain(others).collect())
+            }
+            _ => reject(Reason::Schema),
+        }
+    };
+    let mut rig = Rig::owning(Settings { brake: 3, ..settings() });
+    rig.read(0, decide("wrong")(0));
+    let sent = rig.sent();
+    rig.answer(&sent[0], Class::Accepted);
+    rig.reconfigure_as(Settings { brake: 3, ..other_rules() }, decide("corrected"));
+    let bad = if braked { 1..9 } else { 1..1 };
+    for offset in bad {
+        rig.read(offset, reject(Reason::Schema));
+    }
+    let before = rig.letters();
+    for (letter, _) in &before {
+        rig.acknowledge(*letter, true);
+    }
+    for attempt in &sent[1..] {
+        rig.answer(attempt, class);
+    }
+    let (tried, set_aside) = rig.endure(120, &|_| class);
+    assert!(!tried.is_empty() && tried.len() <= most * failing, "{} attempts", tried.len());
+    assert_eq!(set_aside, letters * failing);
+}
