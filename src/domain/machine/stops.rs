@@ -283,7 +283,7 @@ impl Machine {
             if let Some(gate) = self.gates.get_mut(gate) {
                 gate.halted = false;
             }
-            self.reopen(gate, now);
+            self.reopen(gate, stop.reason, now);
         }
         let after = now.elapsed.saturating_sub(stop.since);
         self.report(Report::Resumed { channel: None, reason: stop.reason, after });
@@ -293,21 +293,21 @@ impl Machine {
         let Some(at) = self.gates.get_mut(gate) else { return };
         at.stop = None;
         let channel = Some(at.channel.name.clone());
-        self.reopen(gate, now);
+        self.reopen(gate, stop.reason, now);
         let after = now.elapsed.saturating_sub(stop.since);
         self.report(Report::Resumed { channel, reason: stop.reason, after });
     }
 
-    /// Gives those a second chance whose verdict was held. The refused ones go first, for nothing is
-    /// risked with them: were they behind what has not been tried, more of their kind could stop the
-    /// channel again and again before their turn comes. The others go last: what has not been tried
-    /// finds out at no cost whether an outage is over.
-    fn reopen(&mut self, gate: usize, now: Moment) {
+    /// Gives those a second chance whose verdict was held. What has not been tried goes before them: it
+    /// finds out at no cost whether the fault is over. But after refusals the refused ones go first: more
+    /// of their kind could stop the channel again and again before their turn comes.
+    fn reopen(&mut self, gate: usize, reason: StopReason, now: Moment) {
         let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
         at.reopen();
         let suspects = std::mem::take(&mut at.suspects).into_iter();
         let untried = std::mem::take(&mut at.ready);
-        let (refused, others): (Vec<_>, Vec<_>) = suspects.partition(|id| self.is_refused(*id));
+        let first = |id: &DeliveryId| reason == StopReason::Rejected && self.is_refused(*id);
+        let (refused, others): (Vec<_>, Vec<_>) = suspects.partition(first);
         self.give_second_chances(refused, now);
         if let Some(at) = self.gates.get_mut(gate) {
             at.ready.extend(untried);

@@ -256,6 +256,26 @@ fn refused_messages_have_their_verdict_soon_however_many_there_are() {
     assert_eq!(spent, 200, "{} held", rig.held());
 }
 
+/// A gateway that is going down may say either.
+#[test]
+fn what_was_refused_in_an_outage_is_not_the_first_to_meet_the_next_one() {
+    let mut rig = Rig::owning(settings());
+    rig.read_many(16, OnAmbiguous::DeadLetter);
+    for (number, attempt) in rig.sent().iter().enumerate() {
+        rig.answer(attempt, if number < 5 { ANSWER_502 } else { Class::Permanent });
+    }
+    assert_eq!(rig.stops(), [StopReason::Outage]);
+    for offset in 16..46 {
+        rig.read_for(offset, &format!("recipient {offset}"));
+    }
+    rig.pass(Duration::from_secs(2));
+    rig.list(&["support"]);
+    let probe = rig.sent_one();
+    rig.answer(&probe, Class::Accepted);
+    rig.answer_all(ANSWER_502);
+    assert_eq!((rig.stops(), rig.letters()), (vec![StopReason::Outage], Vec::new()));
+}
+
 #[test]
 fn what_a_failed_probe_would_set_aside_is_not_tried_while_the_listing_fails() {
     let mut rig = Rig::owning(settings());
