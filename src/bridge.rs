@@ -17,9 +17,10 @@ use crate::domain::outcome::{Listing, Outcome};
 use crate::domain::ports::{self, Clock, Observe};
 use crate::domain::record::{RecordOffset, TopicPartition};
 use crate::driver::{Broken, Drained, Driver, Order, Ports};
+use crate::kafka;
 use crate::kafka::consumer::Consumer;
 use crate::kafka::dead_letters::DeadLetters;
-use crate::kafka::{self, preflight};
+use crate::kafka::preflight::{self, Looked};
 use crate::line::client::{self, Client, ClientError};
 use crate::line::token::{self, NoToken, Token};
 use crate::metrics::{Labels, Metrics};
@@ -170,12 +171,13 @@ pub async fn run_on(
     let kafka = kafka_settings(&config);
     tokio::pin!(shutdown);
     let looked = look_at_kafka(brokers, &config, &kafka, &topics);
-    tokio::select! {
+    let looked = tokio::select! {
         looked = looked => looked?,
         () = &mut shutdown => return Ok(()),
-    }
+    };
 
-    let dead_letters = DeadLetters::new(kafka.clone(), config.dead_letters.topic.clone())?;
+    let letters = config.dead_letters.topic.clone();
+    let dead_letters = DeadLetters::new(kafka.clone(), letters, looked.dead_letter_bytes)?;
     let machine = Machine::new(machine_settings(&config, &topics), fastrand::u64(..));
     let (pulse, pulse_clock) = (Arc::clone(&metrics), Arc::clone(&clock));
     let turned = Box::new(move |excused| pulse.health.polled(pulse_clock.now(), excused));
@@ -257,21 +259,22 @@ async fn look_at_kafka(
     config: &Config,
     kafka: &kafka::Settings,
     topics: &Topics,
-) -> Result<(), Failure> {
+) -> Result<Looked, Failure> {
     let (settings, names) = (kafka.clone(), topics.names());
     let config::DeadLetters { topic: dead_letters, redrive_topic: redrive } =
         config.dead_letters.clone();
     let look = move || match brokers {
         Brokers::Real => preflight::check(&settings, &names, &dead_letters, &redrive),
         Brokers::Embedded => {
-            preflight::check_topics(&settings, &names, &dead_letters).map(|()| Vec::new())
+            preflight::check_topics(&settings, &names, &dead_letters).map(|()| Looked::default())
         }
     };
     tracing::info!(brokers = kafka.brokers, "asking Kafka for the topics");
-    for warning in tokio::task::spawn_blocking(look).await?? {
+    let looked = tokio::task::spawn_blocking(look).await??;
+    for warning in &looked.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(())
+    Ok(looked)
 }
 
 fn labels(config: &Config, topics: &Topics) -> Labels {

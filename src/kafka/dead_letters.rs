@@ -11,7 +11,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
 use super::acknowledged::{Unwritten, written};
 use super::outage::is_of_connection;
-use super::settings::Settings;
+use super::settings::{Settings, USUAL_SIZE};
 use crate::domain::dead_letter::DeadLetter;
 use crate::domain::ports;
 use crate::domain::record::TopicPartition;
@@ -58,6 +58,9 @@ pub struct DeadLetters {
     producer: Mutex<Option<Arc<Idempotent>>>,
     settings: Settings,
     topic: String,
+    /// The most bytes that a dead letter may have. Some brokers hang up on one that is too large, and an
+    /// outage looks no different: so what the topic does not take must not be sent.
+    limit: usize,
 }
 
 impl std::fmt::Debug for DeadLetters {
@@ -67,9 +70,15 @@ impl std::fmt::Debug for DeadLetters {
 }
 
 impl DeadLetters {
-    pub fn new(settings: Settings, topic: String) -> Result<Self, KafkaError> {
-        settings.producer().create_native_config()?;
-        Ok(Self { producer: Mutex::new(None), settings, topic })
+    /// `largest` is what the topic takes, where that is known.
+    pub fn new(
+        settings: Settings,
+        topic: String,
+        largest: Option<usize>,
+    ) -> Result<Self, KafkaError> {
+        let limit = largest.unwrap_or(USUAL_SIZE);
+        settings.producer(limit).create_native_config()?;
+        Ok(Self { producer: Mutex::new(None), settings, topic, limit })
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Arc<Idempotent>>> {
@@ -81,7 +90,7 @@ impl DeadLetters {
         if let Some(producer) = kept.as_ref() {
             return Ok(Arc::clone(producer));
         }
-        let made = Arc::new(self.settings.producer().create_with_context(Logging)?);
+        let made = Arc::new(self.settings.producer(self.limit).create_with_context(Logging)?);
         *kept = Some(Arc::clone(&made));
         Ok(made)
     }
@@ -93,8 +102,8 @@ impl DeadLetters {
             %topic,
             partition,
             offset = letter.record.offset.0,
-            "a dead letter is larger than `{}` takes (max.message.bytes), and was written without its event: it can be redriven only while the topic keeps the event",
-            self.topic
+            limit = self.limit,
+            "a dead letter is larger than its topic is known to take, and was written without its event: it can be redriven only while the event's own topic keeps the event"
         );
     }
 

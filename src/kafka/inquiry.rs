@@ -120,7 +120,7 @@ fn ask_into(
     let there = answers.look_at_topic(&client, dead_letters, &About::DeadLetters, &missing)?;
     if let Some(partitions) = there {
         answers.partitions.push((dead_letters.to_owned(), partitions.number));
-        let looked = dead_letter_topic(&admin, dead_letters);
+        let looked = dead_letter_topic(&admin, dead_letters).map(|looked| looked.warnings);
         answers.findings.extend(findings(&About::DeadLetters, looked));
         let looked = preflight::redrive::check(settings, &admin, dead_letters, redrive);
         answers.findings.extend(findings(&About::Redrive, looked));

@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext};
 
-use super::settings::{BATCH_BYTES, BROKERS_SESSION, Settings};
+use super::settings::{BATCH_BYTES, BROKERS_SESSION, Settings, USUAL_SIZE};
 use super::topic::{self, Topic};
 
 /// How long the brokers may take to answer for the first time.
@@ -143,20 +143,29 @@ pub(super) fn admin(settings: &Settings) -> Result<Admin, Refused> {
     settings.client().create().map_err(Refused::Configuration)
 }
 
+/// What the brokers tell before the start.
+#[derive(Debug, Default)]
+pub struct Looked {
+    pub warnings: Vec<String>,
+    /// The most bytes of records that the dead-letter topic takes at once, where a broker tells.
+    pub dead_letter_bytes: Option<usize>,
+}
+
 /// Asks the brokers for the topics, and how dead letters are kept. Blocks for at most about a
-/// minute. Returns warnings.
+/// minute.
 pub fn check(
     settings: &Settings,
     topics: &[String],
     dead_letters: &str,
     redrive: &str,
-) -> Result<Vec<String>, Refused> {
+) -> Result<Looked, Refused> {
     check_topics(settings, topics, dead_letters)?;
     let admin = admin(settings)?;
     let mut warnings: Vec<_> = protocol::check(settings, &admin)?.into_iter().collect();
-    warnings.extend(dead_letter_topic(&admin, dead_letters)?);
+    let letters = dead_letter_topic(&admin, dead_letters)?;
+    warnings.extend(letters.warnings);
     warnings.extend(redrive::check(settings, &admin, dead_letters, redrive)?);
-    Ok(warnings)
+    Ok(Looked { warnings, dead_letter_bytes: letters.dead_letter_bytes })
 }
 
 /// Asks the brokers for the topics alone.
@@ -282,11 +291,12 @@ fn largest_batch(topic: &ConfigResource) -> Option<usize> {
 
 /// Looks at how the dead-letter topic keeps its records. A broker that does not tell is no fault:
 /// the right to describe configurations is not one that the bridge needs.
-pub(super) fn dead_letter_topic(admin: &Admin, topic: &str) -> Result<Vec<String>, Refused> {
+pub(super) fn dead_letter_topic(admin: &Admin, topic: &str) -> Result<Looked, Refused> {
     let Some(resource) = described(admin, topic) else {
-        return Ok(vec![format!(
-            "the configuration of the dead-letter topic `{topic}` can't be read; grant DescribeConfigs, or make sure yourself that it is not compacted"
-        )]);
+        let warning = format!(
+            "the configuration of the dead-letter topic `{topic}` can't be read; grant DescribeConfigs, or make sure yourself that it is not compacted (of dead letters larger than {USUAL_SIZE} bytes, only where the event is will be written)"
+        );
+        return Ok(Looked { warnings: vec![warning], dead_letter_bytes: None });
     };
     if let Some(policy) = compaction(&resource) {
         return Err(Refused::Compacted { topic: topic.to_owned(), policy });
@@ -297,10 +307,11 @@ pub(super) fn dead_letter_topic(admin: &Admin, topic: &str) -> Result<Vec<String
             kept.as_secs() / 3600
         )
     });
-    let room = largest_batch(&resource).filter(|most| *most < BATCH_BYTES).map(|most| {
+    let dead_letter_bytes = largest_batch(&resource);
+    let room = dead_letter_bytes.filter(|most| *most < BATCH_BYTES).map(|most| {
         format!(
             "the dead-letter topic `{topic}` takes at most {most} bytes at once (max.message.bytes): dead letters are written without their events where several come together; raise it to {BATCH_BYTES} or more, and not below what the source topics take"
         )
     });
-    Ok(kept.into_iter().chain(room).collect())
+    Ok(Looked { warnings: kept.into_iter().chain(room).collect(), dead_letter_bytes })
 }

@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaConfRes;
 use secrecy::ExposeSecret as _;
 
-use super::settings::{BROKERS_SESSION, PROTOCOL, Protocol, STATISTICS, Settings};
+use super::settings::{BROKERS_SESSION, PROTOCOL, Protocol, STATISTICS, Settings, USUAL_SIZE};
 
 /// Where librdkafka tells its properties and their values.
 const PROPERTIES: &str = "https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md";
@@ -164,7 +164,7 @@ impl Settings {
         config.remove("group.id");
         let consumer: Result<BaseConsumer<Silent>, _> = config.create_with_context(Silent);
         let producer: Result<BaseProducer<Silent>, _> =
-            settings.producer().create_with_context(Silent);
+            settings.producer(USUAL_SIZE).create_with_context(Silent);
         let KafkaError::ClientCreation(why) = consumer.err().or(producer.err())? else {
             return None;
         };

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::acknowledged::{Unwritten, written};
 use super::preflight::{ConnectionErrors, Refused, groupless, partitions_of, wait_until_reachable};
-use super::settings::Settings;
+use super::settings::{ANY_SIZE, Settings};
 use crate::domain::record::Header;
 
 /// How many events are under way at once.
@@ -68,7 +68,7 @@ impl Publisher {
         let (client, name) = (settings.clone(), topic.to_owned());
         let looked = tokio::task::spawn_blocking(move || check(&client, &name)).await;
         looked.unwrap_or(Err(KafkaError::Canceled.into()))?;
-        let producer = settings.producer().create_with_context(ConnectionErrors::default());
+        let producer = settings.producer(ANY_SIZE).create_with_context(ConnectionErrors::default());
         let producer = producer.map_err(Refused::Configuration)?;
         Ok(Self { producer, topic: topic.to_owned(), room: Arc::new(Semaphore::new(UNDER_WAY)) })
     }

@@ -84,10 +84,16 @@ pub(super) const BROKERS_SESSION: Duration = Duration::from_secs(45);
 /// The most that is written at once, in bytes, besides a single record that is larger.
 pub(super) const BATCH_BYTES: usize = 16 << 10;
 
-/// The producer's own limit on a record, in bytes. Its default of 1,000,000 is less than a topic takes by
-/// default, and would stand however much a topic is set to take.
+/// The producer's own limit on a record, in bytes, and what it may be set to. Its default is less than a
+/// topic takes by default, and would stand however much a topic is set to take.
 const SIZE_LIMIT: &str = "message.max.bytes";
-const ANY_SIZE: &str = "104857600";
+const SIZES: std::ops::RangeInclusive<usize> = 1_000..=1_000_000_000;
+
+/// What a topic takes by default.
+pub(super) const USUAL_SIZE: usize = 1_048_588;
+
+/// For records of which only the brokers can tell whether they are too large.
+pub(super) const ANY_SIZE: usize = 100 << 20;
 
 /// The default of `max.poll.interval.ms`.
 const POLL_INTERVAL: Duration = Duration::from_mins(5);
@@ -196,7 +202,13 @@ impl Settings {
 
     /// A topic's `max.message.bytes` is for what is written at once, so that records which all fit could
     /// be refused together: what is written at once is kept small. That a limit is smaller still is told at the start.
-    pub(super) fn producer(&self) -> ClientConfig {
+    ///
+    /// A record of more than `limit` bytes is refused by the client, unless it may be smaller on its way.
+    pub(super) fn producer(&self, limit: usize) -> ClientConfig {
+        let compression = ["compression.type", "compression.codec"];
+        let compresses = compression.iter().any(|name| self.properties.contains_key(*name));
+        let limit = if compresses { ANY_SIZE } else { limit };
+        let limit = limit.clamp(*SIZES.start(), *SIZES.end()).to_string();
         let mut config = self.client();
         config
             .set("enable.idempotence", "true")
@@ -205,7 +217,7 @@ impl Settings {
             .set("linger.ms", "5")
             .set("batch.size", BATCH_BYTES.to_string());
         // Partitions as Java's producers choose them, so that a key is where users expect it.
-        for (name, value) in [("partitioner", "murmur2_random"), (SIZE_LIMIT, ANY_SIZE)] {
+        for (name, value) in [("partitioner", "murmur2_random"), (SIZE_LIMIT, limit.as_str())] {
             if !self.properties.contains_key(name) {
                 config.set(name, value);
             }

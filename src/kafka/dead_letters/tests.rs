@@ -57,7 +57,7 @@ async fn written_one() -> Written {
         properties: BTreeMap::from([("batch.num.messages".to_owned(), SecretString::from("1"))]),
         session_timeout: Duration::from_secs(45),
     };
-    let letters = DeadLetters::new(settings.clone(), TOPIC.to_owned()).expect("a producer");
+    let letters = DeadLetters::new(settings.clone(), TOPIC.to_owned(), None).expect("a producer");
     assert!(letters.produce(&letter(0)).await, "it is connected");
     Written { cluster, settings, letters }
 }

@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 use rdkafka::statistics::Statistics;
 use rdkafka::{ClientContext, config::RDKafkaLogLevel};
 
-use super::super::settings::Settings;
+use super::super::settings::{Settings, USUAL_SIZE};
 use super::{About, Finding, Severity, TRIES, TRY};
 
 /// How often librdkafka tells what state the producer is in.
@@ -49,7 +49,7 @@ impl ProducerContext for ProducerIdWatch {
 pub(super) fn check(settings: &Settings) -> Option<Finding> {
     let finding =
         |severity, message| Some(Finding { about: About::DeadLetters, severity, message });
-    let mut config = settings.producer();
+    let mut config = settings.producer(USUAL_SIZE);
     config.set("statistics.interval.ms", TOLD_EVERY.as_millis().to_string());
     let producer: BaseProducer<ProducerIdWatch> =
         match config.create_with_context(ProducerIdWatch::default()) {
