@@ -127,6 +127,8 @@ struct Member {
     assignment_waits: bool,
     to_assign_since: Duration,
     assign_not_before: Option<Duration>,
+    /// Since when statistics have found some left over.
+    left_over_since: Option<Duration>,
     /// Topics that the member with their first partition is to begin, and since when that is known.
     not_begun: BTreeMap<Arc<str>, Duration>,
     /// What was said of topics whose partitions wait for that, and when.
@@ -216,6 +218,7 @@ impl Consumer {
             assignment_waits: false,
             to_assign_since: Duration::ZERO,
             assign_not_before: None,
+            left_over_since: None,
             not_begun: BTreeMap::new(),
             told_unknown: BTreeMap::new(),
             to_release: Vec::new(),

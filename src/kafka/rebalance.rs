@@ -43,7 +43,7 @@ pub(super) struct Seen {
     pub(super) stopped: Vec<TopicPartition>,
     /// Those that exist, and whose last fetch was refused.
     pub(super) refused: Vec<TopicPartition>,
-    /// Those that have no leader, or don't exist.
+    /// Those that don't exist, or whose broker can't be reached, if they have one.
     pub(super) away: Vec<TopicPartition>,
     /// Topics of which no partition exists.
     pub(super) missing: Vec<String>,
@@ -152,6 +152,10 @@ impl ClientContext for Callbacks {
             let all = statistics.partitions.iter();
             all.map(move |(partition, statistics)| (topic, *partition, statistics))
         });
+        // What is not one broker of the cluster, such as the coordinator, has the number -1; a partition
+        // without a leader is with one of that number as well.
+        let up = statistics.brokers.values().filter(|it| it.state == UP && it.nodeid >= 0);
+        let up: BTreeSet<_> = up.map(|broker| broker.nodeid).collect();
         let mut unknown = false;
         for (topic, partition, statistics) in partitions {
             let source = TopicPartition { topic: topic.as_str().into(), partition };
@@ -162,14 +166,15 @@ impl ClientContext for Callbacks {
             if statistics.hi_offset == -1 && !statistics.unknown {
                 seen.refused.push(source.clone());
             }
-            if statistics.leader < 0 || statistics.unknown {
+            if statistics.unknown || !up.contains(&statistics.broker) {
                 seen.away.push(source.clone());
             }
             unknown |= statistics.unknown && statistics.desired;
             if let Ok(at) = u64::try_from(statistics.ls_offset) {
                 // The queue is that of all partitions.
-                let is_reached =
-                    statistics.next_offset >= statistics.ls_offset && statistics.fetchq_cnt == 0;
+                let is_reached = statistics.fetch_state == "active"
+                    && statistics.next_offset >= statistics.ls_offset
+                    && statistics.fetchq_cnt == 0;
                 seen.ends.push(End { source, at, is_reached });
             }
         }
@@ -252,5 +257,25 @@ mod tests {
             Callback::Assign(_) | Callback::Revoke { .. } => None,
         });
         assert_eq!(heard, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_partition_is_away_with_its_leader_whatever_else_can_be_reached() {
+        let broker =
+            |nodeid, state: &str| Broker { nodeid, state: state.to_owned(), ..Broker::default() };
+        let brokers = [
+            ("a:9092/1".to_owned(), broker(1, UP)),
+            ("b:9092/2".to_owned(), broker(2, "CONNECT")),
+            ("GroupCoordinator".to_owned(), broker(-1, UP)),
+        ];
+        let at = |number, broker| (number, Partition { broker, ..Partition::default() });
+        let partitions = [at(0, 1), at(1, 2), at(2, -1)].into();
+        let topic = rdkafka::statistics::Topic { partitions, ..Default::default() };
+        let topics = [("orders".to_owned(), topic)].into();
+        let callbacks = Callbacks::default();
+        callbacks.stats(Statistics { brokers: brokers.into(), topics, ..Statistics::default() });
+        let Some(Callback::Seen(seen)) = callbacks.take().pop() else { panic!("nothing is seen") };
+        let away = seen.away.iter().map(|source| source.partition);
+        assert_eq!(away.collect::<BTreeSet<_>>(), [1, 2].into());
     }
 }

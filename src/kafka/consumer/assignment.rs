@@ -160,9 +160,13 @@ impl Member {
     }
 
     /// The member's partitions that are not read although they are not paused.
-    pub(super) fn unread(&self) -> Vec<TopicPartition> {
+    pub(super) fn unread(&mut self) -> Vec<TopicPartition> {
+        let (now, _) = self.now();
         let mut unread = unread::unread(&self.assigned);
-        if self.waited() >= LONG {
+        // Another assignment, such as of a partition that comes in addition, is no reason to wait anew.
+        let left_over = (!self.to_assign.is_empty()).then_some(now);
+        self.left_over_since = left_over.map(|now| self.left_over_since.unwrap_or(now));
+        if self.left_over_since.is_some_and(|since| now >= since + LONG) {
             unread.extend_from_slice(&self.to_assign);
         }
         unread

@@ -24,14 +24,15 @@ const ANSWER: Duration = Duration::from_millis(250);
 const LET_PASS: u32 = 15;
 
 impl Member {
-    /// The ends as the statistics have them, and newer ones of what is paused.
-    pub(super) fn ends(&mut self, told: Vec<End>) -> Vec<(TopicPartition, u64)> {
+    /// The ends as the statistics noted then have them, and newer ones of what is paused.
+    pub(super) fn ends(&mut self, noted: Duration, told: Vec<End>) -> Vec<(TopicPartition, u64)> {
         let mut ends = Vec::with_capacity(told.len());
         for End { source, at, is_reached } in told {
             let Some(assigned) = self.assigned.get_mut(&source).filter(|held| !held.paused) else {
                 continue;
             };
-            if is_reached {
+            // Statistics from before it was assigned tell of what was read then.
+            if is_reached && assigned.since < noted {
                 assigned.reached = at;
             }
             ends.push((source, at));

@@ -70,7 +70,7 @@ impl Member {
                     self.tell_out_of_range(unread);
                     self.join_without_partitions(seen.requests);
                     let coordinator = seen.coordinator.map(|heard| self.made + heard);
-                    let ends = self.ends(seen.ends);
+                    let ends = self.ends(at, seen.ends);
                     let unread = self.unread();
                     self.tell(LogEvent::Seen { coordinator, ends, unread });
                 }
