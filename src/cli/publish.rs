@@ -65,21 +65,21 @@ impl Publish {
         let mut events = Events::default();
         let read = publish(input, &publisher, &mut events, key.as_ref(), &place).await;
         events.wait_for_all().await;
-        let Events { acknowledged, failed: refused, next, .. } = events;
+        let Events { acknowledged, failed: refused, stopped_after, .. } = events;
         let published = format!("{} published to {}", counted(acknowledged, "event"), self.topic);
         if !refused.is_empty() {
-            let (before, on) = next.map_or_else(Default::default, |next| {
-                (format!(" before line {next}"), format!(", and continue with line {next}"))
+            let (up_to, on) = stopped_after.map_or_else(Default::default, |last| {
+                (format!(" up to line {last}"), format!(", and continue after line {last}"))
             });
             eprint_note(format_args!(
-                "{published}: all{before} but those named here; publish these{on}"
+                "{published}: all{up_to} but those named here; publish these{on}"
             ));
             let named = refused.iter().take(NAMED);
             let mut lines: Vec<_> =
                 named.map(|(number, error)| format!("{}: {error}", place(*number))).collect();
             if refused.len() > NAMED {
                 let more = refused.keys().skip(NAMED).map(u64::to_string).collect::<Vec<_>>();
-                lines.push(format!("and the same of the lines {}", more.join(", ")));
+                lines.push(format!("nor were these lines: {}", more.join(", ")));
             }
             return Err(failed(lines.join("\n")));
         }
@@ -98,19 +98,18 @@ struct Events {
     under_way: JoinSet<(u64, Result<(), PublishError>)>,
     acknowledged: u64,
     failed: BTreeMap<u64, PublishError>,
-    /// The line before which reading has ended, unless there are no more.
-    next: Option<u64>,
+    /// The last line that was handed over, where one has failed before the end.
+    stopped_after: Option<u64>,
 }
 
 impl Events {
-    /// Hands one over; false where one has failed, be it another one.
     async fn publish(
         &mut self,
         publisher: &Publisher,
         number: u64,
         key: Option<&str>,
         event: &[u8],
-    ) -> bool {
+    ) {
         let outgoing = Outgoing { key: key.map(str::as_bytes), value: event, headers: &[] };
         match publisher.send(outgoing).await {
             Ok(acknowledged) => {
@@ -118,10 +117,16 @@ impl Events {
             }
             Err(error) => drop(self.failed.insert(number, error)),
         }
-        while let Some(done) = self.under_way.try_join_next() {
-            self.ended(done);
+    }
+
+    /// Is done as soon as one has failed.
+    async fn one_fails(&mut self) {
+        while self.failed.is_empty() {
+            match self.under_way.join_next().await {
+                Some(done) => self.ended(done),
+                None => std::future::pending().await,
+            }
         }
-        self.failed.is_empty()
     }
 
     async fn wait_for_all(&mut self) {
@@ -155,12 +160,18 @@ async fn publish(
     loop {
         line.clear();
         number += 1;
-        events.next = Some(number);
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", place(number)));
         let most = LINE_LIMIT as u64 + 2;
-        let read = (&mut lines).take(most).read_until(b'\n', &mut line).await;
+        let mut limited = (&mut lines).take(most);
+        let read = tokio::select! {
+            biased;
+            () = events.one_fails() => {
+                events.stopped_after = Some(number - 1);
+                return Ok(());
+            }
+            read = limited.read_until(b'\n', &mut line) => read,
+        };
         if read.map_err(|error| wrong(format!("can't be read: {}", file_reason(&error))))? == 0 {
-            events.next = None;
             return Ok(());
         }
         let event = line.trim_ascii();
@@ -176,9 +187,6 @@ async fn publish(
         })?;
         let key = key.map(|key| key.key(json)).transpose();
         let key = key.map_err(|why| wrong(format!("--key: {why}")))?;
-        if !events.publish(publisher, number, key.as_deref(), event).await {
-            events.next = Some(number + 1);
-            return Ok(());
-        }
+        events.publish(publisher, number, key.as_deref(), event).await;
     }
 }
