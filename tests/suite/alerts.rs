@@ -149,7 +149,7 @@ fn each_alert_fires_and_clears() {
     mended(&mut watched, &shipped);
     without_brokers(&mut watched);
     without_a_bridge(&mut watched);
-    // A leader or a right that is away takes another cluster than this one; see `rights`.
+    // That takes a cluster with rights, or one that loses a leader and not its coordinator; see `rights`.
     watched.fired.insert("LineBridgePartitionsUnread".to_owned());
     assert_eq!(watched.fired, shipped.names());
 }

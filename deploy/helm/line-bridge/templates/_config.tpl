@@ -23,11 +23,11 @@
 {{- /* The drain, leaving the group (5 s), and patience for the last log lines. */ -}}
 {{- define "line-bridge.grace" -}}
 {{- $config := include "line-bridge.config" . | fromYaml -}}
-{{- $drain := .Values.drainTimeout | default ($config.delivery | default dict).drain_timeout | default "25s" -}}
-{{- if not (regexMatch "^([0-9]+(ms|s|m|h|d))+$" $drain) -}}
+{{- $drain := ($config.delivery | default dict).drain_timeout | default .Values.drainTimeout | default "25s" -}}
+{{- if not (regexMatch "^([0-9]+(ms|s|m|h|d))+$" (.Values.drainTimeout | default $drain)) -}}
 {{- fail "drainTimeout: name it, for delivery.drain_timeout does not" -}}
 {{- end -}}
-{{- add (include "line-bridge.seconds" $drain) 15 -}}
+{{- add (max (include "line-bridge.seconds" $drain) (include "line-bridge.seconds" .Values.drainTimeout)) 15 -}}
 {{- end -}}
 
 {{- define "line-bridge.adminPort" -}}
