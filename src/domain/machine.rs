@@ -9,7 +9,8 @@
 //! | `intake` | a record is tracked, and its decision carried out; the bounds and the brake |
 //! | `dispatch` | which delivery starts next |
 //! | `answers` | what an outcome means for its delivery |
-//! | `stops` | channels that stop, and the verdicts that wait for them |
+//! | `verdicts` | verdicts that are held until it is known whose fault a failure is |
+//! | `stops` | channels that stop, and go on |
 //! | `probes` | the probing of stops |
 //! | `settle` | a message is done with; dead letters and their acknowledgement |
 //! | `commits` | when to commit what, and what a commit's result means |
@@ -32,6 +33,7 @@ mod settle;
 mod status;
 mod stops;
 mod tenure;
+mod verdicts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;

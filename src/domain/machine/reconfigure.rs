@@ -5,7 +5,7 @@ use super::super::clock::Moment;
 use super::super::delivery::{DeliveryId, State};
 use super::super::paused::{Pause, Paused};
 use super::super::record::Epoch;
-use super::stops::VERDICT_HOLD;
+use super::verdicts::VERDICT_HOLD;
 use super::{Machine, Redecided, Report, Settings};
 
 impl Machine {

@@ -1,27 +1,18 @@
-//! Channels that stop, their probes, and the verdicts that wait for them.
+//! Channels that stop, and the answers to their probes.
 //!
 //! A stop is the answer to a fault that is not the event's own: deliveries wait, nothing is spent.
 //! It is probed with backoff. A probe asks for the channel listing first, which costs nothing;
 //! where that works, one held delivery is tried, for a listing proves little about sending.
-//!
-//! A single failure may be the event's own or the first sign of such a fault. So a verdict that
-//! would set a message aside is held until a different answer shows that the channel works, and
-//! is carried out then. If five alike come together instead, the channel stops, and when it works
-//! again those messages are sent once more: whatever they meet then is their own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::clock::Moment;
-use super::super::dead_letter::Reason;
-use super::super::delivery::{DeliveryId, HeldVerdict, State};
-use super::super::gate::{FailureKind, Gate, Probe, Stop};
+use super::super::delivery::{DeliveryId, State};
+use super::super::gate::{Gate, Probe, Stop};
 use super::super::outcome::{Class, Listing, Scope, StopReason};
 use super::super::retry::{self, Backoff};
-use super::{Effect, Machine, Report, on_monotonic_clock};
-
-/// A verdict is held this long where no different answer comes; then it is the event's own.
-pub(super) const VERDICT_HOLD: Duration = Duration::from_secs(30);
+use super::{Effect, Machine, Report};
 
 /// A fault of the account that is back within this time, for another channel than the one through
 /// which it ended, is that channel's own.
@@ -38,121 +29,6 @@ pub(super) struct Cleared {
 }
 
 impl Machine {
-    /// Holds a verdict that would set the delivery aside.
-    pub(super) fn suspect(
-        &mut self,
-        gate: usize,
-        id: DeliveryId,
-        verdict: HeldVerdict,
-        kind: FailureKind,
-        now: Moment,
-    ) {
-        let Some(delivery) = self.deliveries.get(&id) else { return };
-        let deadline = on_monotonic_clock(delivery.message.deadline, now);
-        let epoch = delivery.lane.epoch;
-        // A probe that sent it once more was a second chance as well: its rule would rather set it
-        // aside than repeat it, and an outage has many probes.
-        let repeated = verdict == HeldVerdict::Ambiguous && delivery.ambiguous > 1;
-        if delivery.second_chance || repeated {
-            // Where the outage is there yet, it must not cost every second chance.
-            if verdict == HeldVerdict::Ambiguous {
-                let recipient = delivery.message.recipient.clone();
-                self.count_failure(gate, id, kind, now);
-                if let Some(at) = self.gates.get_mut(gate) {
-                    at.note_carried_out(&recipient);
-                }
-            }
-            return self.carry_verdict_out(id, verdict);
-        }
-        self.count_failure(gate, id, kind, now);
-        if self.tenures.get(&epoch).is_none_or(|tenure| tenure.leaving.is_some()) {
-            return self.leave_suspect(id, verdict);
-        }
-        let Some(at) = self.gates.get_mut(gate) else { return };
-        let stopped = at.is_stopped();
-        let Some(delivery) = self.deliveries.get_mut(&id) else { return };
-        let mut is_outage = false;
-        if !stopped && at.has_carried_out(&delivery.message.recipient) {
-            // A refusal may well be each message's own; that it is not answered hardly is.
-            is_outage = verdict == HeldVerdict::Ambiguous && at.carries_out_too_many();
-            if !is_outage {
-                at.note_carried_out(&delivery.message.recipient);
-                return self.carry_verdict_out(id, verdict);
-            }
-        }
-        at.suspects.push(id);
-        delivery.state = State::Held(verdict);
-        let hold = now.elapsed + VERDICT_HOLD;
-        self.set_timer(id, Some(if stopped || is_outage { deadline } else { hold }));
-        if is_outage {
-            self.stop(Scope::Channel, kind.stop_reason(), gate, now);
-        }
-        self.catch_up(id, now);
-    }
-
-    /// The channel works, or fails in another way: what was held against its deliveries is theirs.
-    pub(super) fn different_answer(&mut self, gate: usize) {
-        let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
-        at.end_streak();
-        let suspects = std::mem::take(&mut at.suspects).into_iter();
-        // While the operator holds a message back, it is not set aside either.
-        let (stay, go): (Vec<_>, Vec<_>) = suspects.partition(|id| self.pause_of(*id).is_some());
-        if let Some(at) = self.gates.get_mut(gate) {
-            at.suspects = stay;
-        }
-        for id in go {
-            if let Some(State::Held(verdict)) = self.deliveries.get(&id).map(|d| d.state) {
-                self.carry_verdict_out(id, verdict);
-            }
-        }
-    }
-
-    /// The timer of a held verdict has come.
-    pub(super) fn hold_is_over(&mut self, id: DeliveryId, verdict: HeldVerdict, now: Moment) {
-        let paused = self.pause_of(id).is_some();
-        let Some(delivery) = self.deliveries.get(&id) else { return };
-        let expired = delivery.message.expired(now.wall);
-        let (channel, recipient) = (&delivery.lane.channel, &delivery.message.recipient);
-        let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
-            return;
-        };
-        let waits = gate.is_stopped() || paused;
-        if waits && !expired {
-            return self.await_deadline(id, now);
-        }
-        gate.suspects.retain(|suspect| *suspect != id);
-        if !waits {
-            gate.note_carried_out(recipient);
-        }
-        if waits { self.expire(id) } else { self.carry_verdict_out(id, verdict) }
-    }
-
-    /// Carries a verdict out.
-    pub(super) fn carry_verdict_out(&mut self, id: DeliveryId, verdict: HeldVerdict) {
-        let Some(delivery) = self.deliveries.get(&id) else { return };
-        let status = match delivery.tries.http_status {
-            Some(status) => format!("HTTP status {status}"),
-            None => "no answer".to_owned(),
-        };
-        let (reason, detail) = match verdict {
-            HeldVerdict::Rejected if delivery.ambiguous == 0 => {
-                (Reason::Rejected, format!("the API refused the message: {status}"))
-            }
-            HeldVerdict::Rejected => (
-                Reason::Ambiguous,
-                format!("refused ({status}) after an attempt that may have reached the customer"),
-            ),
-            HeldVerdict::Ambiguous => {
-                let how = delivery.doubt.map_or_else(
-                    || "it was attempted before its partition was lost".to_owned(),
-                    |doubt| doubt.to_string(),
-                );
-                (Reason::Ambiguous, format!("the customer may have the message: {how}"))
-            }
-        };
-        self.set_aside(id, reason, detail);
-    }
-
     pub(super) fn is_stopped(&self, channel: &str) -> bool {
         let gate = self.gates.iter().find(|gate| *gate.channel.id == *channel);
         gate.is_some_and(Gate::is_stopped)
@@ -313,17 +189,6 @@ impl Machine {
             at.ready.extend(untried);
         }
         self.give_second_chances(others, now);
-    }
-
-    fn give_second_chances(&mut self, suspects: Vec<DeliveryId>, now: Moment) {
-        for id in suspects {
-            if let Some(delivery) = self.deliveries.get_mut(&id)
-                && matches!(delivery.state, State::Held(_))
-            {
-                delivery.second_chance = true;
-                self.make_ready(id, now);
-            }
-        }
     }
 
     /// The API does not know the channel or the recipient: the listing tells which.
