@@ -252,6 +252,10 @@ fn two_partitions_whose_commits_fail_do_not_block_the_third() {
     // As many as may be, of the first one and of the good one. One of the other shows that its
     // commits fail as well.
     assert!(most <= 2 * settings().max_in_flight + 1, "{most} uncommitted at once");
+    let mut partitions = rig.machine.status(rig.now).partitions;
+    partitions.retain(|partition| partition.held_back);
+    let waits = partitions.into_iter().map(|partition| partition.oldest.unwrap().waits);
+    assert_eq!(waits.collect::<Vec<_>>(), [Waits::Commits; 2]);
 }
 
 /// As where the topic of the offsets lacks replicas. The partitions have much to send one after the
