@@ -31,9 +31,6 @@ use outline::Outline;
 /// The largest record value that is taken for an event, in bytes.
 pub const VALUE_LIMIT: usize = 1 << 20;
 
-/// Above this size, in bytes, only the first violation of an event is told.
-const EVERY_VIOLATION_LIMIT: usize = 64 << 10;
-
 /// A mistake in a schema file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}#{pointer}: {message}", file.display())]
@@ -53,6 +50,8 @@ pub struct Schema {
     names: Vec<String>,
     /// The properties that it names: no other name of an event is shown.
     properties: BTreeSet<String>,
+    /// An event that breaks it may do so in many ways at once.
+    offers_choices: bool,
     outline: Outline,
     files: Vec<PathBuf>,
     digest: u64,
@@ -92,8 +91,9 @@ impl Schema {
         let digest = digest(&documents);
         let documents: Vec<Value> = documents.into_iter().map(|document| document.schema).collect();
         let properties = violation::properties(&documents);
+        let offers_choices = violation::offers_choices(&documents);
         let outline = Outline::new(documents);
-        Ok(Self { validator, names, properties, outline, files, digest })
+        Ok(Self { validator, names, properties, offers_choices, outline, files, digest })
     }
 
     /// What it says of the places of an event.
@@ -132,8 +132,7 @@ impl Schema {
         if self.validator.is_valid(&event) {
             return Ok(event);
         }
-        let first_only = text.len() > EVERY_VIOLATION_LIMIT;
-        let detail = violation::describe(self, &event, first_only);
+        let detail = violation::describe(self, &event, text.len());
         Err(Rejection { reason: Reason::Schema, detail, rule: None })
     }
 }

@@ -233,3 +233,33 @@ fn a_large_event_of_nothing_but_violations_is_told_by_its_first() {
     let rejection = schema.decode(event.as_bytes()).unwrap_err();
     assert_eq!(rejection.detail, "/0: is not of type string (t.json#/items/type)");
 }
+
+/// The first violation of a choice tells of each violation of each of its schemas.
+#[test]
+fn a_large_event_that_fits_none_of_several_schemas_is_told_in_a_few_words() {
+    let kind = |name: &str| {
+        format!(
+            r#"{{"properties":{{"kind":{{"const":"{name}"}},"lines":{{"items":{{"required":["id"]}}}}}}}}"#
+        )
+    };
+    let schema = schema(&format!(r#"{{"oneOf":[{},{}]}}"#, kind("placed"), kind("paid")));
+    let event = |count| format!(r#"{{"kind":"placed","lines":[{}{{}}]}}"#, "{},".repeat(count));
+    let small = schema.decode(event(1).as_bytes()).unwrap_err();
+    assert_eq!(small.detail, "the event: breaks `oneOf` (t.json#/oneOf)");
+    let large = schema.decode(event(300_000).as_bytes()).unwrap_err();
+    assert!(large.detail.contains("too large"), "{}", large.detail);
+}
+
+/// Such as conditions of conditions: each level offers the choice again.
+#[test]
+fn a_deep_event_that_fits_none_of_several_schemas_is_told_in_a_few_words() {
+    let schema = schema(
+        r##"{"anyOf":[{"required":["and"],"properties":{"and":{"$ref":"#"}}},{"required":["or","and"],"properties":{"and":{"$ref":"#"}}}]}"##,
+    );
+    let event = |depth| format!("{}0{}", r#"{"and":"#.repeat(depth), "}".repeat(depth));
+    for depth in [5, 14] {
+        let event = event(depth).replace('0', "{}");
+        let detail = schema.decode(event.as_bytes()).unwrap_err().detail;
+        assert_eq!(detail.contains("too deep"), depth > 8, "{detail}");
+    }
+}

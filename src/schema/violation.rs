@@ -14,6 +14,11 @@ use crate::domain::words::bounded;
 
 /// The longest detail, in bytes.
 const DETAIL_LIMIT: usize = 500;
+/// Above this size, in bytes, only the first violation of an event is told.
+const EVERY_VIOLATION_LIMIT: usize = 64 << 10;
+/// Above this size, in bytes, and below so many levels no violation of a choice is told.
+const CHOICES_SIZE_LIMIT: usize = 16 << 10;
+const CHOICES_DEPTH_LIMIT: usize = 8;
 /// The longest pointer.
 const POINTER_LIMIT: usize = 120;
 /// The most violations that are told.
@@ -38,13 +43,45 @@ pub(super) fn properties(documents: &[Value]) -> BTreeSet<String> {
     names
 }
 
+/// Whether the documents let an event choose between schemas.
+pub(super) fn offers_choices(documents: &[Value]) -> bool {
+    let mut left: Vec<&Value> = documents.iter().collect();
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Object(keywords) => {
+                if keywords.contains_key("oneOf") || keywords.contains_key("anyOf") {
+                    return true;
+                }
+                left.extend(keywords.values());
+            }
+            Value::Array(items) => left.extend(items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    false
+}
+
+fn is_deeper_than(event: &Value, levels: usize) -> bool {
+    let mut below: Vec<&Value> = match event {
+        Value::Object(properties) => properties.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return false,
+    };
+    levels == 0 || below.drain(..).any(|value| is_deeper_than(value, levels - 1))
+}
+
 /// The detail of a rejection: the first few violations, each with the place in the event, the
-/// keyword and its place in the schema.
+/// keyword and its place in the schema. `size` is that of the event's text, in bytes.
 ///
 /// Listing every violation of a large event could take far more memory than the event itself, so
-/// `first_only` stops at one.
-pub(super) fn describe(schema: &Schema, event: &Value, first_only: bool) -> String {
-    let mut errors = if first_only {
+/// of such a one only the first is told. Where the schema offers choices, that one tells what is wrong
+/// by each of them, and at each level below as well: then not even that.
+pub(super) fn describe(schema: &Schema, event: &Value, size: usize) -> String {
+    let is_much = size > CHOICES_SIZE_LIMIT || is_deeper_than(event, CHOICES_DEPTH_LIMIT);
+    if schema.offers_choices && is_much {
+        return "breaks the schema; the event is too large or too deep to tell where".to_owned();
+    }
+    let mut errors = if size > EVERY_VIOLATION_LIMIT {
         Vec::from_iter(schema.validator.validate(event).err())
     } else {
         schema.validator.iter_errors(event).collect()
