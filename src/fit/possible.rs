@@ -9,6 +9,9 @@ use crate::schema::outline::{Condition, Kinds, Naming, Place, Way, When, equal};
 /// The most ways that are gone through for one place.
 pub(super) const WAYS_LIMIT: usize = 64;
 
+/// How far down a condition is looked into: a schema may refer to itself, and has no end then.
+const DEPTH_LIMIT: usize = 4;
+
 /// Whether something is so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -99,17 +102,22 @@ pub(super) fn is_possible(root: &Place<'_>, known: &Known) -> bool {
 
 /// The ways that go together with what is known, their conditions answered.
 pub(super) fn possible<'s>(place: &Place<'s>, known: &Known) -> Vec<Way<'s>> {
+    possible_below(place, known, 0)
+}
+
+/// The same, asked for by a condition so far above.
+fn possible_below<'s>(place: &Place<'s>, known: &Known, depth: usize) -> Vec<Way<'s>> {
     let mut open = place.ways();
     let mut ways = Vec::new();
     while let Some(mut way) = open.pop() {
-        if !goes_with(&way, known) {
+        if !goes_with(&way, known, depth) {
             continue;
         }
         let Some(Condition { when, then, requires, otherwise }) = way.conditions.pop() else {
             ways.push(way);
             continue;
         };
-        let answer = answer(&when, &way, known);
+        let answer = answer(&when, &way, known, depth);
         if answer != Answer::No {
             let mut narrowed = vec![way.clone()];
             if let When::Holds(schema) = &when {
@@ -124,7 +132,8 @@ pub(super) fn possible<'s>(place: &Place<'s>, known: &Known) -> Vec<Way<'s>> {
         if answer != Answer::Yes {
             // What holds without the condition may be what makes it true.
             let without = way.and(&otherwise).into_iter();
-            let without = without.filter(|way| self::answer(&when, way, known) != Answer::Yes);
+            let without =
+                without.filter(|way| self::answer(&when, way, known, depth) != Answer::Yes);
             let denied = sole_property(&when);
             open.extend(without.map(|mut way| {
                 way.required.extend(denied);
@@ -156,7 +165,7 @@ fn sole_property<'s>(when: &When<'s>) -> Option<&'s str> {
     (!asks_more).then_some(name)
 }
 
-fn goes_with(way: &Way<'_>, known: &Known) -> bool {
+fn goes_with(way: &Way<'_>, known: &Known, depth: usize) -> bool {
     if allowed_kinds(way, known) == Kinds::NONE
         || candidates(way, known).is_some_and(|left| left.is_empty())
     {
@@ -184,16 +193,18 @@ fn goes_with(way: &Way<'_>, known: &Known) -> bool {
             (Some(true), _) if known.truthy == Some(false) => return false,
             (Some(true), _) => {}
         }
-        way.kinds.meets(container(step)) && !possible(&child(way, step), below).is_empty()
+        way.kinds.meets(container(step))
+            && !possible_below(&child(way, step), below, depth).is_empty()
     })
 }
 
-fn answer(when: &When<'_>, way: &Way<'_>, known: &Known) -> Answer {
+fn answer(when: &When<'_>, way: &Way<'_>, known: &Known, depth: usize) -> Answer {
     match when {
         When::Has(name) => presence(way, known, &Step::Name((*name).to_owned())),
         When::Holds(schema) => {
             let asked = schema.ways();
-            let answers: Vec<Answer> = asked.iter().map(|asked| holds(asked, way, known)).collect();
+            let answers: Vec<Answer> =
+                asked.iter().map(|asked| holds(asked, way, known, depth)).collect();
             if answers.contains(&Answer::Yes) {
                 Answer::Yes
             } else if answers.iter().all(|answer| *answer == Answer::No) {
@@ -208,7 +219,7 @@ fn answer(when: &When<'_>, way: &Way<'_>, known: &Known) -> Answer {
 }
 
 /// Whether a value that goes one way, and is known so, satisfies what another way asks.
-fn holds(asked: &Way<'_>, way: &Way<'_>, known: &Known) -> Answer {
+fn holds(asked: &Way<'_>, way: &Way<'_>, known: &Known, depth: usize) -> Answer {
     if known.touched || !asked.conditions.is_empty() {
         return Answer::Unknown;
     }
@@ -231,7 +242,7 @@ fn holds(asked: &Way<'_>, way: &Way<'_>, known: &Known) -> Answer {
         answers.push(presence(way, known, &Step::Name((*name).to_owned())));
     }
     for name in asked.names() {
-        answers.push(property_holds(asked, way, known, name));
+        answers.push(property_holds(asked, way, known, name, depth));
     }
     if answers.contains(&Answer::No) {
         Answer::No
@@ -245,17 +256,26 @@ fn holds(asked: &Way<'_>, way: &Way<'_>, known: &Known) -> Answer {
 }
 
 /// A property that is not there satisfies everything.
-fn property_holds(asked: &Way<'_>, way: &Way<'_>, known: &Known, name: &str) -> Answer {
+fn property_holds(
+    asked: &Way<'_>,
+    way: &Way<'_>,
+    known: &Known,
+    name: &str,
+    depth: usize,
+) -> Answer {
     let step = Step::Name(name.to_owned());
     let there = presence(way, known, &step);
     if there == Answer::No {
         return Answer::Yes;
     }
-    let nothing = Known::default();
+    if depth == DEPTH_LIMIT {
+        return Answer::Unknown;
+    }
+    let (nothing, depth) = (Known::default(), depth + 1);
     let below = known.below(&step).unwrap_or(&nothing);
     let when = When::Holds(asked.property(name));
-    let ways = possible(&way.property(name), below);
-    let answers: Vec<Answer> = ways.iter().map(|way| answer(&when, way, below)).collect();
+    let ways = possible_below(&way.property(name), below, depth);
+    let answers: Vec<Answer> = ways.iter().map(|way| answer(&when, way, below, depth)).collect();
     let all = |wanted| answers.iter().all(|answer| *answer == wanted);
     if all(Answer::Yes) {
         Answer::Yes

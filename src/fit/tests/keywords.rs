@@ -106,3 +106,18 @@ fn a_schema_of_countless_ways_is_left_alone() {
     let text = format!(r##"{{"$ref":"#/$defs/l0","$defs":{{{},"l40":{{}}}}}}"##, levels.join(","));
     assert_eq!(said_of(&schema(&text), vec![rule("r", None, "{{ event.a }}")]), "");
 }
+
+#[rstest]
+#[case::at_the_root(
+    r##"{"$defs":{"node":{"type":"object","properties":{"child":{"$ref":"#/$defs/node"}}}},
+    "type":"object","required":["c"],"properties":{"c":{"type":"string"}},
+    "if":{"$ref":"#/$defs/node"},"then":{"required":["c"]}}"##
+)]
+#[case::in_a_property(
+    r##"{"$defs":{"node":{"type":"object","properties":{"a":{"$ref":"#/$defs/node"},"b":{"$ref":"#/$defs/node"},"c":{"$ref":"#/$defs/node"}}}},
+    "type":"object","required":["c"],"properties":{"c":{"type":"object","if":{"$ref":"#/$defs/node"},"then":{"required":["a"]}}}}"##
+)]
+fn a_condition_that_refers_to_itself_is_looked_into_so_far_and_no_further(#[case] text: &str) {
+    let said = said_of(&schema(text), vec![rule("r", None, "{{ event.d }}")]);
+    assert!(said.contains("`event.d`: the schema"), "{said}");
+}
