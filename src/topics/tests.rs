@@ -72,7 +72,7 @@ fn said_of_examples(examples: &str, strictness: Strictness) -> String {
     "- {event: {id: \"1\", status: shipped, contact: c, note: \" (2)\"}, expect: Order 1 (2) is on its way.}"
 )]
 #[case::several(
-    "- {event: shipped.json, record: {key: k, timestamp: \"1970-01-01T10:00:00Z\"}, expect: [{rule: shipped}, Key k at 10:00]}"
+    "- {event: shipped.json, record: {key: k, timestamp: \"2026-03-03T10:00:00Z\"}, expect: [{rule: shipped}, Key k at 10:00]}"
 )]
 #[case::header(
     "- {event: shipped.json, record: {key: k, headers: {channel: support}}, expect: [{rule: shipped}, {channel: support}]}"

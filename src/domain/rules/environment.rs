@@ -164,14 +164,11 @@ pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<Stri
     constant.then(|| format!("`{format}` has no `%`, so it shows no part of the time"))
 }
 
-fn write_value(
-    out: &mut Output<'_>,
-    state: &mut State<'_, '_>,
-    value: &Value,
-) -> Result<(), Error> {
+/// Plainly, also between `{% autoescape true %}` and its end.
+fn write_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match strict::not_in_a_text(value) {
         Some(fault) => Err(fault),
-        None => minijinja::escape_formatter(out, state, value),
+        None => Ok(write!(out, "{value}")?),
     }
 }
 

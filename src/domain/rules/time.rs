@@ -48,8 +48,10 @@ fn in_zone(at: &Value, name: &Value) -> Result<Zoned, Error> {
         return Err(ErrorKind::UndefinedError.into());
     }
     let zone = name.as_str().and_then(zone).ok_or_else(|| fault("unknown time zone"))?;
-    let at = instant(at).ok_or_else(|| fault(NOT_A_TIME))?;
-    Ok(at.to_zoned(zone))
+    let instant = instant(at).ok_or_else(|| fault(NOT_A_TIME))?;
+    // A day of birth may be as long ago.
+    let seconds = at.is_integer() && SECONDS_OF_LATE.contains(&instant.as_millisecond());
+    if seconds { Err(fault(SECONDS)) } else { Ok(instant.to_zoned(zone)) }
 }
 
 fn shown(at: &Zoned, format: &str) -> Result<String, Error> {
@@ -68,6 +70,9 @@ const SECONDS: &str =
 
 /// Before March of 1973 in milliseconds, and up to the year 5138 in seconds.
 const SECONDS_ONLY: std::ops::Range<i64> = 1..100_000_000_000;
+
+/// January and February of 1970 in milliseconds, and from 1985 up to the year 2128 in seconds.
+const SECONDS_OF_LATE: std::ops::Range<i64> = 500_000_000..5_000_000_000;
 
 /// When an event happened or ends: an RFC 3339 string with its offset, or a whole number of
 /// milliseconds since 1970. Seconds would make every message look expired long ago.

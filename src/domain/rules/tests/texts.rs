@@ -39,6 +39,7 @@ fn text(template: &str, event: Json) -> Result<String, String> {
 )]
 #[case::daylight_saving("{{ '2026-07-01T12:00:00Z' | time('Europe/Berlin') }}", "14:00")]
 #[case::nothing_escaped("{{ \"<a href='x'>&</a>\" }}", "<a href='x'>&</a>")]
+#[case::nothing_escaped_for_the_asking("{% autoescape true %}{{ '<&' }}{% endautoescape %}", "<&")]
 #[case::silent_else("a{{ 'x' if false }}b", "ab")]
 fn a_filter_shows_values_as_customers_read_them(#[case] template: &str, #[case] shown: &str) {
     assert_eq!(text(template, json!({})), Ok(shown.to_owned()));
@@ -104,6 +105,10 @@ fn a_template_sees_the_event_and_the_record(
 #[case::not_a_currency("{{ 1 | money(event.secret) }}", "a currency that ISO 4217 does not have")]
 #[case::not_a_zone("{{ 0 | date(event.secret) }}", "unknown time zone")]
 #[case::not_a_time("{{ event.secret | date('UTC') }}", "not a time: RFC 3339")]
+#[case::seconds(
+    "{{ (event.list | length + 1767225600) | date('UTC') }}",
+    "seconds since 1970; multiply it by 1000"
+)]
 #[case::not_a_format("{{ 0 | date('UTC', event.bad) }}", "unknown format of a time")]
 #[case::not_a_number("{{ event.secret + 1 }}", "invalid operation in `{{ event.secret + 1 }}`")]
 #[case::not_an_integer("{{ event.secret | int }}", "invalid operation in")]
