@@ -81,7 +81,12 @@ impl Publish {
                 let more = refused.keys().skip(NAMED).map(u64::to_string).collect::<Vec<_>>();
                 lines.push(format!("nor were these lines: {}", more.join(", ")));
             }
-            return Err(failed(lines.join("\n")));
+            return Err(match read {
+                Err(Failure::Usage(wrong)) => {
+                    Failure::Usage(format!("{}\n{wrong}", lines.join("\n")))
+                }
+                Err(_) | Ok(()) => failed(lines.join("\n")),
+            });
         }
         if read.is_err() && acknowledged > 0 {
             eprint_note(format_args!("{published}; fix the next line, and continue from there"));
@@ -98,7 +103,7 @@ struct Events {
     under_way: JoinSet<(u64, Result<(), PublishError>)>,
     acknowledged: u64,
     failed: BTreeMap<u64, PublishError>,
-    /// The last line that was handed over, where one has failed before the end.
+    /// The last line that was handed over, where the end was not reached.
     stopped_after: Option<u64>,
 }
 
@@ -159,19 +164,18 @@ async fn publish(
     let mut line = Vec::new();
     loop {
         line.clear();
+        events.stopped_after = Some(number);
         number += 1;
         let wrong = |what: String| Failure::Usage(format!("{}: {what}", place(number)));
         let most = LINE_LIMIT as u64 + 2;
         let mut limited = (&mut lines).take(most);
         let read = tokio::select! {
             biased;
-            () = events.one_fails() => {
-                events.stopped_after = Some(number - 1);
-                return Ok(());
-            }
+            () = events.one_fails() => return Ok(()),
             read = limited.read_until(b'\n', &mut line) => read,
         };
         if read.map_err(|error| wrong(format!("can't be read: {}", file_reason(&error))))? == 0 {
+            events.stopped_after = None;
             return Ok(());
         }
         let event = line.trim_ascii();

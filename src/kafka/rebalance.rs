@@ -170,10 +170,11 @@ impl ClientContext for Callbacks {
                 seen.away.push(source.clone());
             }
             unknown |= statistics.unknown && statistics.desired;
-            if let Ok(at) = u64::try_from(statistics.ls_offset) {
+            // What an open transaction holds back counts as well: it may have been left open.
+            if let Ok(at) = u64::try_from(statistics.hi_offset) {
                 // The queue is that of all partitions.
                 let is_reached = statistics.fetch_state == "active"
-                    && statistics.next_offset >= statistics.ls_offset
+                    && statistics.next_offset >= statistics.hi_offset
                     && statistics.fetchq_cnt == 0;
                 seen.ends.push(End { source, at, is_reached });
             }

@@ -57,8 +57,14 @@ const FETCH_WAIT: Duration = Duration::from_millis(100);
 pub(super) const PROTOCOL: &str = "group.protocol";
 
 /// Properties of a consumer, which would make a producer log a warning each.
-const CONSUMER_ONLY: [&str; 7] = [
+const CONSUMER_ONLY: [&str; 13] = [
     "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "group.instance.id",
+    "isolation.level",
+    "check.crcs",
+    "fetch.min.bytes",
+    "fetch.error.backoff.ms",
     "max.poll.interval.ms",
     "queued.max.messages.kbytes",
     FETCHED[0],

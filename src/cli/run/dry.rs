@@ -36,7 +36,7 @@ pub(super) async fn run(config: &Config, topics: &Topics) -> Result<(), Failure>
         "dry run: nothing is sent, nothing is committed; waiting for events"
     );
     let clock = SystemClock::start();
-    let mut sums = Sums::default();
+    let mut sums = Sums { untold: true, ..Sums::default() };
     loop {
         tokio::select! {
             record = tail.next() => {
