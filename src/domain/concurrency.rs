@@ -102,6 +102,8 @@ impl Concurrency {
     /// under way.
     pub fn answered(&mut self, in_flight: usize, took: Duration, now: Duration) {
         let started = now.saturating_sub(took);
+        // As it is used, or one at a time could never be 80% of 1.4.
+        let limit = f64::from(u32::try_from(self.limit()).unwrap_or(u32::MAX));
         let window = &mut self.window;
         window.ended += u32::from(started >= self.cut_at);
         if started < window.since {
@@ -111,7 +113,7 @@ impl Concurrency {
         window.latency += took.as_secs_f64();
         // A limit that is not used says nothing about the API.
         let used = f64::from(u32::try_from(in_flight).unwrap_or(u32::MAX));
-        window.busy += u32::from(used >= self.limit * 0.8);
+        window.busy += u32::from(used >= limit * 0.8);
         if f64::from(window.answers) >= self.window_size() {
             let Window { answers, busy, latency, .. } = self.window;
             if busy * 2 >= answers {
@@ -387,6 +389,22 @@ mod tests {
     #[test]
     fn an_api_that_fails_often_is_tried_with_few() {
         assert!(after_failures(3) < 10, "{}", after_failures(3));
+    }
+
+    /// As after a burst of messages that all fail by themselves.
+    #[rstest]
+    fn from_however_few_it_grows_again(#[values(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)] cuts: u32) {
+        let mut concurrency = Concurrency::new(16);
+        let took = Duration::from_millis(20);
+        for cut in 1..=cuts {
+            concurrency.rate_limited(took * cut * 2, took);
+        }
+        let before = concurrency.limit();
+        for answer in 100..100 + 10 * LEAST_ANSWERS {
+            concurrency.answered(concurrency.limit(), took, took * answer);
+        }
+        let after = concurrency.limit();
+        assert!(after >= before + 3 || after == 16, "{before} to {after}");
     }
 
     #[test]
