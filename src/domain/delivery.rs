@@ -43,6 +43,8 @@ pub struct Delivery {
     pub superseded: bool,
     /// Since when it has waited at the gate.
     pub ready_since: Duration,
+    /// When its last attempt began.
+    pub started: Duration,
     /// When the machine looks at it again, if nothing happens before.
     pub timer: Option<Duration>,
 }
@@ -111,6 +113,7 @@ impl Delivery {
             second_chance: false,
             superseded: false,
             ready_since: Duration::ZERO,
+            started: Duration::ZERO,
             timer: None,
         }
     }

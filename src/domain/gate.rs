@@ -8,12 +8,17 @@ use std::time::Duration;
 use super::concurrency::Concurrency;
 use super::delivery::DeliveryId;
 use super::message::{Channel, Recipient};
-use super::outcome::{Scope, StopReason};
+use super::outcome::{Class, Scope, StopReason};
 use super::rate::RateLimit;
 use super::retry;
 
 /// So many failures alike in a row, on distinct recipients, are a fault of the channel.
 pub const STREAK: usize = 5;
+
+/// So long after a message went through, a channel is taken to work.
+const WORKS_FOR: Duration = Duration::from_secs(5);
+/// It is not where more of the last 16 messages failed at the first attempt.
+const FEW_FAILED: u32 = 5;
 
 /// Whether a gate lets one more delivery through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +60,23 @@ pub struct Stop {
     pub since: Duration,
     /// Probes that failed.
     pub failures: u32,
+    /// A message that was not tried before need not wait until the next probe is due.
+    pub early: bool,
     pub probe: Probe,
+}
+
+/// An early probe comes so long after its stop, for one may follow upon the other.
+const EARLY: Duration = Duration::from_millis(100);
+
+impl Stop {
+    /// A message waits that has not been tried.
+    pub fn probe_early(&mut self, now: Duration) {
+        if let Probe::Due(due) = &mut self.probe
+            && self.early
+        {
+            *due = (*due).min(now.max(self.since + EARLY));
+        }
+    }
 }
 
 /// How far the probing of a stop has come.
@@ -144,8 +165,16 @@ pub struct Gate {
     /// The configuration has no such channel any more. It is kept for the deliveries that keep
     /// their message.
     pub retired: bool,
+    /// When the last stop ended that failures in a row had brought about.
+    pub works_since: Duration,
+    /// When a message went through last.
+    accepted_at: Option<Duration>,
+    /// Of the last first attempts, a bit for each that failed.
+    failed: u16,
     closed_until: Duration,
     spared_until: Duration,
+    /// Until then no probe comes early.
+    pub early_from: Duration,
     /// Suspects that probes have cost since the channel stopped.
     costly_probes: u32,
     streak: Streak,
@@ -166,8 +195,12 @@ impl Gate {
             halted: false,
             paused: false,
             retired: false,
+            works_since: Duration::ZERO,
+            accepted_at: None,
+            failed: 0,
             closed_until: Duration::ZERO,
             spared_until: Duration::ZERO,
+            early_from: Duration::ZERO,
             costly_probes: 0,
             streak: Streak::default(),
             unreachable: Streak::default(),
@@ -205,9 +238,36 @@ impl Gate {
         self.spared_until = now.saturating_add(wait);
     }
 
+    /// No suspect is to be tried before then that a failure would set aside.
+    pub fn spare_suspects_until(&mut self, then: Duration) {
+        self.spared_until = self.spared_until.max(then);
+    }
+
     /// Whether no suspect may be tried that a failure would set aside.
     pub fn spares_suspects(&self, now: Duration) -> bool {
         self.spared_until > now
+    }
+
+    /// Whether messages go through, as far as one can tell: then one that fails once more tells of itself
+    /// alone.
+    pub fn works(&self, now: Duration) -> bool {
+        let lately = self.accepted_at.is_some_and(|at| now < at + WORKS_FOR);
+        lately && self.failed.count_ones() <= FEW_FAILED
+    }
+
+    /// Takes down how an attempt ended, and whether it was its message's first.
+    pub fn note_answer(&mut self, class: Class, first: bool, now: Duration) {
+        let accepted = class == Class::Accepted;
+        if accepted {
+            self.accepted_at = Some(now);
+        }
+        let is_doubtful = matches!(class, Class::Ambiguous(_));
+        if is_doubtful {
+            self.unreachable.end();
+        }
+        if first && (accepted || is_doubtful) {
+            self.failed = self.failed << 1 | u16::from(!accepted);
+        }
     }
 
     /// The channel works again.

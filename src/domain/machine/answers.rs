@@ -21,7 +21,7 @@ impl Machine {
         now: Moment,
     ) {
         let Some(gate) = self.on_wire.remove(&id) else { return };
-        self.feed_gate(gate, outcome.class, took, now);
+        self.feed_gate(gate, id, outcome.class, took, now);
         let ours = self.deliveries.get(&id).is_some_and(|d| d.state == State::InFlight);
         if outcome.class != Class::NotFound || !ours {
             self.probe_answered(id, outcome.class, now);
@@ -55,10 +55,21 @@ impl Machine {
     }
 
     /// What the answer says of the rate and the concurrency that the API bears.
-    fn feed_gate(&mut self, gate: usize, class: Class, took: Duration, now: Moment) {
+    fn feed_gate(
+        &mut self,
+        gate: usize,
+        id: DeliveryId,
+        class: Class,
+        took: Duration,
+        now: Moment,
+    ) {
+        let delivery = self.deliveries.get(&id);
+        let again = delivery.is_some_and(|delivery| delivery.ambiguous > 0);
+        let first = delivery.is_some_and(|delivery| delivery.tries.attempts == 1);
         let Some(gate) = self.gates.get_mut(gate) else { return };
         let in_flight = gate.in_flight;
         gate.in_flight = in_flight.saturating_sub(1);
+        gate.note_answer(class, first, now.elapsed);
         match class {
             Class::Accepted | Class::Unverified | Class::Permanent | Class::NotFound => {
                 gate.concurrency.answered(in_flight, took, now.elapsed);
@@ -72,7 +83,9 @@ impl Machine {
             }
             Class::Ambiguous(Ambiguity::NoAnswer | Ambiguity::ServerError)
             | Class::NotApplied(NotApplied::Unreachable) => {
-                gate.concurrency.failed(now.elapsed, took);
+                if !(again && gate.works(now.elapsed)) {
+                    gate.concurrency.failed(now.elapsed, took);
+                }
             }
             Class::Ambiguous(Ambiguity::NotJson | Ambiguity::Unclear) | Class::Stop(..) => {}
         }
@@ -120,7 +133,7 @@ impl Machine {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         delivery.doubt(kind, delivery.tries.http_status);
         delivery.uncounted = true;
-        let policy = delivery.message.on_ambiguous;
+        let (policy, again) = (delivery.message.on_ambiguous, delivery.ambiguous > 1);
         self.report_doubt(id);
         let kind = match kind {
             Ambiguity::NotJson => FailureKind::NotJson,
@@ -131,7 +144,10 @@ impl Machine {
         match policy {
             OnAmbiguous::DeadLetter => self.suspect(gate, id, HeldVerdict::Ambiguous, kind, now),
             OnAmbiguous::Retry => {
-                self.count_failure(gate, id, kind, now);
+                let works = self.gates.get(gate).is_some_and(|gate| gate.works(now.elapsed));
+                if !(again && works || self.began_before_the_end_of_a_stop(gate, id)) {
+                    self.count_failure(gate, id, kind, now);
+                }
                 self.retry_or_give_up(gate, id, took, now);
             }
         }

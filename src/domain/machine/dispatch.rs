@@ -25,6 +25,8 @@ impl Machine {
         let Some(delivery) = self.deliveries.get_mut(&id) else { return };
         delivery.state = if waits { State::Paused } else { State::Ready };
         delivery.ready_since = now.elapsed;
+        let tenure = self.tenures.get(&delivery.lane.epoch);
+        let is_new = !delivery.is_tried() && tenure.is_some_and(|tenure| !tenure.held_back);
         let deadline = delivery.message.deadline;
         let channel = &delivery.lane.channel;
         let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) else {
@@ -38,6 +40,9 @@ impl Machine {
                 gate.ready.retain(|id| is_ready(&self.deliveries, *id));
             }
             gate.ready.push_back(id);
+            if let Some(stop) = gate.stop.as_mut().filter(|_| is_new) {
+                stop.probe_early(now.elapsed);
+            }
         }
         self.set_timer(id, Some(on_monotonic_clock(deadline, now)));
     }
@@ -131,6 +136,7 @@ impl Machine {
         let Some(tenure) = self.tenures.get_mut(&delivery.lane.epoch) else { return };
         let Some(held) = tenure.offsets.get(delivery.offset) else { return };
         delivery.state = State::InFlight;
+        delivery.started = now.elapsed;
         delivery.tries.attempts += 1;
         delivery.tries.first.get_or_insert(now.wall);
         delivery.tries.last = Some(now.wall);

@@ -88,15 +88,14 @@ impl Machine {
         self.launch(gate, id, now);
     }
 
-    /// Which delivery is tried: a fresh one if there is one, for a suspect may have failed through
-    /// its own fault; and of the suspects rather one that the customer certainly does not have. Every
-    /// other time it is the newest one: those that have waited longest may be many of a kind, such as
-    /// a batch to recipients that the API knows nothing of.
+    /// Which delivery is tried: one that was not tried before if there is one, for what has failed may
+    /// have failed through its own fault; and of the suspects rather one that the customer certainly does
+    /// not have. Every other time, and the first, it is the newest one: those that have waited longest
+    /// may be many of a kind, such as a batch to recipients that the API knows nothing of.
     fn candidate(&mut self, gate: usize, now: Moment) -> Option<DeliveryId> {
         let stop = self.gates.get(gate)?.stop.or(self.account);
-        if stop.is_some_and(|stop| stop.failures % 2 == 1)
-            && let Some(id) = self.newest_ready(gate, now)
-        {
+        let newest = stop.is_some_and(|stop| stop.failures == 0 || stop.failures % 2 == 1);
+        if let Some(id) = self.untried(gate, newest, now) {
             self.gates.get_mut(gate)?.ready.retain(|ready| *ready != id);
             return Some(id);
         }
@@ -132,8 +131,8 @@ impl Machine {
         chosen
     }
 
-    /// Of those that have not been tried; one that was is at the back for that.
-    fn newest_ready(&self, gate: usize, now: Moment) -> Option<DeliveryId> {
+    /// The newest that has not been tried, or the one that has waited longest.
+    pub(super) fn untried(&self, gate: usize, newest: bool, now: Moment) -> Option<DeliveryId> {
         let may = |id: &&DeliveryId| {
             self.deliveries.get(id).is_some_and(|delivery| {
                 let tenure = self.tenures.get(&delivery.lane.epoch);
@@ -144,7 +143,8 @@ impl Machine {
                     && tenure.is_some_and(|tenure| !tenure.held_back)
             })
         };
-        self.gates.get(gate)?.ready.iter().rev().find(may).copied()
+        let mut ready = self.gates.get(gate)?.ready.iter();
+        if newest { ready.rfind(may) } else { ready.find(may) }.copied()
     }
 
     pub(super) fn next_probe(&self) -> impl Iterator<Item = Duration> {

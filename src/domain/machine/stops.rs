@@ -18,6 +18,9 @@ use super::{Effect, Machine, Report};
 /// which it ended, is that channel's own.
 const BACK_WITHIN: Duration = Duration::from_mins(1);
 
+/// After an early probe that has failed, for so long stops have none: not only a burst's own messages fail.
+const NOT_EARLY_FOR: Duration = Duration::from_secs(10);
+
 /// The end of a stop of the account.
 #[derive(Debug)]
 pub(super) struct Cleared {
@@ -60,8 +63,14 @@ impl Machine {
 
     /// Stops a channel, or all of them.
     pub(super) fn stop(&mut self, scope: Scope, reason: StopReason, gate: usize, now: Moment) {
-        let due = now.elapsed + backoff(reason).delay(1, self.jitter.f64());
-        let stop = Stop { reason, scope, since: now.elapsed, failures: 0, probe: Probe::Due(due) };
+        let usual = now.elapsed + backoff(reason).delay(1, self.jitter.f64());
+        let early = may_be_the_messages_own(reason)
+            && self.gates.get(gate).is_some_and(|gate| gate.early_from <= now.elapsed);
+        let (since, probe) = (now.elapsed, Probe::Due(usual));
+        let mut stop = Stop { reason, scope, since, failures: 0, early, probe };
+        if early && self.untried(gate, true, now).is_some() {
+            stop.probe_early(now.elapsed);
+        }
         let channel = match scope {
             Scope::Account if self.account.is_none() => {
                 self.account = Some(stop);
@@ -76,6 +85,8 @@ impl Machine {
                     return;
                 };
                 gate.stop = Some(stop);
+                // A probe that comes early is not to cost one.
+                gate.spare_suspects_until(usual);
                 Some(gate.channel.name.clone())
             }
             Scope::Account => return,
@@ -129,8 +140,13 @@ impl Machine {
             if is_cured(stop.reason, class) {
                 self.resume_channel(at, stop, now);
             } else {
-                let failed = self.failed_probe(stop, now);
+                let tries = self.deliveries.get(&id).map_or(0, |delivery| delivery.tries.attempts);
+                let mut failed = self.failed_probe(stop, now);
                 if let Some(gate) = self.gates.get_mut(at) {
+                    failed.early = stop.early && tries > 1;
+                    if stop.early && !failed.early {
+                        gate.early_from = now.elapsed + NOT_EARLY_FOR;
+                    }
                     gate.stop = Some(failed);
                 }
             }
@@ -150,7 +166,7 @@ impl Machine {
     fn failed_probe(&mut self, stop: Stop, now: Moment) -> Stop {
         let failures = stop.failures.saturating_add(1);
         let wait = backoff(stop.reason).delay(failures.saturating_add(1), self.jitter.f64());
-        Stop { failures, probe: Probe::Due(now.elapsed + wait), ..stop }
+        Stop { failures, early: false, probe: Probe::Due(now.elapsed + wait), ..stop }
     }
 
     fn resume_account(&mut self, stop: Stop, now: Moment) {
@@ -159,7 +175,7 @@ impl Machine {
             if let Some(gate) = self.gates.get_mut(gate) {
                 gate.halted = false;
             }
-            self.reopen(gate, stop.reason, now);
+            self.reopen(gate, stop, now);
         }
         let after = now.elapsed.saturating_sub(stop.since);
         self.report(Report::Resumed { channel: None, reason: stop.reason, after });
@@ -169,26 +185,29 @@ impl Machine {
         let Some(at) = self.gates.get_mut(gate) else { return };
         at.stop = None;
         let channel = Some(at.channel.name.clone());
-        self.reopen(gate, stop.reason, now);
+        self.reopen(gate, stop, now);
         let after = now.elapsed.saturating_sub(stop.since);
         self.report(Report::Resumed { channel, reason: stop.reason, after });
     }
 
-    /// Gives those a second chance whose verdict was held. What has not been tried goes before them: it
-    /// finds out at no cost whether the fault is over. But after refusals the refused ones go first: more
-    /// of their kind could stop the channel again and again before their turn comes.
-    fn reopen(&mut self, gate: usize, reason: StopReason, now: Moment) {
+    /// Gives those a second chance whose verdict was held: in turn, and after an outage of less than a
+    /// second as late as after a longer one. But after refusals the refused ones go before all others:
+    /// more of their kind could stop the channel again and again before their turn comes.
+    fn reopen(&mut self, gate: usize, stop: Stop, now: Moment) {
         let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
         at.reopen();
+        if may_be_the_messages_own(stop.reason) {
+            at.works_since = now.elapsed;
+        }
         let suspects = std::mem::take(&mut at.suspects).into_iter();
         let untried = std::mem::take(&mut at.ready);
-        let first = |id: &DeliveryId| reason == StopReason::Rejected && self.is_refused(*id);
+        let first = |id: &DeliveryId| stop.reason == StopReason::Rejected && self.is_refused(*id);
         let (refused, others): (Vec<_>, Vec<_>) = suspects.partition(first);
-        self.give_second_chances(refused, now);
+        self.try_again_at_once(refused, now);
         if let Some(at) = self.gates.get_mut(gate) {
             at.ready.extend(untried);
         }
-        self.give_second_chances(others, now);
+        self.try_again_in_turn(others, stop.since + retry::PROBE.first, now);
     }
 
     /// The API does not know the channel or the recipient: the listing tells which.
@@ -300,6 +319,26 @@ fn is_cured(reason: StopReason, class: Class) -> bool {
         Class::Unverified => reason != StopReason::Unverified,
         Class::Permanent => reason != StopReason::Rejected,
         Class::Ambiguous(_) | Class::NotApplied(_) | Class::NotFound | Class::Stop(..) => false,
+    }
+}
+
+/// Whether so many failures in a row may be of a burst of messages that fail by themselves, which everybody
+/// else's would wait behind.
+fn may_be_the_messages_own(reason: StopReason) -> bool {
+    match reason {
+        StopReason::Rejected
+        | StopReason::Outage
+        | StopReason::NotJson
+        | StopReason::Unverified => true,
+        StopReason::Unauthorized
+        | StopReason::Forbidden
+        | StopReason::ChannelMissing
+        | StopReason::MonthlyLimit
+        | StopReason::Redirect
+        | StopReason::Contract
+        | StopReason::Transport
+        | StopReason::Unreachable
+        | StopReason::ListingFailed => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The core's promises: one test for each invariant, and a simulation of them all.
 
 mod account;
+mod bursts;
 mod holding;
 mod invariants;
 mod pausing;

@@ -12,7 +12,12 @@ use super::super::dead_letter::Reason;
 use super::super::delivery::{DeliveryId, HeldVerdict, State};
 use super::super::gate::FailureKind;
 use super::super::outcome::Scope;
+use super::super::retry;
 use super::{Machine, on_monotonic_clock};
+
+/// The time between two second chances of a channel, and the longest that they take in all.
+const BETWEEN_SECOND_CHANCES: Duration = Duration::from_millis(100);
+const SECOND_CHANCES_WITHIN: Duration = Duration::from_secs(30);
 
 /// A verdict is held this long where no different answer comes; then it is the event's own.
 pub(super) const VERDICT_HOLD: Duration = Duration::from_secs(30);
@@ -33,7 +38,11 @@ impl Machine {
         // A probe that sent it once more was a second chance as well: its rule would rather set it
         // aside than repeat it, and an outage has many probes.
         let repeated = verdict == HeldVerdict::Ambiguous && delivery.ambiguous > 1;
-        if delivery.second_chance || repeated {
+        let is_final = delivery.second_chance || repeated;
+        if !is_final && self.began_before_the_end_of_a_stop(gate, id) {
+            return self.suspect_of_the_past(id, verdict, now);
+        }
+        if is_final {
             // Where the outage is there yet, it must not cost every second chance.
             if verdict == HeldVerdict::Ambiguous {
                 let recipient = delivery.message.recipient.clone();
@@ -67,6 +76,26 @@ impl Machine {
         if is_outage {
             self.stop(Scope::Channel, kind.stop_reason(), gate, now);
         }
+        self.catch_up(id, now);
+    }
+
+    /// What was on the wire when the channel stopped tells nothing of it once it works again.
+    pub(super) fn began_before_the_end_of_a_stop(&self, gate: usize, id: DeliveryId) -> bool {
+        let gate = self.gates.get(gate).filter(|gate| !gate.is_stopped());
+        let delivery = self.deliveries.get(&id);
+        gate.zip(delivery).is_some_and(|(gate, delivery)| delivery.started < gate.works_since)
+    }
+
+    /// A verdict that would have been held until the end of the stop, had it come before.
+    fn suspect_of_the_past(&mut self, id: DeliveryId, verdict: HeldVerdict, now: Moment) {
+        let Some(delivery) = self.deliveries.get(&id) else { return };
+        if self.is_leaving(delivery.lane.epoch) {
+            return self.leave_suspect(id, verdict);
+        }
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.state = State::Held(verdict);
+        }
+        self.try_again_in_turn(vec![id], now.elapsed + retry::PROBE.first, now);
         self.catch_up(id, now);
     }
 
@@ -133,13 +162,41 @@ impl Machine {
         self.set_aside(id, reason, detail);
     }
 
-    pub(super) fn give_second_chances(&mut self, suspects: Vec<DeliveryId>, now: Moment) {
+    /// To have been refused again costs nothing.
+    pub(super) fn try_again_at_once(&mut self, suspects: Vec<DeliveryId>, now: Moment) {
         for id in suspects {
             if let Some(delivery) = self.deliveries.get_mut(&id)
                 && matches!(delivery.state, State::Held(_))
             {
                 delivery.second_chance = true;
                 self.make_ready(id, now);
+            }
+        }
+    }
+
+    /// One after the other, from then on, those with the least time first: they are set aside if the fault
+    /// is back meanwhile; and where they fail by themselves, many in a row would stop the channel again.
+    pub(super) fn try_again_in_turn(
+        &mut self,
+        mut suspects: Vec<DeliveryId>,
+        from: Duration,
+        now: Moment,
+    ) {
+        let count = u32::try_from(suspects.len()).unwrap_or(u32::MAX);
+        let gap = BETWEEN_SECOND_CHANCES.min(SECOND_CHANCES_WITHIN / count.max(1));
+        suspects
+            .sort_by_key(|id| self.deliveries.get(id).map(|delivery| delivery.message.deadline));
+        let mut at = from.max(now.elapsed);
+        for id in suspects {
+            if let Some(delivery) = self.deliveries.get_mut(&id)
+                && matches!(delivery.state, State::Held(_))
+            {
+                delivery.second_chance = true;
+                delivery.state = State::Backoff;
+                let deadline = on_monotonic_clock(delivery.message.deadline, now);
+                let latest = deadline.saturating_sub(self.settings.attempt_timeout);
+                self.set_timer(id, Some(at.min(latest).max(now.elapsed)));
+                at += gap;
             }
         }
     }

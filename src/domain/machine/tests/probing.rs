@@ -201,6 +201,7 @@ fn second_chances_are_not_spent_one_by_one_under_the_next_stop() {
     rig.list(&["support"]);
     let probe = rig.sent_one();
     rig.answer(&probe, Class::Accepted);
+    rig.pass(Duration::from_secs(2));
     rig.answer_all(Class::NotApplied(NotApplied::Unreachable));
     assert_eq!(rig.stops(), [StopReason::Outage, StopReason::Unreachable]);
     let (_, set_aside) = rig.endure(180, &|_| ANSWER_502);
@@ -274,6 +275,22 @@ fn what_was_refused_in_an_outage_is_not_the_first_to_meet_the_next_one() {
     rig.answer(&probe, Class::Accepted);
     rig.answer_all(ANSWER_502);
     assert_eq!((rig.stops(), rig.letters()), (vec![StopReason::Outage], Vec::new()));
+}
+
+#[test]
+fn an_outage_of_less_than_a_second_costs_nothing() {
+    let mut rig = Rig::owning(settings());
+    rig.read_many(5, OnAmbiguous::DeadLetter);
+    rig.answer_sent(ANSWER_502);
+    for _ in 0..4 {
+        if rig.asked_to(&Effect::List) {
+            rig.list(&["support"]);
+        }
+        rig.answer_sent(ANSWER_502);
+        rig.pass(Duration::from_millis(100));
+    }
+    let (tried, set_aside) = rig.endure(5, &|_| Class::Accepted);
+    assert_eq!((tried.len(), rig.held(), set_aside), (5, 0, 0));
 }
 
 #[test]

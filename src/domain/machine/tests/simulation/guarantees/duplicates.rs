@@ -17,13 +17,15 @@ use crate::domain::outcome::Class;
 struct Known {
     accepted: bool,
     unanswered: u32,
-    /// By whom it was tried ambiguously, and when.
+    /// When the last attempt began.
+    began: Duration,
+    /// By whom it was tried ambiguously, and when that attempt began.
     ambiguous: Vec<(usize, Duration)>,
     by: BTreeSet<Who>,
 }
 
 /// A message is sent again only after an attempt that failed plainly; after an ambiguous one if its
-/// rule retries, or its channel stopped; or after a tenure that ended badly: by loss, by a crash, or
+/// rule retries, or its channel stopped after it had begun; or after a tenure that ended badly: by loss, by a crash, or
 /// beyond its time. Nothing is known of what a broker with a low limit for metadata made us forget.
 #[derive(Default)]
 pub(super) struct DuplicatesExplained {
@@ -66,6 +68,7 @@ impl Guarantee for DuplicatesExplained {
                 self.may_send(world, key)?;
                 let known = self.known.entry(key).or_default();
                 known.unanswered += 1;
+                known.began = world.now;
                 known.by.insert(who);
             }
             Step::Answered { who, key, class } if !self.lost.contains(&who) => {
@@ -73,7 +76,7 @@ impl Guarantee for DuplicatesExplained {
                 known.unanswered = known.unanswered.saturating_sub(1);
                 known.accepted |= counts_as_accepted(class);
                 if let Class::Ambiguous(_) = class {
-                    known.ambiguous.push((who.member, world.now));
+                    known.ambiguous.push((who.member, known.began));
                 }
             }
             Step::Stopped { member, channel, stopped } => {
