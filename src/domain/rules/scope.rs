@@ -63,7 +63,8 @@ pub(super) fn value(json: Json, depth: usize) -> Value {
             } else if let Some(value) = number.as_u64() {
                 Value::from(value)
             } else {
-                Value::from(number.as_f64().unwrap_or(f64::NAN))
+                let value = number.as_f64().unwrap_or(f64::NAN);
+                whole(value).map_or_else(|| Value::from(value), Value::from)
             }
         }
         Json::String(text) => Value::from(text),
@@ -74,6 +75,16 @@ pub(super) fn value(json: Json, depth: usize) -> Value {
             entries.into_iter().map(|(name, entry)| (name, value(entry, depth + 1))).collect(),
         ),
     }
+}
+
+/// From here on, floats say nothing exact.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The whole number that a float such as `3.0` or `1e3` says: JSON knows but one kind of numbers, and a
+/// customer is to read `3`.
+#[expect(clippy::cast_possible_truncation, reason = "it is whole, and within ±2^53")]
+fn whole(value: f64) -> Option<i64> {
+    (value.fract() == 0.0 && value.abs() < EXACT).then_some(value as i64)
 }
 
 /// An object, its names sorted. Its `Debug` tells no value: the engine may print it.

@@ -58,6 +58,11 @@ fn a_filter_shows_values_as_customers_read_them(#[case] template: &str, #[case] 
 #[case::header("{{ record.headers['trace-id'] }}", json!({}), "t-1")]
 #[case::binary_header("{{ 'yes' if record.headers.raw is defined else 'no' }}", json!({}), "no")]
 #[case::large_number("{{ event.n }}", json!({"n": u64::MAX}), "18446744073709551615")]
+#[case::whole_numbers(
+    "{{ event.l | join(' ') }}",
+    json!({"l": [3.0, 1e3, -0.0, 2.5, 9_007_199_254_740_992.0]}),
+    "3 1000 0 2.5 9007199254740992.0"
+)]
 #[case::thai_name("{{ event.ลูกค้า.ชื่อ }}", json!({"ลูกค้า": {"ชื่อ": "นก"}}), "นก")]
 #[case::trailing_newline("{{ event.n }}\n", json!({"n": 7}), "7")]
 #[case::last_digits("{{ event.card[-4:] }}", json!({"card": "4111222233334444"}), "4444")]
