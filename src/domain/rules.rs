@@ -17,6 +17,7 @@ use super::message::{
 use super::record::Record;
 use super::words::bounded;
 
+mod arguments;
 mod compile;
 mod environment;
 mod fault;

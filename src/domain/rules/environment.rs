@@ -115,55 +115,6 @@ fn holds(question: &'static str, name: &str) -> bool {
         .is_ok_and(|answer| answer.is_true())
 }
 
-/// Why the arguments of a filter can't have names, if they can't.
-pub(super) fn takes_no_names(filter: &str, named: &str) -> Option<String> {
-    let by_place = ["date", "time", "datetime", "money", "number", "plural"];
-    by_place.contains(&filter).then(|| {
-        format!("the arguments of the filter `{filter}` have no names: leave out `{named}=`")
-    })
-}
-
-/// What is wrong with the arguments of a filter, as far as they are written out as strings; the
-/// others are `None`.
-pub(super) fn objection(filter: &str, arguments: &[Option<&str>]) -> Option<String> {
-    let text = |index: usize| arguments.get(index).copied().flatten();
-    if filter == "replace" && arguments.len() != 2 {
-        return Some("the filter `replace` takes two arguments: replace(old, new)".to_owned());
-    }
-    let (least, usage) = match filter {
-        "map" => {
-            let behind = || objection(text(0)?, arguments.get(1..).unwrap_or_default());
-            return no_filter(text(0)?).or_else(behind);
-        }
-        "select" | "reject" => return no_test(text(0)?),
-        "selectattr" | "rejectattr" => return no_test(text(1)?),
-        "money" => (1, "money(currency)"),
-        "date" | "time" | "datetime" => (1, "the name of a time zone"),
-        "plural" => (2, "plural(one, other)"),
-        _ => return None,
-    };
-    if arguments.len() < least {
-        return Some(format!("the filter `{filter}` is missing an argument: {usage}"));
-    }
-    let first = text(0)?;
-    if filter == "money" && !numbers::is_currency(first) {
-        return Some(format!("`{first}` is not a currency of ISO 4217, such as `THB`"));
-    }
-    if filter == "money" || filter == "plural" {
-        return None;
-    }
-    if !time::is_zone(first) {
-        return Some(format!("`{first}` is not a time zone, such as `Asia/Bangkok`"));
-    }
-    let format = text(1)?;
-    if !time::is_format(format) {
-        return Some(format!("`{format}` is not a format of strftime, such as `%-d %b %Y`"));
-    }
-    // Valid, and never meant: it would give the same for every time.
-    let constant = !format.contains('%');
-    constant.then(|| format!("`{format}` has no `%`, so it shows no part of the time"))
-}
-
 /// Plainly, also between `{% autoescape true %}` and its end.
 fn write_value(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match strict::not_in_a_text(value) {

@@ -6,6 +6,7 @@ use minijinja::machinery::{parse_expr, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, Value};
 
+use super::arguments;
 use super::environment::{self, LANGUAGE};
 use super::fault::{self, describe};
 use super::names::{self, Code, Kind, Use};
@@ -208,11 +209,7 @@ fn check(source: &str, names: &[String], uses: &[Use<'_>]) -> Result<(), Vec<Fou
     for found in uses {
         let name = found.name;
         let message = match found.kind {
-            Kind::Filter => {
-                let named = || environment::takes_no_names(name, found.named?);
-                let objection = || environment::objection(name, &found.arguments);
-                environment::no_filter(name).or_else(named).or_else(objection)
-            }
+            Kind::Filter => environment::no_filter(name).or_else(|| arguments::objection(found)),
             Kind::Test => environment::no_test(name),
             Kind::Method => environment::no_method(name),
         };

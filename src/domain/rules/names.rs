@@ -13,8 +13,10 @@ pub(super) struct Use<'s> {
     pub(super) kind: Kind,
     pub(super) name: &'s str,
     pub(super) arguments: Vec<Option<&'s str>>,
-    /// The name of the first argument that has one, as in `date(zone='UTC')`.
-    pub(super) named: Option<&'s str>,
+    /// The names of those that have one, as in `round(precision=2)`.
+    pub(super) names: Vec<&'s str>,
+    /// There is something like `*list` among them, which may be any number of them.
+    pub(super) is_spread: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,10 +238,10 @@ fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
                 Token::Name("is"),
                 [Token::Name("not"), Token::Name(name), ..] | [Token::Name(name), ..],
             ) if before != Some(Token::Mark(".")) => {
-                found.push(Use { kind: Kind::Test, name, arguments: Vec::new(), named: None });
+                found.push(Use::of(Kind::Test, name));
             }
             (Token::Mark("."), [Token::Name(name), Token::Mark("("), ..]) => {
-                found.push(Use { kind: Kind::Method, name, arguments: Vec::new(), named: None });
+                found.push(Use::of(Kind::Method, name));
             }
             _ => {}
         }
@@ -251,47 +253,59 @@ fn uses_in<'s>(tokens: &[Token<'s>]) -> Vec<Use<'s>> {
 
 /// A filter whose parenthesis, if any, comes next.
 fn filter<'s>(name: &'s str, tokens: &[Token<'s>]) -> Use<'s> {
-    let (arguments, named) = arguments(tokens);
-    Use { kind: Kind::Filter, name, arguments, named }
+    let mut found = Use::of(Kind::Filter, name);
+    found.take_arguments(tokens);
+    found
 }
 
-/// The arguments of a call whose parenthesis, if any, comes next, and the first name of one.
-fn arguments<'s>(tokens: &[Token<'s>]) -> (Vec<Option<&'s str>>, Option<&'s str>) {
-    let (mut arguments, mut named) = (Vec::new(), None);
-    let Some((Token::Mark("("), mut rest)) = tokens.split_first() else {
-        return (arguments, named);
-    };
-    let mut argument: &[Token<'s>] = rest;
-    let mut length = 0;
-    let mut depth = 0_usize;
-    while let Some((token, tail)) = rest.split_first() {
-        let closes = depth == 0 && *token == Token::Mark(")");
-        if closes || (depth == 0 && *token == Token::Mark(",")) {
-            match argument.get(..length) {
-                Some([]) | None => {}
-                Some([Token::Text(text)]) => arguments.push(*text),
-                Some([Token::Name(name), Token::Mark("="), ..]) => {
-                    named = named.or(Some(*name));
-                    arguments.push(None);
-                }
-                Some(_) => arguments.push(None),
-            }
-            if closes {
-                break;
-            }
-            argument = tail;
-            length = 0;
-        } else {
-            length += 1;
-        }
-        match token {
-            Token::Mark("(" | "[" | "{") => depth += 1,
-            Token::Mark(")" | "]" | "}") => depth = depth.saturating_sub(1),
-            Token::Mark(_) | Token::Name(_) | Token::Text(_) | Token::Uncut(_) => {}
-        }
-        rest = tail;
+impl<'s> Use<'s> {
+    fn of(kind: Kind, name: &'s str) -> Self {
+        Self { kind, name, arguments: Vec::new(), names: Vec::new(), is_spread: false }
     }
-    (arguments, named)
+
+    /// Takes the arguments of a call whose parenthesis, if any, comes next.
+    fn take_arguments(&mut self, tokens: &[Token<'s>]) {
+        let Some((Token::Mark("("), mut rest)) = tokens.split_first() else { return };
+        let mut argument: &[Token<'s>] = rest;
+        let mut length = 0;
+        let mut depth = 0_usize;
+        while let Some((token, tail)) = rest.split_first() {
+            let closes = depth == 0 && *token == Token::Mark(")");
+            if closes || (depth == 0 && *token == Token::Mark(",")) {
+                self.take_argument(argument.get(..length).unwrap_or_default());
+                if closes {
+                    break;
+                }
+                argument = tail;
+                length = 0;
+            } else {
+                length += 1;
+            }
+            match token {
+                Token::Mark("(" | "[" | "{") => depth += 1,
+                Token::Mark(")" | "]" | "}") => depth = depth.saturating_sub(1),
+                Token::Mark(_) | Token::Name(_) | Token::Text(_) | Token::Uncut(_) => {}
+            }
+            rest = tail;
+        }
+    }
+
+    fn take_argument(&mut self, tokens: &[Token<'s>]) {
+        let text = match tokens {
+            [] => return,
+            [Token::Text(text)] => *text,
+            [Token::Name(name), Token::Mark("="), ..] => {
+                self.names.push(name);
+                None
+            }
+            [Token::Mark("*" | "**"), ..] => {
+                self.is_spread = true;
+                None
+            }
+            _ => None,
+        };
+        self.arguments.push(text);
+    }
 }
 
 #[cfg(test)]

@@ -77,7 +77,20 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
 )]
 #[case::format("{{ event.a | date('UTC', '%!') }}", "`%!` is not a format")]
 #[case::currency("{{ event.a | money('BAHT') }}", "`BAHT` is not a currency")]
-#[case::plural("{{ event.a | plural('x') }}", "is missing an argument")]
+#[case::plural("{{ event.a | plural('x') }}", "is missing an argument: plural(one, other)")]
+#[case::none_at_all("{{ event.a | upper(1) }}", "the filter `upper` takes no arguments")]
+#[case::more_than_it_takes("{{ event.a | round(2, 'floor', 1) }}", ": round(precision, method)")]
+#[case::an_unknown_name(
+    "{{ event.a | round(precison=2) }}",
+    "the filter `round` has no argument `precison`: round(precision, method); did you mean `precision`?"
+)]
+#[case::a_second_name("{{ event.a | int(default=1, bsae=2) }}", "no argument `bsae`")]
+#[case::by_name_only(
+    "{{ event.l | sort('a') | join }}",
+    "need their names: sort(attribute=…, case_sensitive=…, reverse=…)"
+)]
+#[case::a_text_for_a_number("{{ event.a | number('2') }}", "takes a number, not a text")]
+#[case::more_by_name("{{ event.l | map('round', 1, digits=2) | join }}", "no argument `digits`")]
 #[case::method("{{ event.a.strip() }}", "use the filter `trim`")]
 #[case::method_of_another_language("{{ event.a.toUpperCase() }}", "use the filter `upper`")]
 #[case::unlike_any_method("{{ 'a'.nope() }}", "values have no methods, such as `.nope()`")]
@@ -88,12 +101,18 @@ fn a_condition_is_looked_at_before_any_event(#[case] when: &str, #[case] says: &
     "there is no test `od`"
 )]
 #[case::part_of_a_field("{{ record.topik[:3] }}", "`record` has no `topik`")]
-#[case::filter_by_name_with_arguments("{{ event.a | map('replace', 'a', 'b', 1) }}", "takes two")]
+#[case::filter_by_name_with_arguments(
+    "{{ event.a | map('replace', 'a', 'b', 1) }}",
+    "too many arguments for the filter `replace`"
+)]
 #[case::braces_that_do_not_close(
     "Order {{ event.s } shipped! Thanks",
     "unexpected `}`, expected end of variable block"
 )]
-#[case::some_of_them("{{ event.a | replace('a', 'b', 1) }}", "takes two arguments")]
+#[case::some_of_them(
+    "{{ event.a | replace('a', 'b', 1) }}",
+    "too many arguments for the filter `replace`: replace(old, new)"
+)]
 #[case::include("{% include 'a' %}", "unknown statement")]
 #[case::extends("{% extends 'a' %}", "unknown statement")]
 #[case::import("{% import 'a' as b %}", "unknown statement")]
@@ -118,6 +137,8 @@ fn a_template_is_looked_at_before_any_event(#[case] message: &str, #[case] says:
 #[case("{% with record = event.record, x = 1 %}{{ record.topik }}{% endwith %}")]
 #[case("{{ event.a | replace(old='a', new='b') }}{{ event.l | map('money', 'THB') | join }}")]
 #[case("{{ event.a[-4:] }}{{ event.l[1:] | map('upper') | join(', ') }}")]
+#[case("{{ event.a | round(method='floor') }}{{ event.l | sum(attribute='a', start=2) }}")]
+#[case("{{ event.a | round(*event.l) }}{{ event.l | map('round', 1, method='ceil') | join }}")]
 #[case("{% set x = event.a %}{{ x is divisibleby 3 }}{{ namespace(a=1).a }}")]
 fn a_template_that_only_lacks_an_event_is_taken(#[case] message: &str) {
     compile(vec![rule("r", None, message)]);
