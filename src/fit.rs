@@ -13,9 +13,9 @@ use serde_json::Value as Json;
 
 use crate::domain::message::Channel;
 use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
-use crate::domain::rules::{Spot, TopicRules, time_of};
+use crate::domain::rules::{Spot, TopicRules, is_currency, is_zone, time_of};
 use crate::domain::words::{is_identifier, quoted};
-use crate::schema::outline::{Kinds, Outline, Place};
+use crate::schema::outline::{Kinds, Outline, Place, Texts};
 
 mod compare;
 mod conditions;
@@ -261,9 +261,15 @@ impl Check<'_> {
             Described::Leads { at, to } => {
                 return self.add(words::leads(path, at, to), Some(path), false);
             }
-            Described::As { kinds, values, any_text } => {
-                if any_text && need == Need::Time {
-                    self.add(words::any_text(path), Some(path), true);
+            Described::As { kinds, values, texts } => {
+                match texts.filter(|_| need == Need::Time) {
+                    Some(Texts::NoTime) if kinds.without(Kinds::NULL) == Kinds::STRING => {
+                        return self.add(words::another_format(path), Some(path), false);
+                    }
+                    Some(Texts::Any | Texts::NoTime) => {
+                        self.add(words::any_text(path), Some(path), true);
+                    }
+                    Some(Texts::Bounded) | None => {}
                 }
                 let is_time = |value: &&Json| time_of(value).is_some();
                 if let Some(values) = values.filter(|all| !all.iter().any(is_time))
@@ -282,19 +288,33 @@ impl Check<'_> {
                 self.add(message, Some(path), false);
             }
         }
-        if need == Need::Channel {
-            self.chosen(path, worlds);
+        if matches!(need, Need::Channel | Need::Currency | Need::Zone) {
+            self.chosen(path, worlds, need);
         }
     }
 
-    /// Values of which the schema says that they may come, and that name no channel.
-    fn chosen(&mut self, path: &Path, worlds: &[World]) {
+    /// Values of which the schema says that they may come, and that name nothing that there is.
+    fn chosen(&mut self, path: &Path, worlds: &[World], need: Need) {
+        let text_is = |value: &Json, exists: fn(&str) -> bool| value.as_str().is_some_and(exists);
+        let exists = |value: &Json| match need {
+            Need::Channel => self.is_channel(value),
+            Need::Currency => text_is(value, is_currency),
+            Need::Zone => text_is(value, is_zone),
+            Need::Nothing
+            | Need::Name
+            | Need::Defined
+            | Need::Value
+            | Need::Text
+            | Need::Condition
+            | Need::Number
+            | Need::Time => true,
+        };
         let may_come = |known| sight::values(&self.root, known, path).unwrap_or_default();
         let values = worlds.iter().flat_map(|world| may_come(&world.event));
-        let others: BTreeSet<String> =
-            values.filter(|value| !self.is_channel(value)).map(|v| words::written(&v)).collect();
+        let others = values.filter(|value| !value.is_null() && !exists(value));
+        let others: BTreeSet<String> = others.map(|value| words::written(&value)).collect();
         if !others.is_empty() {
-            let message = words::other_channels(path, others, self.channels.keys());
+            let message = words::not_all_exist(path, others, need, self.channels.keys());
             self.add(message, Some(path), true);
         }
     }
@@ -328,11 +348,17 @@ impl Check<'_> {
                 Some(words::no_text(path, described))
             }
             Need::Channel if never_fits(Kinds::STRING) => Some(words::no_name(path, described)),
+            Need::Currency if never_fits(Kinds::STRING) => {
+                Some(words::no_currency(path, described))
+            }
+            Need::Zone if never_fits(Kinds::STRING) => Some(words::no_zone(path, described)),
             Need::Number if never_fits(Kinds::NUMBER) => Some(words::no_number(path, described)),
             Need::Time if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
                 Some(words::no_time(path, described))
             }
             Need::Channel
+            | Need::Currency
+            | Need::Zone
             | Need::Condition
             | Need::Text
             | Need::Value

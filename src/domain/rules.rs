@@ -37,8 +37,10 @@ mod trace;
 pub use fingerprint::of_all as fingerprint_of_all;
 pub use key::KeyExpression;
 use language::{Expression, Template};
+pub use numbers::is_currency;
 pub use redriven::RedriveOptions;
 pub use spot::{InText, Spot};
+pub use time::is_zone;
 pub use trace::{RuleAnswer, RuleTrace};
 
 /// The rules of one topic, as the configuration has them: expressions and templates are text still.

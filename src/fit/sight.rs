@@ -17,8 +17,8 @@ pub(super) enum Described<'s> {
     As {
         kinds: Kinds,
         values: Option<Vec<&'s Json>>,
-        /// It may be any text whatever.
-        any_text: bool,
+        /// What is the least that is said of its texts, where it may be one.
+        texts: Option<Texts>,
     },
     /// The object that the first so many steps lead to has no property of the next one's name.
     NoSuch { at: usize, names: BTreeSet<&'s str> },
@@ -45,7 +45,7 @@ pub(super) fn describe<'s>(root: &Place<'s>, path: &[Step]) -> Described<'s> {
         let wanted = container(step);
         // A loop goes through the letters of a text and the names of an object as well.
         if *step == Step::Each && kinds != Kinds::ARRAY {
-            return Described::As { kinds: Kinds::ALL, values: None, any_text: false };
+            return Described::As { kinds: Kinds::ALL, values: None, texts: None };
         }
         if !kinds.meets(wanted) && kinds != Kinds::NONE {
             return Described::Leads { at, to: kinds };
@@ -69,7 +69,7 @@ pub(super) fn describe<'s>(root: &Place<'s>, path: &[Step]) -> Described<'s> {
             .collect();
         ways = places.iter().flat_map(every_way).take(WAYS_LIMIT + 1).collect();
         if ways.len() > WAYS_LIMIT {
-            return Described::As { kinds: Kinds::ALL, values: None, any_text: false };
+            return Described::As { kinds: Kinds::ALL, values: None, texts: None };
         }
     }
     let mut values = Some(Vec::new());
@@ -79,15 +79,15 @@ pub(super) fn describe<'s>(root: &Place<'s>, path: &[Step]) -> Described<'s> {
             _ => values = None,
         }
     }
-    let is_any_text = |way: &Way<'_>| {
+    let texts = |way: &Way<'_>| {
         let kinds = way.likely_kinds();
-        let is_any = way.texts == Texts::Any && way.values.is_none();
-        is_any && kinds != Kinds::ALL && kinds.meets(Kinds::STRING)
+        let is_text = kinds != Kinds::ALL && kinds.meets(Kinds::STRING);
+        Some(way.texts).filter(|_| is_text && way.values.is_none())
     };
     Described::As {
         kinds: kinds_of(&ways),
         values: values.filter(|values| !values.is_empty()),
-        any_text: ways.iter().any(is_any_text),
+        texts: ways.iter().filter_map(texts).min(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::shown;
-use crate::domain::rules::reads::Step;
+use crate::domain::rules::reads::{Need, Step};
 use crate::domain::words::nearest;
 use crate::schema::outline::Kinds;
 
@@ -174,21 +174,50 @@ pub(super) fn no_channel<'c>(
     format!("{} is not among `channels`; {way_out}", written(value))
 }
 
-pub(super) fn other_channels<'c>(
+/// Of the names that may come, these are no channel, currency or time zone.
+pub(super) fn not_all_exist<'c>(
     path: &[Step],
     others: BTreeSet<String>,
+    need: Need,
     channels: impl Iterator<Item = &'c Arc<str>>,
 ) -> String {
     let channels: Vec<_> = channels.map(|name| format!("`{name}`")).collect();
-    let has = match channels.as_slice() {
-        [] => "is empty".to_owned(),
-        _ => format!("has only {}", listed(channels.into_iter())),
+    let (lack, mend) = if need == Need::Currency {
+        ("which ISO 4217 does not have".to_owned(), "correct the schema")
+    } else if need == Need::Zone {
+        ("which the time zone database does not have".to_owned(), "correct the schema")
+    } else if channels.is_empty() {
+        ("but `channels` is empty".to_owned(), "add the channel")
+    } else {
+        (format!("but `channels` has only {}", listed(channels.into_iter())), "add the channel")
     };
     format!(
-        "`{}` may be {} according to the schema, but `channels` {has}: such an event would become a \
-         dead letter; add the channel, or exclude the value in `when`",
+        "`{}` may be {} according to the schema, {lack}: such an event would become a dead letter; \
+         {mend}, or exclude the value in `when`",
         shown(path),
         listed(others.into_iter()),
+    )
+}
+
+pub(super) fn no_currency(path: &[Step], kinds: Kinds) -> String {
+    format!(
+        "`{}`: the schema says that it is {kinds}; a currency's code, such as \"THB\", is needed here",
+        shown(path)
+    )
+}
+
+pub(super) fn no_zone(path: &[Step], kinds: Kinds) -> String {
+    format!(
+        "`{}`: the schema says that it is {kinds}; the name of a time zone, such as \
+         \"Asia/Bangkok\", is needed here",
+        shown(path)
+    )
+}
+
+pub(super) fn another_format(path: &[Step]) -> String {
+    format!(
+        "`{}`: by its `format` in the schema it is never a point in time, which is needed here: {TIME}",
+        shown(path)
     )
 }
 

@@ -17,6 +17,9 @@ pub use kinds::{Kinds, equal};
 
 /// The most ways that a place is taken apart into; beyond, nothing is said of it.
 const WAYS_LIMIT: usize = 64;
+/// The formats of JSON Schema of which none is that of a point in time.
+const WITHOUT_A_TIME: [&str; 9] =
+    ["date", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uri", "uuid"];
 /// The most schemas that are looked at for one place.
 const VISITS_LIMIT: usize = 2_000;
 
@@ -79,6 +82,8 @@ pub enum When<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Texts {
     Any,
+    /// By a `format` that says something else than a point in time.
+    NoTime,
     /// A point in time, by `format: date-time`; or whatever a pattern allows, which is not looked
     /// into.
     Bounded,
@@ -298,10 +303,12 @@ fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
         (None, None) => None,
     };
     way.required = list(keywords, "required").filter_map(Value::as_str).collect();
-    let is_time = keywords.get("format").and_then(Value::as_str) == Some("date-time");
-    if is_time || keywords.contains_key("pattern") {
-        way.texts = Texts::Bounded;
-    }
+    way.texts = match keywords.get("format").and_then(Value::as_str) {
+        _ if keywords.contains_key("pattern") => Texts::Bounded,
+        Some("date-time") => Texts::Bounded,
+        Some(format) if WITHOUT_A_TIME.contains(&format) => Texts::NoTime,
+        _ => Texts::Any,
+    };
     way.min_items = keywords.get("minItems").and_then(Value::as_u64).unwrap_or(0);
     if let Some(properties) = keywords.get("properties").and_then(Value::as_object) {
         way.properties =

@@ -29,7 +29,7 @@ const SIGNS: &[(&str, &str)] = &[
 ];
 
 /// Whether `code` is a currency of ISO 4217.
-pub(super) fn is_currency(code: &str) -> bool {
+pub fn is_currency(code: &str) -> bool {
     Currency::from_code(code).is_some()
 }
 

@@ -75,6 +75,10 @@ pub enum Need {
     Number,
     /// It is a point in time: a string or a number that says one.
     Time,
+    /// It is the code of a currency.
+    Currency,
+    /// It is the name of a time zone.
+    Zone,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

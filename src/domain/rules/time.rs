@@ -18,7 +18,8 @@ fn zone(name: &str) -> Option<TimeZone> {
     TimeZone::get(name).ok()
 }
 
-pub(super) fn is_zone(name: &str) -> bool {
+/// Whether `name` is in the time zone database, as `Asia/Bangkok` is.
+pub fn is_zone(name: &str) -> bool {
     zone(name).is_some()
 }
 

@@ -140,7 +140,7 @@ fn said_of_time(at: &str, message: &str) -> String {
 )]
 #[case::a_date(
     r#"{"type": "string", "format": "date"}"#,
-    "warning: K`event.at`: a time is needed here, and the schema allows any text; give it `\"format\": \"date-time\"`, or a text that is no time makes the event a dead letter"
+    "K`event.at`: by its `format` in the schema it is never a point in time, which is needed here: a text in RFC 3339, or whole milliseconds since 1970"
 )]
 #[case::no_time_among_its_values(
     r#"{"enum": ["placed", "shipped"]}"#,
@@ -263,4 +263,60 @@ fn a_channel_that_is_chosen_exists(
     let chosen = ChannelSource::From(from.to_owned());
     let rule = RuleSource { channel: chosen, ..rule("r", when, "x") };
     assert_eq!(said_of(&schema(ORDER), vec![rule]), said);
+}
+
+/// An event whose `c` and `z` are a currency and a time zone.
+const PAID: &str = r#"{"type": "object", "required": ["n", "c", "z", "at"], "properties": {
+    "n": {"type": "number"}, "c": {"enum": ["THB", "BAHT", "USD"]},
+    "z": {"enum": ["Asia/Bangkok", "Bangkok"]}, "at": {"type": "string", "format": "date-time"}}}"#;
+
+#[rstest]
+#[case::a_currency(
+    None,
+    "{{ event.n | money(event.c) }}",
+    "0.message: warning: `event.c` may be \"BAHT\" according to the schema, which ISO 4217 does not \
+     have: such an event would become a dead letter; correct the schema, or exclude the value in `when`"
+)]
+#[case::a_currency_that_is_left_out(
+    Some("event.c != 'BAHT'"),
+    "{{ event.n | money(event.c) }}",
+    ""
+)]
+#[case::a_zone(
+    None,
+    "{{ event.at | date(event.z) }}",
+    "0.message: warning: `event.z` may be \"Bangkok\" according to the schema, which the time zone \
+     database does not have: such an event would become a dead letter; correct the schema, or exclude \
+     the value in `when`"
+)]
+#[case::a_number_for_a_currency(
+    None,
+    "{{ event.n | money(event.n) }}",
+    "0.message: `event.n`: the schema says that it is a number; a currency's code, such as \"THB\", is \
+     needed here"
+)]
+#[case::a_number_for_a_zone(
+    None,
+    "{{ event.at | time(event.n) }}",
+    "0.message: `event.n`: the schema says that it is a number; the name of a time zone, such as \
+     \"Asia/Bangkok\", is needed here"
+)]
+fn a_currency_or_a_time_zone_of_the_event_exists(
+    #[case] when: Option<&str>,
+    #[case] message: &str,
+    #[case] said: &str,
+) {
+    assert_eq!(said_of(&schema(PAID), vec![rule("r", when, message)]), said);
+}
+
+/// The engine fails for null.
+#[rstest]
+#[case("{{ event.note | length }}")]
+#[case("{{ event.note | first }}")]
+#[case("{{ event.note | lines | join(', ') }}")]
+#[case("{{ event.note | split('-') | join(', ') }}")]
+#[case("{{ event.note | reverse }}")]
+fn what_may_be_null_is_not_given_to_a_filter_that_fails_for_it(#[case] message: &str) {
+    let said = said_of_message(&format!("{{% if event.note is defined %}}{message}{{% endif %}}"));
+    assert!(said.starts_with("0.message: `event.note` may be null"), "{said}");
 }

@@ -15,15 +15,23 @@ use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, template};
 pub(super) type Names = BTreeMap<String, Reading>;
 
 /// The filters that fail on null as well, with what they need of their value and their arguments.
-const STRICT: [(&str, Need, Need); 26] = [
+const STRICT: [(&str, Need, Need); 37] = [
+    ("abs", Need::Value, Need::Nothing),
     ("capitalize", Need::Text, Need::Nothing),
+    ("count", Need::Value, Need::Nothing),
     ("date", Need::Time, Need::Value),
     ("datetime", Need::Time, Need::Value),
+    ("dictsort", Need::Value, Need::Nothing),
+    ("first", Need::Value, Need::Nothing),
     ("float", Need::Value, Need::Nothing),
     ("format", Need::Text, Need::Text),
     ("groupby", Need::Value, Need::Nothing),
     ("int", Need::Value, Need::Nothing),
+    ("items", Need::Value, Need::Nothing),
     ("join", Need::Value, Need::Text),
+    ("last", Need::Value, Need::Nothing),
+    ("length", Need::Value, Need::Nothing),
+    ("lines", Need::Value, Need::Nothing),
     ("lower", Need::Text, Need::Nothing),
     ("map", Need::Value, Need::Nothing),
     ("max", Need::Value, Need::Nothing),
@@ -33,8 +41,11 @@ const STRICT: [(&str, Need, Need); 26] = [
     ("plural", Need::Value, Need::Value),
     ("rejectattr", Need::Value, Need::Nothing),
     ("replace", Need::Text, Need::Text),
+    ("reverse", Need::Value, Need::Nothing),
+    ("round", Need::Value, Need::Nothing),
     ("selectattr", Need::Value, Need::Nothing),
     ("sort", Need::Value, Need::Nothing),
+    ("split", Need::Value, Need::Nothing),
     ("string", Need::Text, Need::Nothing),
     ("sum", Need::Value, Need::Nothing),
     ("time", Need::Time, Need::Value),
@@ -261,7 +272,13 @@ fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
     };
     let attribute = attribute_of_items(filter, names);
     let value = value.map(|value| (of_value, value));
-    let arguments = arguments.into_iter().map(|argument| (of_arguments, argument));
+    let of_first = match filter.name {
+        "money" => Need::Currency,
+        "date" | "datetime" | "time" => Need::Zone,
+        _ => of_arguments,
+    };
+    let needs = std::iter::once(of_first).chain(std::iter::repeat(of_arguments));
+    let arguments = needs.zip(arguments);
     other(&format!("|{}", filter.name), value.into_iter().chain(arguments).chain(attribute))
 }
 
