@@ -68,6 +68,10 @@ pub fn check(
             check.add(message, None, true);
         }
     }
+    if outline.is_given_up() {
+        check.at(None, "schema");
+        check.add(words::GIVEN_UP.to_owned(), None, true);
+    }
     check.found
 }
 

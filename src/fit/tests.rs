@@ -434,3 +434,29 @@ fn every_key_of_a_rule_is_looked_at() {
         ]
     );
 }
+
+/// Thirty conditions, each of which has a say in the next one's.
+#[test]
+fn a_schema_that_would_take_hours_is_given_up_and_said_to_be() {
+    let mut properties = serde_json::Map::new();
+    let mut conditions = Vec::new();
+    for at in 0..30 {
+        let next = (at + 1) % 30;
+        properties.insert(format!("p{at}"), serde_json::json!({"enum": ["x", "y", "z"]}));
+        conditions.push(serde_json::json!({
+            "if": {"properties": {format!("p{at}"): {"const": "x"}}},
+            "then": {"required": [format!("q{at}")]},
+            "else": {"properties": {format!("p{next}"): {"enum": ["x", "y"]}}}
+        }));
+    }
+    let text = serde_json::json!({"properties": properties, "allOf": conditions}).to_string();
+    let rules = ["p1", "p9", "p17"].map(|name| {
+        let when = format!("event.{name} == 'x' or event.p2 == 'y' and event.p4 != 'z'");
+        rule(name, Some(&when), "{{ event.p3 }}")
+    });
+    let said = said_of(&schema(&text), rules.into());
+    assert!(
+        said.contains("schema: warning: the schema and the rules have more alternatives"),
+        "{said}"
+    );
+}

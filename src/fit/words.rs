@@ -174,6 +174,9 @@ pub(super) fn no_channel<'c>(
     format!("{} is not among `channels`; {way_out}", written(value))
 }
 
+pub(super) const GIVEN_UP: &str = "the schema and the rules have more alternatives than can be followed, so \
+     not all of the rules is compared with it; try them with `examples`";
+
 /// Of the names that may come, these are no channel, currency or time zone.
 pub(super) fn not_all_exist<'c>(
     path: &[Step],

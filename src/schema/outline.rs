@@ -6,6 +6,7 @@
 //! so that nobody takes "not said" for "not so".
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Map, Value};
 
@@ -23,9 +24,18 @@ const WITHOUT_A_TIME: [&str; 9] =
 /// The most schemas that are looked at for one place.
 const VISITS_LIMIT: usize = 2_000;
 
+/// The most ways that are looked at in all, a fraction of a second's work; the shipped schemas take some
+/// thousand. A few dozen conditions that depend on each other would take hours, while a changed
+/// configuration, or token, waits.
+const WORK_LIMIT: u32 = 300_000;
+
 /// The documents of a schema, the topic's own first, their references resolved.
 #[derive(Debug, Default)]
-pub struct Outline(Vec<Value>);
+pub struct Outline {
+    documents: Vec<Value>,
+    /// How many ways have been looked at.
+    work: AtomicU32,
+}
 
 /// A place of the event: all of these schemas hold there. None: nothing is said of it.
 #[derive(Clone, Debug)]
@@ -102,18 +112,31 @@ pub enum Naming {
 
 impl Outline {
     pub(super) fn new(documents: Vec<Value>) -> Self {
-        Self(documents)
+        Self { documents, work: AtomicU32::new(0) }
     }
 
     /// The event itself.
     pub fn root(&self) -> Place<'_> {
-        Place { outline: self, schemas: self.0.first().into_iter().collect() }
+        Place { outline: self, schemas: self.documents.first().into_iter().collect() }
+    }
+
+    /// Whether the schema has more alternatives than were followed, so that not all that is wrong has been
+    /// told.
+    pub fn is_given_up(&self) -> bool {
+        self.work.load(Ordering::Relaxed) >= WORK_LIMIT
+    }
+
+    /// Takes one more way to be looked at into account, if it may be.
+    fn may_look(&self) -> bool {
+        let may = !self.is_given_up();
+        self.work.fetch_add(u32::from(may), Ordering::Relaxed);
+        may
     }
 
     /// The schema that a resolved reference names, where it is a JSON pointer.
     fn target(&self, reference: &str) -> Option<&Value> {
         let (address, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        self.0.get(index_of(address)?)?.pointer(&percent_decoded(fragment)?)
+        self.documents.get(index_of(address)?)?.pointer(&percent_decoded(fragment)?)
     }
 }
 
@@ -252,6 +275,9 @@ fn product<'s>(some: &[Way<'s>], others: &[Way<'s>]) -> Vec<Way<'s>> {
     let mut ways = Vec::new();
     for one in some {
         for other in others {
+            if !one.outline.may_look() {
+                return vec![Way::unknown(one.outline)];
+            }
             ways.extend(one.merged(other));
         }
         if ways.len() > WAYS_LIMIT {

@@ -84,7 +84,8 @@ fn every_keyword_counts(#[case] text: &str, #[case] message: &str, #[case] passe
 ))]
 #[case::choices(format!("{}event.flag{}", "(event.flag if ".repeat(60), " else event.flag)".repeat(60)))]
 fn a_condition_of_countless_parts_is_left_alone(#[case] when: String) {
-    assert_eq!(said_of_when(&when), "");
+    let said = said_of_when(&when);
+    assert!(said.is_empty() || said == format!("schema: warning: {}", words::GIVEN_UP), "{said}");
 }
 
 #[test]
