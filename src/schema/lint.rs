@@ -90,6 +90,16 @@ fn check_schema(schema: &Map<String, Value>, pointer: &str, found: &mut Vec<Foun
             add(keyword, format!("`{keyword}` is only allowed at the top of a file"));
         }
     }
+    for keyword in ["then", "else"] {
+        if schema.contains_key(keyword) && !schema.contains_key("if") {
+            add(keyword, format!("`{keyword}` says nothing without an `if` beside it"));
+        }
+    }
+    for (name, near) in excluded(schema) {
+        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+        let message = format!("`{name}` is required, and excluded by `additionalProperties`{hint}");
+        add("required", message);
+    }
     if let Some(format) = schema.get("format").and_then(Value::as_str)
         && !options().is_known_format(Draft::Draft202012, format)
     {
@@ -112,6 +122,20 @@ fn check_schema(schema: &Map<String, Value>, pointer: &str, found: &mut Vec<Foun
     for pattern in named.into_iter().flat_map(Map::keys).filter(|pattern| !is_pattern(pattern)) {
         add("patternProperties", not_a_pattern(pattern));
     }
+}
+
+/// The properties that no object can have although it must, each with the one that may have been meant.
+fn excluded(schema: &Map<String, Value>) -> Vec<(&str, Option<&str>)> {
+    let is_closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+    if !is_closed || schema.contains_key("patternProperties") {
+        return Vec::new();
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let names = || properties.into_iter().flat_map(Map::keys).map(String::as_str);
+    let required = schema.get("required").and_then(Value::as_array);
+    let required = required.into_iter().flatten().filter_map(Value::as_str);
+    let lacking = required.filter(|name| !names().any(|other| other == *name));
+    lacking.map(|name| (name, nearest(name, names()))).collect()
 }
 
 fn unknown(keyword: &str, value: &str, known: &[&str]) -> String {
@@ -148,11 +172,24 @@ mod tests {
     }
 
     #[rstest]
+    #[case(json!({"required": ["a"], "patternProperties": {"^a": {}}, "additionalProperties": false}))]
+    #[case(json!({"required": ["a"], "properties": {"b": {}}, "additionalProperties": {"type": "string"}}))]
+    #[case(json!({"required": ["a"], "properties": {"a": {}}, "additionalProperties": false}))]
+    #[case(json!({"if": {"required": ["a"]}, "else": false}))]
+    fn what_an_object_may_have_passes(#[case] mut schema: Value) {
+        assert_eq!(check(&mut schema), []);
+    }
+
+    #[rstest]
     #[case::a_type(json!({"type": "objet"}), "unknown type `objet`: did you mean `object`?")]
     #[case::one_of_the_types(json!({"type": ["strin", "null"]}), "unknown type `strin`: did you mean `string`?")]
     #[case::a_type_of_another_language(json!({"type": "float"}), "unknown type `float`: there are array, boolean, integer, null, number, object, string")]
     #[case::a_format(json!({"format": "datetime"}), "unknown format `datetime`: did you mean `date-time`?")]
-    fn a_value_out_of_a_fixed_set_is_told_once(#[case] mut schema: Value, #[case] says: &str) {
+    #[case::a_misspelt_requirement(json!({"required": ["id", "ordrId"], "properties": {"id": {}, "orderId": {}}, "additionalProperties": false}), "`ordrId` is required, and excluded by `additionalProperties`; did you mean `orderId`?")]
+    #[case::a_requirement_without_properties(json!({"required": ["id"], "additionalProperties": false}), "`id` is required, and excluded by `additionalProperties`")]
+    #[case::a_condition_without_its_if(json!({"then": {"required": ["a"]}}), "`then` says nothing without an `if` beside it")]
+    #[case::the_other_half(json!({"else": false}), "`else` says nothing without an `if` beside it")]
+    fn a_mistake_of_one_document_is_told_once(#[case] mut schema: Value, #[case] says: &str) {
         let found = check(&mut schema);
         let messages: Vec<&str> = found.iter().map(|(_, message)| message.as_str()).collect();
         assert_eq!(messages, [says]);
