@@ -17,6 +17,7 @@ use crate::domain::rules::{Spot, TopicRules, is_currency, is_zone, time_of};
 use crate::domain::words::{is_identifier, quoted};
 use crate::schema::outline::{Kinds, Outline, Place, Texts};
 
+mod booleans;
 mod compare;
 mod conditions;
 mod known;
@@ -178,9 +179,8 @@ impl Check<'_> {
     }
 
     fn expression(&mut self, reading: &Reading, worlds: &[World], need: Need) {
-        let is_answer = matches!(reading, Reading::Not(_) | Reading::Is(..) | Reading::Compare(..));
-        if is_answer && need == Need::Text && !worlds.is_empty() {
-            self.add(words::ANSWER_IN_A_TEXT.to_owned(), None, false);
+        if need == Need::Text && booleans::is_one(&self.root, reading, worlds) {
+            self.add(words::BOOLEAN_IN_A_TEXT.to_owned(), None, false);
         }
         match reading {
             Reading::Path(path) => self.path(path, worlds, need),

@@ -5,6 +5,7 @@ use rstest::rstest;
 use super::*;
 use crate::domain::message::{Channel, OnAmbiguous};
 use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource, Unmatched};
+use crate::fit::words::BOOLEAN_IN_A_TEXT;
 use crate::schema::Schema;
 
 mod keywords;
@@ -217,18 +218,13 @@ fn what_the_schema_does_not_have_is_a_mistake(#[case] message: &str, #[case] exp
     "{{ event.customer }}",
     "`event.customer`: the schema says that it is an object; a string or a number is needed here"
 )]
-#[case::comparison_in_a_text(
-    "{{ event.status == 'placed' }}",
-    "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`"
-)]
-#[case::test_in_a_text(
-    "{{ event.tracking is defined }}",
-    "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`"
-)]
-#[case::negation_in_a_text(
-    "{{ not event.kind }}",
-    "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`"
-)]
+#[case::comparison_in_a_text("{{ event.status == 'placed' }}", BOOLEAN_IN_A_TEXT)]
+#[case::test_in_a_text("{{ event.tracking is defined }}", BOOLEAN_IN_A_TEXT)]
+#[case::negation_in_a_text("{{ not event.kind }}", BOOLEAN_IN_A_TEXT)]
+#[case::order_in_a_text("{{ event.count > 3 }}", BOOLEAN_IN_A_TEXT)]
+#[case::chain_in_a_text("{{ 1 < event.count < 3 }}", BOOLEAN_IN_A_TEXT)]
+#[case::either_in_a_text("{{ event.count or event.count > -1 }}", BOOLEAN_IN_A_TEXT)]
+#[case::order_of_a_choice("{{ event.count > 3 if event.flag else '' }}", BOOLEAN_IN_A_TEXT)]
 #[case::boolean_in_a_text(
     "{{ event.flag }}",
     "`event.flag`: the schema says that it is a boolean; a string or a number is needed here"
@@ -243,6 +239,8 @@ fn what_may_be_missing_or_null_is_guarded(#[case] message: &str, #[case] expecte
 
 #[rstest]
 #[case("{{ event.id }} {{ event.customer.contactId | upper }} {{ event.count + 1 }}")]
+#[case("{{ event.id is defined and event.id }}")]
+#[case("{{ event.tracking is not defined and 'none' or event.tracking }}")]
 #[case("{% if event.tracking is defined %}{{ event.tracking }}{% endif %}")]
 #[case("{% if not event.tracking is undefined %}{{ event.tracking }}{% endif %}")]
 #[case("{% if event.tracking is undefined %}x{% else %}{{ event.tracking }}{% endif %}")]

@@ -61,7 +61,7 @@ pub(super) fn null(path: &[Step]) -> String {
 }
 
 /// Where a comparison, a test or a `not` is to be shown.
-pub(super) const ANSWER_IN_A_TEXT: &str =
+pub(super) const BOOLEAN_IN_A_TEXT: &str =
     "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`";
 
 pub(super) fn no_text(path: &[Step], kinds: Kinds) -> String {

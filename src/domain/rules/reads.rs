@@ -151,6 +151,11 @@ pub struct TopicReads {
     pub rules: Vec<RuleReads>,
 }
 
+/// Whether this names one of the four orders, by which a `Reading::Other` gives true or false.
+pub fn is_order(name: &str) -> bool {
+    matches!(name, "<" | "<=" | ">" | ">=")
+}
+
 impl TopicReads {
     pub fn of(topic: &TopicRules) -> Self {
         Self {

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::super::names;
 use super::super::{ChannelSource, Expiry, RecipientSource, RuleSource};
-use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, template};
+use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, is_order, template};
 
 /// What the names of a template stand for.
 pub(super) type Names = BTreeMap<String, Reading>;
@@ -200,7 +200,7 @@ fn binary(operation: &ast::BinOp<'_>, names: &Names) -> Reading {
 
 /// The four orders differ in their truth, so that each is a name of its own around its comparison.
 fn ordered_or_other(sign: &str, left: Reading, right: Reading) -> Reading {
-    if matches!(sign, "<" | "<=" | ">" | ">=") {
+    if is_order(sign) {
         let compared = Reading::Compare(Comparison::Ordered, Box::new(left), Box::new(right));
         return other(sign, [(Need::Nothing, compared)]);
     }
