@@ -224,6 +224,12 @@ impl Check<'_> {
                 {
                     self.add(message, None, false);
                 }
+                if let Some(name) = reading.as_unset()
+                    && need != Need::Nothing
+                    && !worlds.is_empty()
+                {
+                    self.add(words::not_always_set(name), None, false);
+                }
                 for (need, part) in parts {
                     self.expression(part, worlds, *need);
                 }

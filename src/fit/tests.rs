@@ -221,6 +221,18 @@ fn what_the_schema_does_not_have_is_a_mistake(#[case] message: &str, #[case] exp
 #[case::comparison_in_a_text("{{ event.status == 'placed' }}", BOOLEAN_IN_A_TEXT)]
 #[case::test_in_a_text("{{ event.tracking is defined }}", BOOLEAN_IN_A_TEXT)]
 #[case::negation_in_a_text("{{ not event.kind }}", BOOLEAN_IN_A_TEXT)]
+#[case::set_in_one_branch(
+    "{% if event.flag %}{% set g = 'x' %}{% endif %}{{ g }}",
+    "`g` is not always set here: set it before the `if`, or in each of its branches"
+)]
+#[case::set_in_some_branches(
+    "{% if event.flag %}{% set g = 'x' %}{% elif event.count > 1 %}y{% else %}{% set g = 'z' %}{% endif %}{{ g | upper }}",
+    "`g` is not always set here: set it before the `if`, or in each of its branches"
+)]
+#[case::set_in_a_loop(
+    "{% for i in event.items %}{% if loop.first %}{% set g = 'x' %}{% endif %}{% endfor %}{{ g }}",
+    "`g` is not always set here: set it before the `if`, or in each of its branches"
+)]
 #[case::order_in_a_text("{{ event.count > 3 }}", BOOLEAN_IN_A_TEXT)]
 #[case::chain_in_a_text("{{ 1 < event.count < 3 }}", BOOLEAN_IN_A_TEXT)]
 #[case::either_in_a_text("{{ event.count or event.count > -1 }}", BOOLEAN_IN_A_TEXT)]
@@ -275,6 +287,19 @@ fn what_may_be_missing_or_null_is_guarded(#[case] message: &str, #[case] expecte
 #[case("{% if event.pair is defined %}{{ event.pair[1] }}{% endif %}")]
 #[case(
     "{% set t = event.tracking | default('') %}{% if t %}{{ event.tracking }} {{ t }}{% endif %}"
+)]
+#[case("{% if event.flag %}{% set g = 'x' %}{% else %}{% set g = 'y' %}{% endif %}{{ g }}")]
+#[case(
+    "{% if event.flag %}{% set g = 'x' %}{% elif event.count > 1 %}{% set g %}y{% endset %}{% else %}{% set g = event.id %}{% endif %}{{ g | upper }}"
+)]
+#[case("{% if event.flag %}{% set g = 'x' %}{% endif %}{{ g | default('n') }}")]
+#[case("{% if event.flag %}{% set g = 'x' %}{% endif %}{% if event.flag %}{{ g }}{% endif %}")]
+#[case("{% if event.flag %}{% set g = 'x' %}{% endif %}{% if g is defined %}{{ g }}{% endif %}")]
+#[case(
+    "{% for i in event.items %}{% if loop.first %}{% set g = 'x' %}{% else %}{% set g = 'y' %}{% endif %}{{ g }}{% endfor %}"
+)]
+#[case(
+    "{% if event.tracking is defined %}{% set t = event.tracking %}{% else %}{% set t = event.id %}{% endif %}{{ t }}"
 )]
 #[case("{% set has = event.tracking is defined %}{% if has %}{{ event.tracking }}{% endif %}")]
 #[case(

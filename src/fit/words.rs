@@ -60,6 +60,10 @@ pub(super) fn null(path: &[Step]) -> String {
     )
 }
 
+pub(super) fn not_always_set(name: &str) -> String {
+    format!("`{name}` is not always set here: set it before the `if`, or in each of its branches")
+}
+
 /// Where a comparison, a test or a `not` is to be shown.
 pub(super) const BOOLEAN_IN_A_TEXT: &str =
     "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`";

@@ -10,6 +10,7 @@ use super::arguments;
 use super::environment::{self, LANGUAGE};
 use super::fault::{self, describe};
 use super::names::{self, Code, Kind, Use};
+use super::reads;
 use super::scope::RECORD_FIELDS;
 use super::spot::{InText, Spot};
 use crate::domain::words::{bounded, is_identifier, nearest};
@@ -109,7 +110,10 @@ impl Template {
             .map_err(|error| vec![in_template(&code, &error)])?;
         let template =
             compiled.get_template(TEMPLATE).map_err(|error| vec![error.to_string().into()])?;
-        let names = used(template.undeclared_variables(true), &code);
+        let mut names = used(template.undeclared_variables(true), &code);
+        let set = reads::set_in_branches(source);
+        let root = |name: &String| name.split('.').next().unwrap_or_default().to_owned();
+        names.retain(|name| is_of_ours(name) || !set.contains(&root(name)));
         check(source, &names, &names::uses(&code))?;
         Ok(Self { source: source.into(), compiled, names })
     }
@@ -139,8 +143,11 @@ const ROOTS: [&str; 2] = ["event", "record"];
 /// word means something else to the engine, as in `event.items.0`; a name of the engine's own is
 /// not looked up in the scope.
 fn is_name(source: &str, names: &[String]) -> bool {
-    let is_ours = |name: &str| ROOTS.contains(&name.split('.').next().unwrap_or(name));
-    matches!(names, [name] if name == source.trim() && is_ours(name) && name.split('.').all(is_identifier))
+    matches!(names, [name] if name == source.trim() && is_of_ours(name) && name.split('.').all(is_identifier))
+}
+
+fn is_of_ours(name: &str) -> bool {
+    ROOTS.contains(&name.split('.').next().unwrap_or(name))
 }
 
 fn look_up(name: &str, scope: &Value) -> Option<Value> {

@@ -7,9 +7,15 @@
 use serde_json::Value as Json;
 
 use super::TopicRules;
+use super::environment::is_global;
 
 mod lower;
 mod template;
+
+pub(super) use template::set_in_branches;
+
+/// What the `Reading::Other` of a name begins with that the template has not set.
+const UNSET: &str = "name ";
 
 /// A step into the event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,6 +174,13 @@ impl TopicReads {
 impl Reading {
     pub fn as_path(&self) -> Option<&Path> {
         if let Self::Path(path) = self { Some(path) } else { None }
+    }
+
+    /// The name that this stands for, where the template has not set it.
+    pub fn as_unset(&self) -> Option<&str> {
+        let Self::Other { name, parts } = self else { return None };
+        let name = name.strip_prefix(UNSET).filter(|_| parts.is_empty())?;
+        (name != "record" && name != "loop" && !is_global(name)).then_some(name)
     }
 
     pub fn as_constant(&self) -> Option<&Json> {

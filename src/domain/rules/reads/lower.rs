@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::super::names;
 use super::super::{ChannelSource, Expiry, RecipientSource, RuleSource};
-use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, is_order, template};
+use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, UNSET, is_order, template};
 
 /// What the names of a template stand for.
 pub(super) type Names = BTreeMap<String, Reading>;
@@ -96,7 +96,7 @@ pub(super) fn reading(expression: &Expr<'_>, names: &Names) -> Reading {
         Expr::Var(variable) => match names.get(variable.id) {
             Some(reading) => reading.clone(),
             None if variable.id == "event" => Reading::Path(Vec::new()),
-            None => other(&format!("name {}", variable.id), []),
+            None => not_set(variable.id),
         },
         Expr::Const(value) => constant(&value.value),
         Expr::UnaryOp(operation) => match operation.op {
@@ -153,6 +153,11 @@ fn constant(value: &Value) -> Reading {
 
 pub(super) fn other(name: &str, parts: impl IntoIterator<Item = (Need, Reading)>) -> Reading {
     Reading::Other { name: name.to_owned(), parts: parts.into_iter().collect() }
+}
+
+/// What a name stands for that the template does not set.
+pub(super) fn not_set(name: &str) -> Reading {
+    other(&format!("{UNSET}{name}"), [])
 }
 
 /// What is reached from a value by a step.
@@ -364,12 +369,28 @@ fn tested(test: &ast::Test<'_>, names: &Names) -> Reading {
         _ => None,
     };
     if let Some(known) = known {
-        return Reading::Is(known, Box::new(value));
+        return told_of(known, value);
     }
     let arguments = arguments(&test.args, names);
     let arguments = arguments.into_iter().map(|argument| (Need::Nothing, argument));
     let value = [(Need::Nothing, value)];
     other(&format!("is {}", test.name), value.into_iter().chain(arguments))
+}
+
+/// Whether a name is set is known of each of the branches that may have set it.
+fn told_of(test: Test, value: Reading) -> Reading {
+    let asks_for_it = matches!(test, Test::Defined | Test::Undefined);
+    match value {
+        Reading::Choice { when, then, otherwise: Some(otherwise) } if asks_for_it => {
+            let told = |value: Box<Reading>| Box::new(told_of(test, *value));
+            Reading::Choice { when, then: told(then), otherwise: Some(told(otherwise)) }
+        }
+        Reading::Constant(_) if asks_for_it => Reading::Constant((test == Test::Defined).into()),
+        value if asks_for_it && value.as_unset().is_some() => {
+            Reading::Constant((test == Test::Undefined).into())
+        }
+        value => Reading::Is(test, Box::new(value)),
+    }
 }
 
 fn called(call: &ast::Call<'_>, names: &Names) -> Reading {

@@ -1,10 +1,12 @@
 //! The engine's syntax tree of a template → its statements, with the names that it sets resolved.
 
+use std::collections::BTreeSet;
+
 use minijinja::machinery::ast::{self, Expr, Stmt};
 use minijinja::machinery::parse;
 
 use super::super::names;
-use super::lower::{Names, other, reading};
+use super::lower::{Names, not_set, other, reading};
 use super::{Need, Reading, Statement, Step};
 use crate::domain::words::is_identifier;
 
@@ -120,11 +122,14 @@ impl Lowering {
         }
     }
 
-    fn assign(&mut self, target: &Expr<'_>, value: Reading) {
+    fn set(&mut self, name: String, value: Reading) {
         let value = if value.size() > NAME_LIMIT { self.summary(&value) } else { value };
+        self.names.insert(name, value);
+    }
+
+    fn assign(&mut self, target: &Expr<'_>, value: Reading) {
         if let Expr::Var(name) = target {
-            self.names.insert(name.id.to_owned(), value);
-            return;
+            return self.set(name.id.to_owned(), value);
         }
         // A field of a namespace is set, or several names at once.
         for name in assigned(target) {
@@ -142,17 +147,26 @@ impl Lowering {
         })
     }
 
-    /// What a body sets, it sets for what follows as well; which of the two bodies was gone through
-    /// is not known there.
+    /// What a body sets, it sets for what follows as well: the condition chooses there.
     fn condition(&mut self, condition: &ast::IfCond<'_>) -> Statement {
         let test = self.reading(&condition.expr);
         let before = self.names.clone();
         let then = self.block(&condition.true_body);
         let after_then = std::mem::replace(&mut self.names, before);
         let otherwise = self.block(&condition.false_body);
-        for (name, value) in after_then {
-            if self.names.get(&name) != Some(&value) {
-                self.names.insert(name, Reading::Anything);
+        let after_otherwise = self.names.clone();
+        let names: BTreeSet<&String> = after_then.keys().chain(after_otherwise.keys()).collect();
+        for name in names {
+            let value = |names: &Names| names.get(name).cloned().unwrap_or_else(|| not_set(name));
+            let (one, other) = (value(&after_then), value(&after_otherwise));
+            if one != other {
+                let value = if one == Reading::Anything || other == Reading::Anything {
+                    Reading::Anything
+                } else {
+                    let when = Box::new(test.clone());
+                    Reading::Choice { when, then: Box::new(one), otherwise: Some(Box::new(other)) }
+                };
+                self.set(name.clone(), value);
             }
         }
         Statement::If { condition: test, then, otherwise }
@@ -224,6 +238,34 @@ fn assigned<'a>(target: &Expr<'a>) -> Vec<&'a str> {
         tuple.items.iter().flat_map(assigned).collect()
     } else {
         Vec::new()
+    }
+}
+
+/// The names that are set within an `if`, from which on they stand for what follows as well. The engine
+/// takes them for unknown, although it would find them.
+pub(in super::super) fn set_in_branches(source: &str) -> BTreeSet<String> {
+    let mut found = Vec::new();
+    if let Ok(template) = parse(source, "message", minijinja::syntax::SyntaxConfig::default()) {
+        in_branches(std::slice::from_ref(&template), &mut found);
+    }
+    found.into_iter().map(str::to_owned).collect()
+}
+
+fn in_branches<'a>(statements: &[Stmt<'a>], found: &mut Vec<&'a str>) {
+    for statement in statements {
+        match statement {
+            Stmt::IfCond(_) => names_set(std::slice::from_ref(statement), found),
+            Stmt::SetBlock(it) => in_branches(&it.body, found),
+            Stmt::ForLoop(it) => {
+                in_branches(&it.body, found);
+                in_branches(&it.else_body, found);
+            }
+            Stmt::WithBlock(it) => in_branches(&it.body, found),
+            Stmt::AutoEscape(it) => in_branches(&it.body, found),
+            Stmt::FilterBlock(it) => in_branches(&it.body, found),
+            Stmt::Template(it) => in_branches(&it.children, found),
+            Stmt::EmitExpr(_) | Stmt::EmitRaw(_) | Stmt::Set(_) | Stmt::Do(_) => {}
+        }
     }
 }
 
