@@ -12,8 +12,10 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::domain::message::Channel;
-use crate::domain::rules::reads::{Need, Path, Reading, RuleReads, Statement, Step, TopicReads};
-use crate::domain::rules::{Spot, TopicRules, is_currency, is_zone, time_of};
+use crate::domain::rules::reads::{
+    Comparison, Need, Path, Reading, RuleReads, Statement, Step, TopicReads,
+};
+use crate::domain::rules::{Spot, TopicRules, time_of};
 use crate::domain::words::{is_identifier, quoted};
 use crate::schema::outline::{Kinds, Outline, Place, Texts};
 
@@ -21,6 +23,7 @@ mod booleans;
 mod compare;
 mod conditions;
 mod known;
+mod needs;
 mod order;
 mod possible;
 mod sight;
@@ -159,7 +162,7 @@ impl Check<'_> {
                 self.statements(otherwise, &assume(&self.root, condition, false, worlds));
             }
             Statement::For { over, filter, body, otherwise } => {
-                self.expression(over, worlds, Need::Defined);
+                self.expression(over, worlds, Need::Looped);
                 let mut inside: Vec<World> = match over.as_path() {
                     Some(path) => worlds
                         .iter()
@@ -179,15 +182,15 @@ impl Check<'_> {
     }
 
     fn expression(&mut self, reading: &Reading, worlds: &[World], need: Need) {
-        if need == Need::Text && booleans::is_one(&self.root, reading, worlds) {
-            self.add(words::BOOLEAN_IN_A_TEXT.to_owned(), None, false);
-        }
+        self.result(reading, worlds, need);
         match reading {
             Reading::Path(path) => self.path(path, worlds, need),
-            Reading::Constant(value) if need == Need::Channel && !worlds.is_empty() => {
-                if !self.is_channel(value) {
+            Reading::Constant(value) if !worlds.is_empty() => {
+                if need == Need::Channel && !self.is_channel(value) {
                     let message = words::no_channel(value, self.channels.keys());
                     self.add(message, None, false);
+                } else if !needs::is_met(need, value) {
+                    self.add(words::constant(value, need), None, false);
                 }
             }
             Reading::Constant(_) | Reading::Anything => {}
@@ -201,8 +204,9 @@ impl Check<'_> {
                 self.expression(other, &worlds, needs);
             }
             Reading::Compare(comparison, one, other) => {
+                let in_list = matches!(comparison, Comparison::In | Comparison::NotIn);
                 self.expression(one, worlds, Need::Defined);
-                self.expression(other, worlds, Need::Defined);
+                self.expression(other, worlds, if in_list { Need::Items } else { Need::Defined });
                 let path = one.as_path().or(other.as_path());
                 for message in compare::objections(&self.root, *comparison, one, other) {
                     self.add(message, path, false);
@@ -211,8 +215,11 @@ impl Check<'_> {
             Reading::Choice { when, then, otherwise } => {
                 self.expression(when, worlds, Need::Defined);
                 self.expression(then, &assume(&self.root, when, true, worlds), need);
-                if let Some(otherwise) = otherwise {
-                    self.expression(otherwise, &assume(&self.root, when, false, worlds), need);
+                let others = assume(&self.root, when, false, worlds);
+                match otherwise {
+                    Some(otherwise) => self.expression(otherwise, &others, need),
+                    None if others.is_empty() || needs::allows_nothing(need) => {}
+                    None => self.add(words::NO_ELSE.to_owned(), None, false),
                 }
             }
             Reading::Default { value, other, or_empty } => {
@@ -230,10 +237,32 @@ impl Check<'_> {
                 {
                     self.add(words::not_always_set(name), None, false);
                 }
-                for (need, part) in parts {
-                    self.expression(part, worlds, *need);
+                for (need_of_it, part) in parts {
+                    // The engine multiplies texts; the others are told when the rules are compiled.
+                    let is_fine = name == "*" || matches!(need_of_it, Need::Currency | Need::Zone);
+                    if !(is_fine && part.as_constant().is_some()) {
+                        self.expression(part, worlds, needs::of_part(*need_of_it, need));
+                    }
                 }
             }
+        }
+    }
+
+    /// Looks at the type that comes of an operation.
+    fn result(&mut self, reading: &Reading, worlds: &[World], need: Need) {
+        let fitting = needs::fitting(need);
+        if !fitting.meets(Kinds::BOOLEAN) && booleans::is_one(&self.root, reading, worlds) {
+            let message = if need == Need::Text {
+                words::BOOLEAN_IN_A_TEXT.to_owned()
+            } else {
+                words::gives("this", Kinds::BOOLEAN, need)
+            };
+            return self.add(message, None, false);
+        }
+        if let Some((what, kinds)) = needs::result(reading)
+            && !(fitting.meets(kinds) || worlds.is_empty())
+        {
+            self.add(words::gives(&what, kinds, need), None, false);
         }
     }
 
@@ -305,19 +334,8 @@ impl Check<'_> {
 
     /// Values of which the schema says that they may come, and that name nothing that there is.
     fn chosen(&mut self, path: &Path, worlds: &[World], need: Need) {
-        let text_is = |value: &Json, exists: fn(&str) -> bool| value.as_str().is_some_and(exists);
-        let exists = |value: &Json| match need {
-            Need::Channel => self.is_channel(value),
-            Need::Currency => text_is(value, is_currency),
-            Need::Zone => text_is(value, is_zone),
-            Need::Nothing
-            | Need::Name
-            | Need::Defined
-            | Need::Value
-            | Need::Text
-            | Need::Condition
-            | Need::Number
-            | Need::Time => true,
+        let exists = |value: &Json| {
+            if need == Need::Channel { self.is_channel(value) } else { needs::is_met(need, value) }
         };
         let may_come = |known| sight::values(&self.root, known, path).unwrap_or_default();
         let values = worlds.iter().flat_map(|world| may_come(&world.event));
@@ -348,33 +366,11 @@ impl Check<'_> {
             Met::Unknown => (described, false),
             Met::Value(kinds) => (kinds, kinds.meets(Kinds::NULL)),
         };
-        let never_fits = |fitting: Kinds| described != Kinds::ALL && !kinds.meets(fitting);
-        match need {
-            Need::Nothing | Need::Name | Need::Defined => None,
-            Need::Condition if never_fits(Kinds::BOOLEAN) => {
-                Some(words::no_condition(path, described))
-            }
-            Need::Text if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
-                Some(words::no_text(path, described))
-            }
-            Need::Channel if never_fits(Kinds::STRING) => Some(words::no_name(path, described)),
-            Need::Currency if never_fits(Kinds::STRING) => {
-                Some(words::no_currency(path, described))
-            }
-            Need::Zone if never_fits(Kinds::STRING) => Some(words::no_zone(path, described)),
-            Need::Number if never_fits(Kinds::NUMBER) => Some(words::no_number(path, described)),
-            Need::Time if never_fits(Kinds::STRING.or(Kinds::NUMBER)) => {
-                Some(words::no_time(path, described))
-            }
-            Need::Channel
-            | Need::Currency
-            | Need::Zone
-            | Need::Condition
-            | Need::Text
-            | Need::Value
-            | Need::Number
-            | Need::Time => may_be_null.then(|| words::null(path)),
+        let fitting = needs::fitting(need);
+        if described != Kinds::ALL && !kinds.meets(fitting) {
+            return Some(words::wrong_type(path, described, need));
         }
+        (may_be_null && !needs::allows_null(need)).then(|| words::null(path))
     }
 }
 

@@ -37,7 +37,7 @@ mod trace;
 pub use fingerprint::of_all as fingerprint_of_all;
 pub use key::KeyExpression;
 use language::{Expression, Template};
-pub use numbers::is_currency;
+pub use numbers::{is_amount, is_currency};
 pub use redriven::RedriveOptions;
 pub use spot::{InText, Spot};
 pub use time::is_zone;

@@ -2,8 +2,9 @@
 
 use super::conditions::assume;
 use super::known::World;
-use crate::domain::rules::reads::{Reading, is_order};
-use crate::schema::outline::Place;
+use super::needs;
+use crate::domain::rules::reads::Reading;
+use crate::schema::outline::{Kinds, Place};
 
 /// Whether what is read may be true or false itself. `and` and `or` give the first of their values
 /// where it decides, and else the second.
@@ -13,8 +14,10 @@ pub(super) fn is_one(root: &Place<'_>, reading: &Reading, worlds: &[World]) -> b
             || is_one(root, other, &assume(root, one, !decides, worlds))
     };
     match reading {
-        Reading::Not(_) | Reading::Is(..) | Reading::Compare(..) => !worlds.is_empty(),
-        Reading::Other { name, .. } => is_order(name) && !worlds.is_empty(),
+        Reading::Not(_) | Reading::Is(..) | Reading::Compare(..) | Reading::Other { .. } => {
+            let is_boolean = |(_, kinds)| kinds == Kinds::BOOLEAN;
+            !worlds.is_empty() && needs::result(reading).is_some_and(is_boolean)
+        }
         Reading::And(one, other) => of_a_pair(one, other, false),
         Reading::Or(one, other) => of_a_pair(one, other, true),
         // What a choice gives is looked at by itself.

@@ -68,26 +68,46 @@ pub(super) fn not_always_set(name: &str) -> String {
 pub(super) const BOOLEAN_IN_A_TEXT: &str =
     "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`";
 
-pub(super) fn no_text(path: &[Step], kinds: Kinds) -> String {
-    format!(
-        "`{}`: the schema says that it is {kinds}; a string or a number is needed here",
-        shown(path)
-    )
+pub(super) fn wrong_type(path: &[Step], kinds: Kinds, need: Need) -> String {
+    format!("`{}`: the schema says that it is {kinds}; {}", shown(path), needed(need))
 }
 
-pub(super) fn no_condition(path: &[Step], kinds: Kinds) -> String {
-    format!(
-        "`{}`: the schema says that it is {kinds}; a condition must give true or false: compare it",
-        shown(path)
-    )
+/// Of an operation.
+pub(super) fn gives(what: &str, kinds: Kinds, need: Need) -> String {
+    format!("{what} gives {kinds}; {}", needed(need))
 }
 
-pub(super) fn no_number(path: &[Step], kinds: Kinds) -> String {
-    format!(
-        "`{}`: the schema says that it is {kinds}; a number is needed here, which the filter \
-         `float` makes of a text",
-        shown(path)
-    )
+/// Of a value that stands in the rule.
+pub(super) fn constant(value: &Json, need: Need) -> String {
+    format!("{} is {}; {}", written(value), Kinds::of(value), needed(need))
+}
+
+pub(super) const NO_ELSE: &str =
+    "there is no value where the `if` does not hold; add an `else` to it";
+
+fn needed(need: Need) -> String {
+    let what = match need {
+        Need::Condition => {
+            return "a condition must give true or false: compare it".to_owned();
+        }
+        Need::Number => {
+            return "a number is needed here, which the filter `float` makes of a text".to_owned();
+        }
+        Need::Time => return format!("a time is needed here: {TIME}"),
+        Need::Text | Need::Contact | Need::Convertible => "a string or a number",
+        Need::Amount => "a number, or a string such as \"12.50\",",
+        Need::String => "a string",
+        Need::User => "the id of a LINE user",
+        Need::Channel => "the name of a channel",
+        Need::Currency => "a currency's code, such as \"THB\",",
+        Need::Zone => "the name of a time zone, such as \"Asia/Bangkok\",",
+        Need::Items | Need::Looped => "a list, a string or an object",
+        Need::Sliced => "a list or a string",
+        Need::List => "a list",
+        Need::Object => "an object",
+        Need::Nothing | Need::Name | Need::Defined | Need::Value => "a value that is not null",
+    };
+    format!("{what} is needed here")
 }
 
 pub(super) fn no_sum((one, of_one): (&str, Kinds), (other, of_other): (&str, Kinds)) -> String {
@@ -95,10 +115,6 @@ pub(super) fn no_sum((one, of_one): (&str, Kinds), (other, of_other): (&str, Kin
         "`{one} + {other}` adds {of_one} and {of_other}; to concatenate, use `~` \
          instead of `+`"
     )
-}
-
-pub(super) fn no_time(path: &[Step], kinds: Kinds) -> String {
-    format!("`{}`: the schema says that it is {kinds}; a time is needed here: {TIME}", shown(path))
 }
 
 pub(super) fn never_a_time(path: &[Step], allowed: &[&Json]) -> String {
@@ -159,13 +175,6 @@ pub(super) fn not_allowed(path: &[Step], value: &Json, allowed: &[&Json]) -> Str
     format!("`{}` is never {} according to the schema; {way_out}", shown(path), written(value))
 }
 
-pub(super) fn no_name(path: &[Step], kinds: Kinds) -> String {
-    format!(
-        "`{}`: the schema says that it is {kinds}; the name of a channel is needed here",
-        shown(path)
-    )
-}
-
 pub(super) fn no_channel<'c>(
     value: &Json,
     channels: impl Iterator<Item = &'c Arc<str>> + Clone,
@@ -203,21 +212,6 @@ pub(super) fn not_all_exist<'c>(
          {mend}, or exclude the value in `when`",
         shown(path),
         listed(others.into_iter()),
-    )
-}
-
-pub(super) fn no_currency(path: &[Step], kinds: Kinds) -> String {
-    format!(
-        "`{}`: the schema says that it is {kinds}; a currency's code, such as \"THB\", is needed here",
-        shown(path)
-    )
-}
-
-pub(super) fn no_zone(path: &[Step], kinds: Kinds) -> String {
-    format!(
-        "`{}`: the schema says that it is {kinds}; the name of a time zone, such as \
-         \"Asia/Bangkok\", is needed here",
-        shown(path)
     )
 }
 

@@ -33,6 +33,11 @@ pub fn is_currency(code: &str) -> bool {
     Currency::from_code(code).is_some()
 }
 
+/// Whether a text says an amount.
+pub fn is_amount(text: &str) -> bool {
+    decimal(&Value::from(text), "").is_ok()
+}
+
 /// `event.amount | money(event.currency)`: `$50.00`, `฿1,250.00`, `¥1,000`, `SGD 12.50`. Rounded
 /// to the currency's minor unit, halves away from zero.
 pub(super) fn money(amount: &Value, currency: &Value) -> Result<String, Error> {

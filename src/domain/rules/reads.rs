@@ -7,15 +7,15 @@
 use serde_json::Value as Json;
 
 use super::TopicRules;
-use super::environment::is_global;
 
+mod filters;
 mod lower;
 mod template;
 
 pub(super) use template::set_in_branches;
 
-/// What the `Reading::Other` of a name begins with that the template has not set.
-const UNSET: &str = "name ";
+/// What the `Reading::Other` of a name begins with that the template may set, and has not.
+const UNSET: &str = "unset ";
 
 /// A step into the event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,12 +73,32 @@ pub enum Need {
     Value,
     /// It is a string or a number.
     Text,
+    /// It is a string.
+    String,
+    /// It is a string or a number, of whom the message is for.
+    Contact,
+    /// It is the id of a LINE user.
+    User,
     /// It is the name of a channel.
     Channel,
     /// It is true or false.
     Condition,
     /// It is a number.
     Number,
+    /// It is a number, or a string that says one.
+    Amount,
+    /// It is an amount, or true or false.
+    Convertible,
+    /// It is a list, or a string or an object, whose letters or names are its items.
+    Items,
+    /// It has items, or is null, which has none.
+    Looped,
+    /// It is a list, or a string.
+    Sliced,
+    /// It is a list.
+    List,
+    /// It is an object.
+    Object,
     /// It is a point in time: a string or a number that says one.
     Time,
     /// It is the code of a currency.
@@ -179,8 +199,7 @@ impl Reading {
     /// The name that this stands for, where the template has not set it.
     pub fn as_unset(&self) -> Option<&str> {
         let Self::Other { name, parts } = self else { return None };
-        let name = name.strip_prefix(UNSET).filter(|_| parts.is_empty())?;
-        (name != "record" && name != "loop" && !is_global(name)).then_some(name)
+        name.strip_prefix(UNSET).filter(|_| parts.is_empty())
     }
 
     pub fn as_constant(&self) -> Option<&Json> {

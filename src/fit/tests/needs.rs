@@ -320,3 +320,139 @@ fn what_may_be_null_is_not_given_to_a_filter_that_fails_for_it(#[case] message: 
     let said = said_of_message(&format!("{{% if event.note is defined %}}{message}{{% endif %}}"));
     assert!(said.starts_with("0.message: `event.note` may be null"), "{said}");
 }
+
+#[rstest]
+#[case(
+    "{{ event.flag | money('THB') }}",
+    "`event.flag`: the schema says that it is a boolean; a number, or a string such as \"12.50\", is needed here"
+)]
+#[case(
+    "{{ event.id | abs }}",
+    "`event.id`: the schema says that it is a string; a number is needed here, which the filter `float` makes of a text"
+)]
+#[case(
+    "{{ event.count | length }}",
+    "`event.count`: the schema says that it is a number; a list, a string or an object is needed here"
+)]
+#[case(
+    "{% for i in event.count %}x{% endfor %}",
+    "`event.count`: the schema says that it is a number; a list, a string or an object is needed here"
+)]
+#[case(
+    "{{ event.count[0:2] }}",
+    "`event.count`: the schema says that it is a number; a string is needed here"
+)]
+#[case(
+    "{{ 'x' if event.id in event.count }}",
+    "`event.count`: the schema says that it is a number; a list, a string or an object is needed here"
+)]
+#[case(
+    "{{ event.customer | split(',') | length }}",
+    "`event.customer`: the schema says that it is an object; a string is needed here"
+)]
+#[case(
+    "{{ event.id | items | list | length }}",
+    "`event.id`: the schema says that it is a string; an object is needed here"
+)]
+#[case(
+    "{{ event.id | sum }}",
+    "`event.id`: the schema says that it is a string; a list is needed here"
+)]
+#[case(
+    "{% if event.note is defined %}{{ event.note[:3] }}{% endif %}",
+    "`event.note` may be null; use the filter `default(…, true)`, or guard it with `event.note is not none`"
+)]
+#[case(
+    "{{ event.id | upper - 1 }}",
+    "the filter `upper` gives a string; a number is needed here, which the filter `float` makes of a text"
+)]
+#[case(
+    "{{ event.count | string | upper | items }}",
+    "the filter `upper` gives a string; an object is needed here"
+)]
+#[case("{{ [event.id] }}", "`[…]` gives a list; a string or a number is needed here")]
+#[case(
+    "{{ event.count | money('THB' if event.flag else 'baht') }}",
+    "\"baht\" is a string; a currency's code, such as \"THB\", is needed here"
+)]
+#[case(
+    "{{ event.count | money(event.tracking | default('baht')) }}",
+    "\"baht\" is a string; a currency's code, such as \"THB\", is needed here"
+)]
+#[case(
+    "{{ event.level | default('none') | money('THB') }}",
+    "\"none\" is a string; a number, or a string such as \"12.50\", is needed here"
+)]
+#[case("{{ event.tracking | default(none) }}", "null is null; a string or a number is needed here")]
+#[case(
+    "{{ event.count | money('THB' if event.flag) }}",
+    "there is no value where the `if` does not hold; add an `else` to it"
+)]
+#[case(
+    "{{ 'x' if event.tracking is startingwith('VIP') }}",
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
+)]
+fn what_does_not_do_for_what_is_needed_is_a_mistake(#[case] message: &str, #[case] expected: &str) {
+    assert_eq!(said_of_message(message), format!("0.message: {expected}"));
+}
+
+#[rstest]
+#[case("{{ event.count | money('THB') }} {{ event.id | money('THB') }} {{ event.flag | int }}")]
+#[case("{% for letter in event.id %}{{ letter }}{% endfor %}{{ event.id[:3] | upper }}")]
+#[case(
+    "{% for name in event.labels | default({}, true) %}{{ name }}{% endfor %}{{ event.items | length }}"
+)]
+#[case(
+    "{{ event.customer | items | list | length }} {{ event.items | map(attribute='name') | join(', ') }}"
+)]
+#[case(
+    "{{ 'x' if event.flag }}{{ ('x' if event.flag) | upper }}{{ event.count | default('0') | int + 1 }}"
+)]
+#[case(
+    "{% if event.note is defined %}{{ event.note[:3] | length }}{{ event.items[:2] | length }}{% endif %}"
+)]
+#[case("{{ 'a' * 3 }}{{ '*' * event.count }}{{ event.count | default('12.50') | money('THB') }}")]
+#[case(
+    "{{ event.count | money('THB' if event.flag else 'USD') }}{% if event.flag is defined %}{{ event.count | money('THB' if event.flag is defined) }}{% endif %}"
+)]
+fn what_does_for_what_is_needed_passes(#[case] message: &str) {
+    assert_eq!(said_of_message(message), "");
+}
+
+#[rstest]
+#[case::text(
+    "event.status == 'shipped' or 'placed'",
+    "\"placed\" is a string; a condition must give true or false: compare it"
+)]
+#[case::length(
+    "event.items | length",
+    "the filter `length` gives a number; a condition must give true or false: compare it"
+)]
+#[case::joined(
+    "event.flag and event.id ~ 'a'",
+    "`~` gives a string; a condition must give true or false: compare it"
+)]
+#[case::no_else(
+    "event.flag if event.count > 1",
+    "there is no value where the `if` does not hold; add an `else` to it"
+)]
+#[case::optional(
+    "event.tracking is endingwith('a')",
+    "`event.tracking` may be missing: the schema does not require it; guard it with `event.tracking is defined`, or use the filter `default`"
+)]
+fn a_condition_that_gives_neither_true_nor_false_is_a_mistake(
+    #[case] when: &str,
+    #[case] expected: &str,
+) {
+    assert_eq!(said_of_when(when), format!("0.when: {expected}"));
+}
+
+#[rstest]
+#[case::no_else(RecipientSource::Contact("event.id if event.flag".to_owned()), "there is no value where the `if` does not hold; add an `else` to it")]
+#[case::comparison(RecipientSource::Contact("event.count > 1".to_owned()), "this gives a boolean; a string or a number is needed here")]
+#[case::number(RecipientSource::LineUser("event.count".to_owned()), "`event.count`: the schema says that it is a number; the id of a LINE user is needed here")]
+#[case::no_id(RecipientSource::LineUser("event.tracking | default('nobody')".to_owned()), "\"nobody\" is a string; the id of a LINE user is needed here")]
+fn a_recipient_that_is_none_is_a_mistake(#[case] to: RecipientSource, #[case] expected: &str) {
+    let rule = RuleSource { to, ..rule("r", None, "x") };
+    assert_eq!(said_of(&schema(ORDER), vec![rule]), format!("0.to: {expected}"));
+}

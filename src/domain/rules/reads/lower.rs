@@ -9,55 +9,11 @@ use serde_json::Value as Json;
 
 use super::super::names;
 use super::super::{ChannelSource, Expiry, RecipientSource, RuleSource};
-use super::{Comparison, Need, Path, Reading, RuleReads, Step, Test, UNSET, is_order, template};
+use super::filters::filtered;
+use super::{Comparison, Need, Reading, RuleReads, Step, Test, UNSET, is_order, template};
 
 /// What the names of a template stand for.
 pub(super) type Names = BTreeMap<String, Reading>;
-
-/// The filters that fail on null as well, with what they need of their value and their arguments.
-const STRICT: [(&str, Need, Need); 37] = [
-    ("abs", Need::Value, Need::Nothing),
-    ("capitalize", Need::Text, Need::Nothing),
-    ("count", Need::Value, Need::Nothing),
-    ("date", Need::Time, Need::Value),
-    ("datetime", Need::Time, Need::Value),
-    ("dictsort", Need::Value, Need::Nothing),
-    ("first", Need::Value, Need::Nothing),
-    ("float", Need::Value, Need::Nothing),
-    ("format", Need::Text, Need::Text),
-    ("groupby", Need::Value, Need::Nothing),
-    ("int", Need::Value, Need::Nothing),
-    ("items", Need::Value, Need::Nothing),
-    ("join", Need::Value, Need::Text),
-    ("last", Need::Value, Need::Nothing),
-    ("length", Need::Value, Need::Nothing),
-    ("lines", Need::Value, Need::Nothing),
-    ("lower", Need::Text, Need::Nothing),
-    ("map", Need::Value, Need::Nothing),
-    ("max", Need::Value, Need::Nothing),
-    ("min", Need::Value, Need::Nothing),
-    ("money", Need::Value, Need::Value),
-    ("number", Need::Value, Need::Value),
-    ("plural", Need::Value, Need::Value),
-    ("rejectattr", Need::Value, Need::Nothing),
-    ("replace", Need::Text, Need::Text),
-    ("reverse", Need::Value, Need::Nothing),
-    ("round", Need::Value, Need::Nothing),
-    ("selectattr", Need::Value, Need::Nothing),
-    ("sort", Need::Value, Need::Nothing),
-    ("split", Need::Value, Need::Nothing),
-    ("string", Need::Text, Need::Nothing),
-    ("sum", Need::Value, Need::Nothing),
-    ("time", Need::Time, Need::Value),
-    ("title", Need::Text, Need::Nothing),
-    ("trim", Need::Text, Need::Nothing),
-    ("unique", Need::Value, Need::Nothing),
-    ("upper", Need::Text, Need::Nothing),
-];
-
-/// The filters that give some of the items of their list.
-const ITEMS_LEFT: [&str; 7] =
-    ["list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort"];
 
 /// `None` where it does not parse, or is too long to be parsed safely.
 pub(super) fn expression(source: &str) -> Option<Reading> {
@@ -79,8 +35,10 @@ pub(super) fn rule(source: &RuleSource) -> RuleReads {
     if let ChannelSource::From(source) = &source.channel {
         add("channel", Need::Channel, source);
     }
-    let (RecipientSource::Contact(to) | RecipientSource::LineUser(to)) = &source.to;
-    add("to", Need::Text, to);
+    match &source.to {
+        RecipientSource::Contact(to) => add("to", Need::Contact, to),
+        RecipientSource::LineUser(to) => add("to", Need::User, to),
+    }
     if let Expiry::At(source) = &source.expires {
         add("expires_at", Need::Time, source);
     }
@@ -96,7 +54,7 @@ pub(super) fn reading(expression: &Expr<'_>, names: &Names) -> Reading {
         Expr::Var(variable) => match names.get(variable.id) {
             Some(reading) => reading.clone(),
             None if variable.id == "event" => Reading::Path(Vec::new()),
-            None => not_set(variable.id),
+            None => other(&format!("name {}", variable.id), []),
         },
         Expr::Const(value) => constant(&value.value),
         Expr::UnaryOp(operation) => match operation.op {
@@ -133,7 +91,7 @@ pub(super) fn reading(expression: &Expr<'_>, names: &Names) -> Reading {
             let bounds = [&slice.start, &slice.stop, &slice.step];
             let bounds = bounds.into_iter().flatten();
             let bounds = bounds.map(|bound| (Need::Nothing, reading(bound, names)));
-            let of = [(Need::Defined, reading(&slice.expr, names))];
+            let of = [(Need::Sliced, reading(&slice.expr, names))];
             other("slice", of.into_iter().chain(bounds))
         }
         Expr::Call(call) => called(call, names),
@@ -155,9 +113,13 @@ pub(super) fn other(name: &str, parts: impl IntoIterator<Item = (Need, Reading)>
     Reading::Other { name: name.to_owned(), parts: parts.into_iter().collect() }
 }
 
-/// What a name stands for that the template does not set.
-pub(super) fn not_set(name: &str) -> Reading {
-    other(&format!("{UNSET}{name}"), [])
+/// What a name stands for until the template has set it.
+pub(super) fn before_set(name: &str) -> Reading {
+    match name {
+        "event" => Reading::Path(Vec::new()),
+        "record" | "loop" => Reading::Anything,
+        _ => other(&format!("{UNSET}{name}"), []),
+    }
 }
 
 /// What is reached from a value by a step.
@@ -247,114 +209,6 @@ fn compared(comparison: &ast::Compare<'_>, names: &Names) -> Reading {
     chain.unwrap_or(left)
 }
 
-fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
-    // A filter without a value stands in a block, whose text is always there.
-    let value = filter.expr.as_ref().map(|expression| reading(expression, names));
-    let arguments = arguments(&filter.args, names);
-    if matches!(filter.name, "default" | "d")
-        && let Some(value) = &value
-        && filter.args.iter().all(|argument| matches!(argument, CallArg::Pos(_)))
-    {
-        let mut given = arguments.iter().cloned();
-        let other = given.next().unwrap_or_else(|| Reading::Constant(Json::from("")));
-        let or_empty = match given.next() {
-            None | Some(Reading::Constant(Json::Bool(false))) => Some(false),
-            Some(Reading::Constant(Json::Bool(true))) => Some(true),
-            Some(_) => None,
-        };
-        if let Some(or_empty) = or_empty {
-            let (value, other) = (Box::new(value.clone()), Box::new(other));
-            return Reading::Default { value, other, or_empty };
-        }
-    }
-    let strict = STRICT.iter().find(|(name, ..)| *name == filter.name);
-    let (of_value, of_arguments) = match strict {
-        // With a number to take instead, null is none.
-        Some(("float" | "int", ..)) if has_default(filter) => (Need::Defined, Need::Nothing),
-        Some((_, of_value, of_arguments)) => (*of_value, *of_arguments),
-        None if takes_undefined(filter.name) => (Need::Nothing, Need::Nothing),
-        None => (Need::Defined, Need::Nothing),
-    };
-    let attribute = attribute_of_items(filter, names);
-    let value = value.map(|value| (of_value, value));
-    let of_first = match filter.name {
-        "money" => Need::Currency,
-        "date" | "datetime" | "time" => Need::Zone,
-        _ => of_arguments,
-    };
-    let needs = std::iter::once(of_first).chain(std::iter::repeat(of_arguments));
-    let arguments = needs.zip(arguments);
-    other(&format!("|{}", filter.name), value.into_iter().chain(arguments).chain(attribute))
-}
-
-fn has_default(filter: &ast::Filter<'_>) -> bool {
-    filter.args.iter().any(|argument| match argument {
-        CallArg::Pos(_) => true,
-        CallArg::Kwarg(name, _) => *name == "default",
-        CallArg::PosSplat(_) | CallArg::KwargSplat(_) => false,
-    })
-}
-
-/// What a filter such as `sum(attribute="price")` reads of each item.
-fn attribute_of_items(filter: &ast::Filter<'_>, names: &Names) -> Option<(Need, Reading)> {
-    let mut positional = Vec::new();
-    let mut named = BTreeMap::new();
-    for argument in &filter.args {
-        match argument {
-            CallArg::Pos(value) => positional.push(value),
-            CallArg::Kwarg(name, value) => drop(named.insert(*name, value)),
-            CallArg::PosSplat(_) | CallArg::KwargSplat(_) => return None,
-        }
-    }
-    let index = match filter.name {
-        "groupby" | "rejectattr" | "selectattr" | "sum" => Some(0),
-        "join" => Some(1),
-        "map" | "max" | "min" | "sort" | "unique" => None,
-        _ => return None,
-    };
-    let given = index.and_then(|index| positional.get(index)).or_else(|| named.get("attribute"));
-    let attribute = given?.as_const()?;
-    let attribute = attribute.as_str()?;
-    if filter.name == "sort" && attribute.contains(',') {
-        return None;
-    }
-    let (mut path, all_left) = items(filter.expr.as_ref()?, names)?;
-    path.extend(attribute.split('.').map(|step| match step.parse() {
-        Ok(index) => Step::Index(index),
-        Err(_) => Step::Name(step.to_owned()),
-    }));
-    let test = positional.get(1).and_then(|test| test.as_const());
-    let asks = filter.name.ends_with("attr")
-        && test.is_some_and(|test| matches!(test.as_str(), Some("defined" | "undefined")));
-    let need = if named.contains_key("default") || !all_left {
-        Need::Name
-    } else if asks {
-        Need::Nothing
-    } else {
-        Need::Defined
-    };
-    Some((need, Reading::Path(path)))
-}
-
-/// The path of the items of a list, and whether none of them is left out.
-fn items(list: &Expr<'_>, names: &Names) -> Option<(Path, bool)> {
-    if let Expr::Filter(filter) = list
-        && ITEMS_LEFT.contains(&filter.name)
-    {
-        let (path, all_left) = items(filter.expr.as_ref()?, names)?;
-        let leaves_out = matches!(filter.name, "reject" | "rejectattr" | "select" | "selectattr");
-        return Some((path, all_left && !leaves_out));
-    }
-    let mut path = reading(list, names).as_path()?.clone();
-    path.push(Step::Each);
-    Some((path, true))
-}
-
-/// Whether a filter of the engine makes something of an undefined value, rather than fail.
-pub(super) fn takes_undefined(filter: &str) -> bool {
-    matches!(filter, "chain" | "d" | "default" | "zip")
-}
-
 fn tested(test: &ast::Test<'_>, names: &Names) -> Reading {
     let value = reading(&test.expr, names);
     let known = match test.name {
@@ -371,26 +225,31 @@ fn tested(test: &ast::Test<'_>, names: &Names) -> Reading {
     if let Some(known) = known {
         return told_of(known, value);
     }
+    // All others hold, or don't, of what there is not.
+    let need = match test.name {
+        "startingwith" | "endingwith" => Need::Defined,
+        _ => Need::Nothing,
+    };
     let arguments = arguments(&test.args, names);
-    let arguments = arguments.into_iter().map(|argument| (Need::Nothing, argument));
-    let value = [(Need::Nothing, value)];
+    let arguments = arguments.into_iter().map(|argument| (need, argument));
+    let value = [(need, value)];
     other(&format!("is {}", test.name), value.into_iter().chain(arguments))
 }
 
 /// Whether a name is set is known of each of the branches that may have set it.
 fn told_of(test: Test, value: Reading) -> Reading {
-    let asks_for_it = matches!(test, Test::Defined | Test::Undefined);
-    match value {
-        Reading::Choice { when, then, otherwise: Some(otherwise) } if asks_for_it => {
-            let told = |value: Box<Reading>| Box::new(told_of(test, *value));
-            Reading::Choice { when, then: told(then), otherwise: Some(told(otherwise)) }
-        }
-        Reading::Constant(_) if asks_for_it => Reading::Constant((test == Test::Defined).into()),
-        value if asks_for_it && value.as_unset().is_some() => {
-            Reading::Constant((test == Test::Undefined).into())
-        }
-        value => Reading::Is(test, Box::new(value)),
+    if test != Test::Defined && test != Test::Undefined {
+        return Reading::Is(test, Box::new(value));
     }
+    if let Reading::Choice { when, then, otherwise: Some(otherwise) } = value {
+        let told = |value: Box<Reading>| Box::new(told_of(test, *value));
+        return Reading::Choice { when, then: told(then), otherwise: Some(told(otherwise)) };
+    }
+    if value.as_constant().is_some() || value.as_unset().is_some() {
+        let is_set = value.as_unset().is_none();
+        return Reading::Constant((is_set == (test == Test::Defined)).into());
+    }
+    Reading::Is(test, Box::new(value))
 }
 
 fn called(call: &ast::Call<'_>, names: &Names) -> Reading {
@@ -405,7 +264,7 @@ fn called(call: &ast::Call<'_>, names: &Names) -> Reading {
     other(&name, of.into_iter().chain(arguments))
 }
 
-fn arguments(arguments: &[CallArg<'_>], names: &Names) -> Vec<Reading> {
+pub(super) fn arguments(arguments: &[CallArg<'_>], names: &Names) -> Vec<Reading> {
     let one = |argument: &CallArg<'_>| match argument {
         CallArg::Pos(value)
         | CallArg::Kwarg(_, value)

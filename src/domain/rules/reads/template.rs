@@ -6,7 +6,7 @@ use minijinja::machinery::ast::{self, Expr, Stmt};
 use minijinja::machinery::parse;
 
 use super::super::names;
-use super::lower::{Names, not_set, other, reading};
+use super::lower::{Names, before_set, other, reading};
 use super::{Need, Reading, Statement, Step};
 use crate::domain::words::is_identifier;
 
@@ -23,8 +23,10 @@ pub(super) fn statements(source: &str) -> Vec<Statement> {
     }
     match parse(source, "message", minijinja::syntax::SyntaxConfig::default()) {
         Ok(Stmt::Template(template)) => {
-            let mut lowering = Lowering::default();
-            lowering.block(&template.children)
+            let mut set = Vec::new();
+            in_branches(&template.children, &mut set);
+            let names = set.into_iter().map(|name| (name.to_owned(), before_set(name))).collect();
+            Lowering { names, unknowns: 0 }.block(&template.children)
         }
         Ok(_) | Err(_) => Vec::new(),
     }
@@ -56,7 +58,6 @@ fn braces(text: &str, mut line: usize) -> impl Iterator<Item = Statement> {
     })
 }
 
-#[derive(Default)]
 struct Lowering {
     names: Names,
     /// Tells one value that is not known apart from another.
@@ -157,7 +158,7 @@ impl Lowering {
         let after_otherwise = self.names.clone();
         let names: BTreeSet<&String> = after_then.keys().chain(after_otherwise.keys()).collect();
         for name in names {
-            let value = |names: &Names| names.get(name).cloned().unwrap_or_else(|| not_set(name));
+            let value = |names: &Names| names.get(name).cloned().unwrap_or(Reading::Anything);
             let (one, other) = (value(&after_then), value(&after_otherwise));
             if one != other {
                 let value = if one == Reading::Anything || other == Reading::Anything {
@@ -198,7 +199,9 @@ impl Lowering {
         self.names = before;
         // The fields of a namespace, unlike a plain name, keep what the body has set.
         for name in set {
-            if let Some(held) = self.names.get_mut(name) {
+            if let Some(held) = self.names.get_mut(name)
+                && held.as_unset().is_none()
+            {
                 *held = Reading::Anything;
             }
         }
