@@ -103,6 +103,13 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether both may be of one fault. Where one proxy answers with an error and the other with a
+    /// page, neither is the sign of a channel that works.
+    fn is_alike(self, other: Self) -> bool {
+        let is_no_answer = |kind| matches!(kind, Self::Ambiguous | Self::NotJson);
+        self == other || is_no_answer(self) && is_no_answer(other)
+    }
+
     pub fn stop_reason(self) -> StopReason {
         match self {
             Self::Rejected { .. } => StopReason::Rejected,
@@ -129,10 +136,10 @@ struct Streak {
 
 impl Streak {
     fn add(&mut self, kind: FailureKind, recipient: &Recipient) -> bool {
-        if self.kind != Some(kind) {
+        if !self.kind.is_some_and(|held| held.is_alike(kind)) {
             self.end();
-            self.kind = Some(kind);
         }
+        self.kind = Some(kind);
         self.recipients.insert(self.hasher.hash_one(recipient));
         self.recipients.len() >= STREAK
     }
@@ -165,14 +172,15 @@ pub struct Gate {
     /// The configuration has no such channel any more. It is kept for the deliveries that keep
     /// their message.
     pub retired: bool,
-    /// When the last stop ended that failures in a row had brought about.
+    /// When the last stop ended.
     pub works_since: Duration,
     /// When a message went through last.
     accepted_at: Option<Duration>,
     /// Of the last first attempts, a bit for each that failed.
     failed: u16,
     closed_until: Duration,
-    spared_until: Duration,
+    /// Until then no suspect is tried that a failure would set aside.
+    pub spared_until: Duration,
     /// Until then no probe comes early.
     pub early_from: Duration,
     /// Suspects that probes have cost since the channel stopped.
@@ -306,7 +314,8 @@ impl Gate {
 
     /// Whether this kind of failure would be a different answer from those of the streak.
     pub fn differs(&self, kind: FailureKind) -> bool {
-        kind != FailureKind::Unreachable && self.streak.kind.is_some_and(|streak| streak != kind)
+        kind != FailureKind::Unreachable
+            && self.streak.kind.is_some_and(|streak| !streak.is_alike(kind))
     }
 
     pub fn end_streak(&mut self) {
