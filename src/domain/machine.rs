@@ -366,6 +366,7 @@ impl Machine {
     /// [`Machine::next_wakeup`].
     pub fn effects(&mut self, now: Moment) -> Vec<Effect> {
         self.fire_timers(now);
+        self.gate_wakeup = None;
         self.probe(now);
         self.start(now);
         self.leave(now);

@@ -58,7 +58,6 @@ impl Machine {
     /// Starts what may start. The channels take turns, so that a busy one does not starve the
     /// others of the deliveries that may be in flight.
     pub(super) fn start(&mut self, now: Moment) {
-        self.gate_wakeup = None;
         self.bring_frontiers_back();
         let mut idle = 0;
         while idle < self.gates.len() && self.may_start(now) {
@@ -86,6 +85,11 @@ impl Machine {
         silent_for < patience
     }
 
+    /// A gate lets nothing through before then.
+    pub(super) fn wake_for_a_gate(&mut self, then: Duration) {
+        self.gate_wakeup = Some(self.gate_wakeup.map_or(then, |set| set.min(then)));
+    }
+
     /// Starts one delivery at this gate, if there is one that may go through.
     fn start_at(&mut self, gate: usize, now: Moment) -> bool {
         let closed = |gate: &Gate| gate.stop.is_some() || gate.paused;
@@ -101,7 +105,7 @@ impl Machine {
                 true
             }
             Passage::At(then) => {
-                self.gate_wakeup = Some(self.gate_wakeup.map_or(then, |set| set.min(then)));
+                self.wake_for_a_gate(then);
                 false
             }
             Passage::Closed => false,

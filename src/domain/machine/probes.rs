@@ -70,7 +70,8 @@ impl Machine {
         let half_open = |stop: Stop| stop.probe == Probe::HalfOpen;
         let Some(at) = self.gates.get(gate) else { return };
         let (account, channel) = (self.account, at.stop);
-        if at.paused || at.closed_until(now.elapsed).is_some() || !self.may_start(now) {
+        let closed_until = at.closed_until(now.elapsed);
+        if at.paused || !self.may_start(now) {
             return;
         }
         // Where the account and the channel are both stopped, one attempt answers for both: if
@@ -78,6 +79,9 @@ impl Machine {
         let ready = |stop: Option<Stop>| stop.is_none_or(half_open);
         if (account.is_none() && channel.is_none()) || !ready(account) || !ready(channel) {
             return;
+        }
+        if let Some(then) = closed_until {
+            return self.wake_for_a_gate(then);
         }
         let Some(id) = self.candidate(gate, now) else { return };
         let trying = |stop| Stop { probe: Probe::Trying(id), ..stop };
@@ -122,6 +126,11 @@ impl Machine {
         suspects.retain(|id| Some(*id) != chosen);
         let at = self.gates.get_mut(gate)?;
         at.suspects = suspects;
+        if first.is_some() && chosen.is_none() && spared {
+            let then = at.spared_until;
+            self.wake_for_a_gate(then);
+            return None;
+        }
         if costly.is_some() && is_stale {
             // The listing may tell by now that the fault lasts, and that costs nothing.
             for stop in at.stop.as_mut().into_iter().chain(&mut self.account) {
