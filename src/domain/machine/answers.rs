@@ -39,7 +39,7 @@ impl Machine {
                 self.accept(id, now);
             }
             Class::Unverified => {
-                self.count_failure(gate, id, FailureKind::Unverified, now);
+                self.count_failure_of_now(gate, id, FailureKind::Unverified, now);
                 self.accept(id, now);
             }
             Class::Permanent => self.refused(gate, id, now),
@@ -47,8 +47,10 @@ impl Machine {
             Class::NotApplied(why) => self.not_applied(gate, id, why, now),
             Class::NotFound => self.await_listing(id, now),
             Class::Stop(scope, reason) => {
-                let scope = self.scope_of(scope, reason, gate, now);
-                self.stop(scope, reason, gate, now);
+                if !self.began_before_the_end_of_a_stop(gate, id) {
+                    let scope = self.scope_of(scope, reason, gate, now);
+                    self.stop(scope, reason, gate, now);
+                }
                 self.wait_again(id, now);
             }
         }
@@ -115,7 +117,8 @@ impl Machine {
         // channel, which a heap of bad dead letters must not stop for all others.
         let held =
             self.tenures.get(&delivery.lane.epoch).and_then(|t| t.offsets.get(delivery.offset));
-        let redriven = held.is_some_and(|held| held.redrive.is_some());
+        let redriven = held.is_some_and(|held| held.redrive.is_some())
+            && !self.began_before_the_end_of_a_stop(gate, id);
         if redriven && self.gates.get(gate).is_some_and(|gate| !gate.is_stopped()) {
             return self.carry_verdict_out(id, HeldVerdict::Rejected);
         }
@@ -197,7 +200,7 @@ impl Machine {
                 self.back_off(id, now);
             }
             NotApplied::Unreachable => {
-                self.count_failure(gate, id, FailureKind::Unreachable, now);
+                self.count_failure_of_now(gate, id, FailureKind::Unreachable, now);
                 self.back_off(id, now);
             }
         }
@@ -205,6 +208,7 @@ impl Machine {
 
     /// It keeps its place at the head of its lane, and waits for the gate.
     pub(super) fn wait_again(&mut self, id: DeliveryId, now: Moment) {
+        self.note_no_verdict(id);
         if self.deliveries.get(&id).is_some_and(|delivery| self.is_leaving(delivery.lane.epoch)) {
             self.leave_to_next_owner(id);
         } else {
@@ -216,6 +220,7 @@ impl Machine {
     /// It keeps its place at the head of its lane, and waits for a while: for how long is returned.
     fn back_off(&mut self, id: DeliveryId, now: Moment) -> Duration {
         let jitter = self.jitter.f64();
+        self.note_no_verdict(id);
         let Some(delivery) = self.deliveries.get_mut(&id) else { return Duration::ZERO };
         delivery.failures += 1;
         delivery.state = State::Backoff;
@@ -229,6 +234,27 @@ impl Machine {
             self.catch_up(id, now);
         }
         wait
+    }
+
+    /// A second chance has ended without a verdict: the next one is not final because of it, which may
+    /// be one of a fault long after.
+    fn note_no_verdict(&mut self, id: DeliveryId) {
+        if let Some(delivery) = self.deliveries.get_mut(&id) {
+            delivery.second_chance = false;
+        }
+    }
+
+    /// What was on the wire when the channel stopped tells nothing of it once it works again.
+    fn count_failure_of_now(
+        &mut self,
+        gate: usize,
+        id: DeliveryId,
+        kind: FailureKind,
+        now: Moment,
+    ) {
+        if !self.began_before_the_end_of_a_stop(gate, id) {
+            self.count_failure(gate, id, kind, now);
+        }
     }
 
     pub(super) fn count_failure(

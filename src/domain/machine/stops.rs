@@ -120,8 +120,10 @@ impl Machine {
         let tried = |stop: &Stop| stop.probe == Probe::Trying(id);
         let channel = self.gates.iter().position(|gate| gate.stop.as_ref().is_some_and(tried));
         let account = self.account.filter(tried);
-        if matches!(class, Class::Ambiguous(_)) && (account.is_some() || channel.is_some()) {
-            self.spare_suspects(id, now);
+        let of_channel = channel.and_then(|at| self.gates.get(at)).and_then(|gate| gate.stop);
+        if let Some(stop) = account.or(of_channel).filter(|_| matches!(class, Class::Ambiguous(_)))
+        {
+            self.spare_suspects(id, stop, now);
         }
         if let Some(stop) = account {
             if is_cured(stop.reason, class) {
@@ -153,9 +155,13 @@ impl Machine {
         }
     }
 
-    fn spare_suspects(&mut self, probe: DeliveryId, now: Moment) {
+    fn spare_suspects(&mut self, probe: DeliveryId, stop: Stop, now: Moment) {
         let Some(delivery) = self.deliveries.get(&probe) else { return };
         let costly = delivery.is_rather_set_aside();
+        // It came before the first that could have cost one, and a blip may be over by then.
+        if !costly && delivery.started < stop.since + retry::PROBE.first {
+            return;
+        }
         let channel = &delivery.lane.channel;
         let jitter = self.jitter.f64();
         if let Some(gate) = self.gates.iter_mut().find(|gate| gate.channel.id == *channel) {
@@ -196,9 +202,7 @@ impl Machine {
     fn reopen(&mut self, gate: usize, stop: Stop, now: Moment) {
         let Some(at) = self.gates.get_mut(gate).filter(|gate| !gate.is_stopped()) else { return };
         at.reopen();
-        if may_be_the_messages_own(stop.reason) {
-            at.works_since = now.elapsed;
-        }
+        at.works_since = now.elapsed;
         let suspects = std::mem::take(&mut at.suspects).into_iter();
         let untried = std::mem::take(&mut at.ready);
         let first = |id: &DeliveryId| stop.reason == StopReason::Rejected && self.is_refused(*id);

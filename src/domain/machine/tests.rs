@@ -1,6 +1,7 @@
 //! The core's promises: one test for each invariant, and a simulation of them all.
 
 mod account;
+mod blips;
 mod bursts;
 mod holding;
 mod invariants;

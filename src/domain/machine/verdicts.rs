@@ -90,7 +90,7 @@ impl Machine {
     fn suspect_of_the_past(&mut self, id: DeliveryId, verdict: HeldVerdict, now: Moment) {
         let Some(delivery) = self.deliveries.get(&id) else { return };
         if self.is_leaving(delivery.lane.epoch) {
-            return self.leave_suspect(id, verdict);
+            return self.leave_to_next_owner(id);
         }
         if let Some(delivery) = self.deliveries.get_mut(&id) {
             delivery.state = State::Held(verdict);
