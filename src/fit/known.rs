@@ -49,6 +49,16 @@ impl Known {
         self.below.iter()
     }
 
+    /// Whether nothing is known but that there is a value.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.kinds == Kinds::ALL
+            && self.only.is_none()
+            && self.never.is_empty()
+            && self.truthy.is_none()
+            && !self.touched
+            && self.below.is_empty()
+    }
+
     /// Whether it may be this value.
     pub(super) fn allows(&self, value: &Json) -> bool {
         self.kinds.meets(Kinds::of(value))

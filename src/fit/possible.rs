@@ -74,7 +74,8 @@ pub(super) fn allowed_kinds(way: &Way<'_>, known: &Known) -> Kinds {
     let mut kinds = way.likely_kinds().and(known.kinds);
     // What has something in it counts as true.
     if known.truthy == Some(false) && way.min_items > 0 {
-        kinds = kinds.without(Kinds::ARRAY);
+        let is_text = way.kinds == Kinds::STRING;
+        kinds = kinds.without(if is_text { Kinds::STRING } else { Kinds::ARRAY });
     }
     if known.truthy == Some(false) && !way.required.is_empty() {
         kinds = kinds.without(Kinds::OBJECT);
@@ -102,7 +103,32 @@ pub(super) fn is_possible(root: &Place<'_>, known: &Known) -> bool {
 
 /// The ways that go together with what is known, their conditions answered.
 pub(super) fn possible<'s>(place: &Place<'s>, known: &Known) -> Vec<Way<'s>> {
-    possible_below(place, known, 0)
+    let mut ways = possible_below(place, known, 0);
+    // What tells one way from another may be something that is known in words alone.
+    let is_doubtful = |way: &Way<'s>| {
+        known.children().any(|(step, below)| {
+            let here = child(way, step);
+            let tells_apart = ways.iter().any(|other| !child(other, step).is_same(&here));
+            tells_apart && !is_told(&here, below)
+        })
+    };
+    let doubtful: Vec<bool> = ways.iter().map(is_doubtful).collect();
+    for (way, is_doubtful) in ways.iter_mut().zip(doubtful) {
+        way.uncertain |= is_doubtful;
+    }
+    ways
+}
+
+/// Whether it can be told of what is known that it goes together with the schema, or that it does not.
+fn is_told(place: &Place<'_>, known: &Known) -> bool {
+    let is_clear = |way: &Way<'_>| !(way.partial || way.vague);
+    known.present == Some(false)
+        || known.is_unknown()
+        || !known.touched
+            && place.ways().iter().all(|way| {
+                is_clear(way)
+                    && known.children().all(|(step, below)| is_told(&child(way, step), below))
+            })
 }
 
 /// The same, asked for by a condition so far above.
@@ -125,7 +151,7 @@ fn possible_below<'s>(place: &Place<'s>, known: &Known, depth: usize) -> Vec<Way
             }
             open.extend(narrowed.iter().flat_map(|way| way.and(&then)).map(|mut way| {
                 way.required.extend(&requires);
-                way.vague |= answer == Answer::Unknown;
+                way.uncertain |= answer == Answer::Unknown;
                 way
             }));
         }
@@ -137,7 +163,7 @@ fn possible_below<'s>(place: &Place<'s>, known: &Known, depth: usize) -> Vec<Way
             let denied = sole_property(&when);
             open.extend(without.map(|mut way| {
                 way.required.extend(denied);
-                way.vague |= answer == Answer::Unknown;
+                way.uncertain |= answer == Answer::Unknown;
                 way
             }));
         }
@@ -209,13 +235,18 @@ fn answer(when: &When<'_>, way: &Way<'_>, known: &Known, depth: usize) -> Answer
                 Answer::Yes
             } else if answers.iter().all(|answer| *answer == Answer::No) {
                 Answer::No
-            } else if answers.contains(&Answer::Unknown) {
+            } else if answers.contains(&Answer::Unknown) || several_may(&answers) {
                 Answer::Unknown
             } else {
                 Answer::Either
             }
         }
     }
+}
+
+/// Two answers that are each yes for some events may be so for all of them together.
+fn several_may(answers: &[Answer]) -> bool {
+    answers.iter().filter(|answer| **answer != Answer::No).count() > 1
 }
 
 /// Whether a value that goes one way, and is known so, satisfies what another way asks.
@@ -230,12 +261,20 @@ fn holds(asked: &Way<'_>, way: &Way<'_>, known: &Known, depth: usize) -> Answer 
     let kinds = allowed_kinds(way, known);
     answers.push(among(kinds.meets(asked.kinds), kinds.without(asked.kinds) != Kinds::NONE));
     if let Some(values) = &asked.values {
-        answers.push(match candidates(way, known) {
-            None => Answer::Unknown,
-            Some(left) => {
-                let is_asked = |value: &&Json| values.iter().any(|one| equal(one, value));
-                among(left.iter().any(is_asked), !left.iter().all(is_asked))
-            }
+        let is_asked = |value: &&Json| values.iter().any(|one| equal(one, value));
+        let booleans = [Json::Bool(true), Json::Bool(false)];
+        let left = if kinds == Kinds::BOOLEAN {
+            Some(booleans.iter().filter(|value| known.allows(value)).collect())
+        } else {
+            candidates(way, known)
+        };
+        let may_be = |value: &&Json| kinds.meets(Kinds::of(value)) && known.allows(value);
+        answers.push(match left {
+            Some(left) => among(left.iter().any(is_asked), !left.iter().all(is_asked)),
+            None if !values.iter().any(|value| may_be(value)) => Answer::No,
+            None if way.partial => Answer::Unknown,
+            // There are always other texts and numbers.
+            None => Answer::Either,
         });
     }
     for name in &asked.required {

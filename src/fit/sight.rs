@@ -9,7 +9,7 @@ use super::possible::{
     Answer, WAYS_LIMIT, allowed_kinds, candidates, child, container, possible, presence,
 };
 use crate::domain::rules::reads::Step;
-use crate::schema::outline::{Condition, Kinds, Naming, Place, Texts, Way};
+use crate::schema::outline::{Condition, Kinds, Naming, Place, Texts, Way, When};
 
 /// What the schema says of a path, whatever is known of the event.
 #[derive(Debug)]
@@ -96,11 +96,18 @@ fn every_way<'s>(place: &Place<'s>) -> Vec<Way<'s>> {
     let mut open = place.ways();
     let mut ways = Vec::new();
     while let Some(mut way) = open.pop() {
-        let Some(Condition { then, otherwise, .. }) = way.conditions.pop() else {
+        let Some(Condition { when, then, requires, otherwise }) = way.conditions.pop() else {
             ways.push(way);
             continue;
         };
-        open.extend(way.and(&then));
+        let narrowed = match &when {
+            When::Holds(schema) => way.and(schema),
+            When::Has(_) => vec![way.clone()],
+        };
+        open.extend(narrowed.iter().flat_map(|way| way.and(&then)).map(|mut way| {
+            way.required.extend(&requires);
+            way
+        }));
         open.extend(way.and(&otherwise));
         if open.len() + ways.len() > WAYS_LIMIT {
             return vec![Way::unknown(way.outline())];
@@ -120,7 +127,11 @@ pub(super) fn meet(root: &Place<'_>, known: &Known, path: &[Step], needs_end: bo
         Ok(arrived) => arrived,
         Err(met) => return met,
     };
-    let kinds = ways.iter().fold(Kinds::NONE, |kinds, way| kinds.or(allowed_kinds(way, known)));
+    let mut kinds = ways.iter().fold(Kinds::NONE, |kinds, way| kinds.or(allowed_kinds(way, known)));
+    let may_be_null = |way: &Way<'_>| allowed_kinds(way, known).meets(Kinds::NULL);
+    if !ways.iter().any(|way| !way.uncertain && may_be_null(way)) && !ways.iter().all(may_be_null) {
+        kinds = kinds.without(Kinds::NULL);
+    }
     if known.touched || kinds == Kinds::ALL || kinds == Kinds::NONE {
         Met::Unknown
     } else {
@@ -134,7 +145,7 @@ pub(super) fn values(root: &Place<'_>, known: &Known, path: &[Step]) -> Option<V
     let nothing = Known::default();
     for length in 0..=path.len() {
         let (ways, known) = walk(root, (known, &nothing), path.get(..length)?, true).ok()?;
-        if known.touched || ways.iter().any(|way| way.vague) {
+        if known.touched || ways.iter().any(|way| way.vague || way.uncertain) {
             return None;
         }
     }
@@ -164,13 +175,13 @@ fn walk<'s, 'k>(
             return Err(Met::Unknown);
         }
         let is_end = at + 1 == path.len();
-        match worst(ways.iter().map(|way| presence(way, known, step))) {
+        match worst(&ways, |way| presence(way, known, step)) {
             Answer::Yes => {}
             Answer::Unknown => return Err(Met::Unknown),
             Answer::No | Answer::Either if is_end && !needs_end => return Err(Met::Unknown),
             Answer::No | Answer::Either => return Err(Met::Missing { at: at + 1 }),
         }
-        ways = ways.iter().flat_map(|way| possible(&child(way, step), below)).collect();
+        ways = ways.iter().flat_map(|way| below_it(way, step, below)).collect();
         if ways.len() > WAYS_LIMIT {
             return Err(Met::Unknown);
         }
@@ -179,12 +190,27 @@ fn walk<'s, 'k>(
     Ok((ways, known))
 }
 
-/// No before everything else, and what is not known before a yes.
-fn worst(answers: impl Iterator<Item = Answer>) -> Answer {
-    let rank = |answer: &Answer| match answer {
-        Answer::No | Answer::Either => 2,
-        Answer::Unknown => 1,
-        Answer::Yes => 0,
-    };
-    answers.max_by_key(rank).unwrap_or(Answer::Unknown)
+fn below_it<'s>(way: &Way<'s>, step: &Step, below: &Known) -> impl Iterator<Item = Way<'s>> {
+    let uncertain = way.uncertain;
+    possible(&child(way, step), below).into_iter().map(move |mut way| {
+        way.uncertain |= uncertain;
+        way
+    })
+}
+
+/// No before everything else, and what is not known before a yes. What one way denies that may be none
+/// is not known, unless all of them deny it.
+fn worst(ways: &[Way<'_>], answer: impl Fn(&Way<'_>) -> Answer) -> Answer {
+    let answers: Vec<(Answer, bool)> =
+        ways.iter().map(|way| (answer(way), way.uncertain)).collect();
+    let denies = |answer: &Answer| matches!(answer, Answer::No | Answer::Either);
+    let is_certain = |(answer, uncertain): &(Answer, bool)| denies(answer) && !uncertain;
+    if answers.iter().any(is_certain) {
+        Answer::No
+    } else if answers.is_empty() || answers.iter().any(|(answer, _)| *answer != Answer::Yes) {
+        let all = !answers.is_empty() && answers.iter().all(|(answer, _)| denies(answer));
+        if all { Answer::No } else { Answer::Unknown }
+    } else {
+        Answer::Yes
+    }
 }

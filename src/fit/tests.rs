@@ -8,6 +8,7 @@ use crate::domain::rules::{ChannelSource, Expiry, RecipientSource, RuleSource, U
 use crate::fit::words::BOOLEAN_IN_A_TEXT;
 use crate::schema::Schema;
 
+mod doubts;
 mod keywords;
 mod needs;
 mod world;

@@ -53,6 +53,7 @@ pub struct Way<'s> {
     /// The values of `enum` and `const`.
     pub values: Option<Vec<&'s Value>>,
     pub required: BTreeSet<&'s str>,
+    /// Of a text, letters.
     pub min_items: u64,
     pub texts: Texts,
     /// Those that wait for an answer before they narrow the way down.
@@ -61,6 +62,8 @@ pub struct Way<'s> {
     pub vague: bool,
     /// There are keywords whose answer can't be foretold.
     pub partial: bool,
+    /// It may be that no event goes this way.
+    pub uncertain: bool,
     properties: BTreeMap<&'s str, Vec<&'s Value>>,
     /// Schemas of properties that are not named.
     others: Vec<&'s Value>,
@@ -141,6 +144,13 @@ impl Outline {
 }
 
 impl<'s> Place<'s> {
+    /// Whether the very same schemas hold at both.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let same = |(one, other): (&&Value, &&Value)| std::ptr::eq(*one, *other);
+        self.schemas.len() == other.schemas.len()
+            && self.schemas.iter().zip(&other.schemas).all(same)
+    }
+
     /// The ways in which a value may be here; none where no value may.
     pub fn ways(&self) -> Vec<Way<'s>> {
         let mut visits = VISITS_LIMIT;
@@ -164,6 +174,7 @@ impl<'s> Way<'s> {
             conditions: Vec::new(),
             vague: false,
             partial: false,
+            uncertain: false,
             properties: BTreeMap::new(),
             others: Vec::new(),
             is_open: false,
@@ -265,6 +276,7 @@ impl<'s> Way<'s> {
         merged.items.extend(&other.items);
         merged.vague |= other.vague;
         merged.partial |= other.partial;
+        merged.uncertain |= other.uncertain;
         merged.described = merged.described.or(other.described);
         merged.is_open |= other.is_open;
         Some(merged)
@@ -335,7 +347,7 @@ fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
         Some(format) if WITHOUT_A_TIME.contains(&format) => Texts::NoTime,
         _ => Texts::Any,
     };
-    way.min_items = keywords.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+    way.min_items = least_items(keywords, way.kinds);
     if let Some(properties) = keywords.get("properties").and_then(Value::as_object) {
         way.properties =
             properties.iter().map(|(name, schema)| (name.as_str(), vec![schema])).collect();
@@ -369,6 +381,16 @@ fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
     way.partial = keywords.keys().any(|keyword| !is_foretold(keyword));
     conditions(outline, keywords, &mut way);
     way
+}
+
+/// How many items a list has at least, or letters a text.
+fn least_items(keywords: &Map<String, Value>, kinds: Kinds) -> u64 {
+    let stated = |name| keywords.get(name).and_then(Value::as_u64);
+    if kinds == Kinds::STRING {
+        return stated("minLength").unwrap_or(0);
+    }
+    let contained = keywords.get("contains").map(|_| stated("minContains").unwrap_or(1));
+    stated("minItems").max(contained).unwrap_or(0)
 }
 
 fn conditions<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>, way: &mut Way<'s>) {
