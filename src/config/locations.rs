@@ -20,7 +20,7 @@ impl Locations {
     pub(super) fn new(file: &str, source: &str, root: &Node) -> Self {
         let (places, lines) = (BTreeMap::new(), BTreeMap::new());
         let mut locations = Self { file: file.to_owned(), places, lines };
-        locations.collect(root, &KeyPath::default(), &source.lines().collect::<Vec<_>>());
+        locations.collect(root, &KeyPath::default(), &mut Source::new(source));
         locations
     }
 
@@ -86,7 +86,7 @@ impl Locations {
         }
     }
 
-    fn collect(&mut self, node: &Node, path: &KeyPath, source: &[&str]) {
+    fn collect(&mut self, node: &Node, path: &KeyPath, source: &mut Source<'_>) {
         self.places.insert(path.clone(), place(node));
         match &node.value {
             Kind::Map(entries) => {
@@ -133,23 +133,51 @@ fn push(steps: &mut Vec<KeyPath>, next: impl FnOnce(&KeyPath) -> KeyPath) {
     }
 }
 
+/// The lines of the file. Where a column is, is found from the one asked for before: of rules that
+/// all stand on one line, it would otherwise be counted from the line's beginning each time.
+struct Source<'s> {
+    lines: Vec<&'s str>,
+    /// A line, counted from 0, a column in it, and the same column in bytes.
+    last: (usize, usize, usize),
+}
+
+impl<'s> Source<'s> {
+    fn new(source: &'s str) -> Self {
+        Self { lines: source.lines().collect(), last: (0, 0, 0) }
+    }
+
+    /// What stands on a line from a column on, both counted from 0.
+    fn rest(&mut self, line: usize, column: usize) -> Option<&'s str> {
+        let text: &'s str = self.lines.get(line)?;
+        let (from, start) = match self.last {
+            (held, from, start) if held == line && from <= column => (from, start),
+            _ => (0, 0),
+        };
+        let mut rest = text.get(start..)?.chars();
+        rest.by_ref().take(column - from).for_each(drop);
+        let rest = rest.as_str();
+        let end = text.len() - rest.len();
+        self.last = if rest.is_empty() { (line, 0, 0) } else { (line, column, end) };
+        Some(rest)
+    }
+}
+
 /// Where the lines of a text begin that starts at this place, as far as the file has them just as
 /// they are read: what is folded or escaped stands elsewhere in the file than in the text.
-fn lines(text: &str, start: Place, source: &[&str]) -> Option<Vec<Place>> {
+fn lines(text: &str, start: Place, source: &mut Source<'_>) -> Option<Vec<Place>> {
     let mut texts = text.lines();
     let first = texts.next().filter(|first| !first.trim().is_empty())?;
     let at = usize::try_from(start.line).ok()?.checked_sub(1)?;
     let skipped = usize::try_from(start.column).ok()?.checked_sub(1)?;
-    let mut rest = source.get(at)?.chars();
-    rest.by_ref().take(skipped).for_each(drop);
-    let quoted = rest.as_str().strip_prefix(['"', '\'']);
+    let rest = source.rest(at, skipped)?;
+    let quoted = rest.strip_prefix(['"', '\'']);
     let inside = quoted.is_some_and(|quoted| quoted.starts_with(first));
-    if !inside && !rest.as_str().starts_with(first) {
+    if !inside && !rest.starts_with(first) {
         return None;
     }
     let mut found = vec![Place { column: start.column + u64::from(inside), ..start }];
     // In quotes, and in a text without them, a line of the file is not one of the text.
-    let block = if rest.as_str() == first { source } else { &[] };
+    let block = if rest == first { source.lines.as_slice() } else { &[] };
     for (text, line) in texts.zip(block.iter().skip(at + 1)) {
         let Some(indentation) = line.strip_suffix(text) else { break };
         if !indentation.bytes().all(|byte| byte == b' ') {
@@ -160,4 +188,17 @@ fn lines(text: &str, start: Place, source: &[&str]) -> Option<Vec<Place>> {
         found.push(Place { line: start.line + count(line), column: count(column) });
     }
     Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_found_after_and_before_the_one_found_last() {
+        let mut source = Source::new("กa{b, ค}\nx y");
+        let asked = [(0, 1), (0, 3), (0, 3), (0, 6), (1, 2), (0, 0), (0, 99), (0, 6), (2, 0)];
+        let found = asked.map(|(line, column)| source.rest(line, column).unwrap_or("none"));
+        assert_eq!(found, ["a{b, ค}", "b, ค}", "b, ค}", "ค}", "y", "กa{b, ค}", "", "ค}", "none"]);
+    }
 }

@@ -149,7 +149,9 @@ pub(super) fn is_cut_short(node: &Node, source: &str) -> bool {
     let (Some(text), Some(after)) = (source.get(span.clone()), source.get(span.end..)) else {
         return false;
     };
-    let comment = after.lines().next().unwrap_or_default().trim_start().strip_prefix('#');
+    // The line is not cut out: a whole configuration may stand on it.
+    let comment = after.trim_start_matches(|c: char| c.is_whitespace() && c != '\n');
+    let comment = comment.strip_prefix('#');
     let goes_on = |comment: &str| comment.starts_with(|c: char| !c.is_whitespace() && c != '#');
     !text.starts_with(['"', '\'', '|', '>']) && comment.is_some_and(goes_on)
 }
