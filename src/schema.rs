@@ -21,6 +21,7 @@ mod lint;
 mod locate;
 mod loops;
 pub mod outline;
+mod patterns;
 mod violation;
 
 use files::Document;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jsonschema::{Draft, PatternOptions, ValidationOptions};
 use serde_json::{Map, Value};
 
-use super::keywords;
+use super::{keywords, patterns};
 use crate::domain::words::nearest;
 
 /// The meta-schema of the one draft that is taken.
@@ -114,13 +114,15 @@ fn check_schema(schema: &Map<String, Value>, pointer: &str, found: &mut Vec<Foun
         add("type", unknown("type", name, &TYPES));
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
-        && !is_pattern(pattern)
+        && let Some(message) = patterns::objection(pattern)
     {
-        add("pattern", not_a_pattern(pattern));
+        add("pattern", message);
     }
     let named = schema.get("patternProperties").and_then(Value::as_object);
-    for pattern in named.into_iter().flat_map(Map::keys).filter(|pattern| !is_pattern(pattern)) {
-        add("patternProperties", not_a_pattern(pattern));
+    for message in
+        named.into_iter().flat_map(Map::keys).filter_map(|name| patterns::objection(name))
+    {
+        add("patternProperties", message);
     }
 }
 
@@ -143,16 +145,6 @@ fn unknown(keyword: &str, value: &str, known: &[&str]) -> String {
         Some(near) => format!("unknown {keyword} `{value}`: did you mean `{near}`?"),
         None => format!("unknown {keyword} `{value}`: there are {}", known.join(", ")),
     }
-}
-
-fn is_pattern(pattern: &str) -> bool {
-    options().build(&serde_json::json!({ "pattern": pattern })).is_ok()
-}
-
-fn not_a_pattern(pattern: &str) -> String {
-    format!(
-        "`{pattern}` is not a valid regular expression; look-around and back-references are not supported"
-    )
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ fn mistakes(texts: &[(&str, &str)]) -> Vec<(String, String)> {
 #[case::bad_value(r#"{"minLength":-1}"#, "/minLength", "-1")]
 #[case::unknown_format(r#"{"format":"date-tim"}"#, "/format", "unknown format `date-tim`")]
 #[case::look_around(r#"{"pattern":"(?=a)"}"#, "/pattern", "(?=a)")]
+#[case::too_large(r#"{"pattern":"\\p{L}{1000}"}"#, "/pattern", "too large")]
 #[case::bad_pattern_property(
     r#"{"patternProperties":{"(":{}}}"#,
     "/patternProperties",
