@@ -1,7 +1,8 @@
 //! What is known of an event at some point of a rule: what the conditions on the way there have
 //! shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::Value as Json;
 
@@ -17,8 +18,9 @@ pub(super) struct Known {
     pub(super) kinds: Kinds,
     /// It is one of these.
     only: Option<Vec<Json>>,
-    /// It is none of these.
+    /// It is none of these; the texts may be as many as there are rules.
     never: Vec<Json>,
+    never_texts: Rc<BTreeSet<String>>,
     /// Whether it counts as true: neither false nor null, nor zero or empty.
     pub(super) truthy: Option<bool>,
     /// A condition has looked at it in a way that is not understood, and may have shown anything.
@@ -33,6 +35,7 @@ impl Default for Known {
             kinds: Kinds::ALL,
             only: None,
             never: Vec::new(),
+            never_texts: Rc::default(),
             truthy: None,
             touched: false,
             below: BTreeMap::new(),
@@ -54,6 +57,7 @@ impl Known {
         self.kinds == Kinds::ALL
             && self.only.is_none()
             && self.never.is_empty()
+            && self.never_texts.is_empty()
             && self.truthy.is_none()
             && !self.touched
             && self.below.is_empty()
@@ -63,7 +67,10 @@ impl Known {
     pub(super) fn allows(&self, value: &Json) -> bool {
         self.kinds.meets(Kinds::of(value))
             && self.only.as_ref().is_none_or(|only| only.iter().any(|one| equal(one, value)))
-            && !self.never.iter().any(|one| equal(one, value))
+            && match value.as_str() {
+                Some(text) => !self.never_texts.contains(text),
+                None => !self.never.iter().any(|one| equal(one, value)),
+            }
             && self.truthy.is_none_or(|truthy| truthy == is_truthy(value))
     }
 
@@ -121,7 +128,18 @@ impl World {
                 if values.contains(&Json::Null) {
                     known.kinds = known.kinds.without(Kinds::NULL);
                 }
-                known.never.extend(values.iter().cloned());
+                for value in values {
+                    match value {
+                        Json::String(text) => {
+                            Rc::make_mut(&mut known.never_texts).insert(text.clone());
+                        }
+                        Json::Null
+                        | Json::Bool(_)
+                        | Json::Number(_)
+                        | Json::Array(_)
+                        | Json::Object(_) => known.never.push(value.clone()),
+                    }
+                }
             }
             Fact::Truthy(truthy) => {
                 if known.truthy == Some(!truthy) {

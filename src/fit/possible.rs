@@ -133,6 +133,9 @@ fn is_told(place: &Place<'_>, known: &Known) -> bool {
 
 /// The same, asked for by a condition so far above.
 fn possible_below<'s>(place: &Place<'s>, known: &Known, depth: usize) -> Vec<Way<'s>> {
+    if place.outline().is_given_up() {
+        return vec![Way::unknown(place.outline())];
+    }
     let mut open = place.ways();
     let mut ways = Vec::new();
     while let Some(mut way) = open.pop() {
@@ -271,7 +274,7 @@ fn holds(asked: &Way<'_>, way: &Way<'_>, known: &Known, depth: usize) -> Answer 
         let may_be = |value: &&Json| kinds.meets(Kinds::of(value)) && known.allows(value);
         answers.push(match left {
             Some(left) => among(left.iter().any(is_asked), !left.iter().all(is_asked)),
-            None if !values.iter().any(|value| may_be(value)) => Answer::No,
+            None if !values.iter().any(may_be) => Answer::No,
             None if way.partial => Answer::Unknown,
             // There are always other texts and numbers.
             None => Answer::Either,

@@ -164,6 +164,10 @@ fn walk<'s, 'k>(
     path: &[Step],
     needs_end: bool,
 ) -> Result<(Vec<Way<'s>>, &'k Known), Met> {
+    // What is known may be impossible, which nobody has found out.
+    if root.outline().is_given_up() {
+        return Err(Met::Unknown);
+    }
     let mut known = known;
     let mut ways = possible(root, known);
     for (at, step) in path.iter().enumerate() {
