@@ -16,6 +16,7 @@ pub(super) fn fitting(need: Need) -> Kinds {
         Need::String | Need::User | Need::Channel | Need::Currency | Need::Zone => Kinds::STRING,
         Need::Condition => Kinds::BOOLEAN,
         Need::Number => Kinds::NUMBER,
+        Need::Summed => Kinds::NUMBER.or(Kinds::BOOLEAN),
         Need::Items | Need::Looped => Kinds::STRING.or(Kinds::ARRAY).or(Kinds::OBJECT),
         Need::Sliced => Kinds::STRING.or(Kinds::ARRAY),
         Need::List => Kinds::ARRAY,
@@ -53,6 +54,7 @@ pub(super) fn allows_nothing(need: Need) -> bool {
         | Need::Channel
         | Need::Condition
         | Need::Number
+        | Need::Summed
         | Need::Amount
         | Need::Time
         | Need::Currency
@@ -84,6 +86,7 @@ pub(super) fn is_met(need: Need, value: &Json) -> bool {
             | Need::Channel
             | Need::Condition
             | Need::Number
+            | Need::Summed
             | Need::Convertible
             | Need::Items
             | Need::Looped

@@ -9,6 +9,7 @@ use crate::fit::words::BOOLEAN_IN_A_TEXT;
 use crate::schema::Schema;
 
 mod doubts;
+mod items;
 mod keywords;
 mod needs;
 mod world;

@@ -90,7 +90,7 @@ fn needed(need: Need) -> String {
         Need::Condition => {
             return "a condition must give true or false: compare it".to_owned();
         }
-        Need::Number => {
+        Need::Number | Need::Summed => {
             return "a number is needed here, which the filter `float` makes of a text".to_owned();
         }
         Need::Time => return format!("a time is needed here: {TIME}"),

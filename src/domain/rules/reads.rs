@@ -87,6 +87,8 @@ pub enum Need {
     Number,
     /// It is a number, or a string that says one.
     Amount,
+    /// It is a number, or true or false, which count as 1 and 0.
+    Summed,
     /// It is an amount, or true or false.
     Convertible,
     /// It is a list, or a string or an object, whose letters or names are its items.

@@ -86,7 +86,7 @@ pub(super) fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
         None if takes_undefined(filter.name) => (Need::Nothing, Need::Nothing),
         None => (Need::Defined, Need::Nothing),
     };
-    let attribute = attribute_of_items(filter, names);
+    let of_items = attribute_of_items(filter, names).or_else(|| items_themselves(filter, names));
     let value = value.map(|value| (of_value, value));
     let of_first = match filter.name {
         "money" => Need::Currency,
@@ -95,7 +95,7 @@ pub(super) fn filtered(filter: &ast::Filter<'_>, names: &Names) -> Reading {
     };
     let needs = std::iter::once(of_first).chain(std::iter::repeat(of_arguments));
     let arguments = needs.zip(arguments);
-    other(&format!("|{}", filter.name), value.into_iter().chain(arguments).chain(attribute))
+    other(&format!("|{}", filter.name), value.into_iter().chain(arguments).chain(of_items))
 }
 
 fn has_default(filter: &ast::Filter<'_>) -> bool {
@@ -142,9 +142,40 @@ fn attribute_of_items(filter: &ast::Filter<'_>, names: &Names) -> Option<(Need, 
     } else if asks {
         Need::Nothing
     } else {
-        Need::Defined
+        of_each(filter.name).unwrap_or(Need::Defined)
     };
     Some((need, Reading::Path(path)))
+}
+
+/// What is needed of each item, or of the attribute that is taken of it.
+fn of_each(filter: &str) -> Option<Need> {
+    match filter {
+        "join" => Some(Need::Text),
+        "sum" => Some(Need::Summed),
+        _ => None,
+    }
+}
+
+/// What a filter such as `join` reads of the items, or of what a `map` before it has taken of them.
+fn items_themselves(filter: &ast::Filter<'_>, names: &Names) -> Option<(Need, Reading)> {
+    let first = filter.args.first().and_then(|argument| match argument {
+        CallArg::Pos(value) if filter.name == "map" => value.as_const(),
+        CallArg::Pos(_) | CallArg::Kwarg(..) | CallArg::PosSplat(_) | CallArg::KwargSplat(_) => {
+            None
+        }
+    });
+    let by_filter =
+        first.as_ref().and_then(|name| NEEDS.iter().find(|it| Some(it.0) == name.as_str()));
+    let need = by_filter.map(|(_, need, _)| *need).or_else(|| of_each(filter.name))?;
+    let list = filter.expr.as_ref()?;
+    if let Expr::Filter(map) = list
+        && map.name == "map"
+    {
+        let (of_attribute, attribute) = attribute_of_items(map, names)?;
+        return (of_attribute == Need::Defined).then_some((need, attribute));
+    }
+    let (path, all_left) = items(list, names)?;
+    all_left.then_some((need, Reading::Path(path)))
 }
 
 /// The path of the items of a list, and whether none of them is left out.

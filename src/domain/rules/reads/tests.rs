@@ -103,7 +103,7 @@ fn the_language_fails_on_what_is_undefined(#[case] source: &str, #[case] fails: 
 )]
 #[case::attribute_of_items(
     "event.a | sort | sum('b.c')",
-    r#"Other { name: "|sum", parts: [(List, Other { name: "|sort", parts: [(Items, Path([Name("a")]))] }), (Nothing, Constant(String("b.c"))), (Defined, Path([Name("a"), Each, Name("b"), Name("c")]))] }"#
+    r#"Other { name: "|sum", parts: [(List, Other { name: "|sort", parts: [(Items, Path([Name("a")]))] }), (Nothing, Constant(String("b.c"))), (Summed, Path([Name("a"), Each, Name("b"), Name("c")]))] }"#
 )]
 fn an_expression_is_brought_down_to_what_it_reads(#[case] source: &str, #[case] expected: &str) {
     assert_eq!(format!("{:?}", expression(source).unwrap()), expected);
