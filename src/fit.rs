@@ -30,7 +30,7 @@ mod sight;
 mod words;
 
 use conditions::assume;
-use known::{Fact, World};
+use known::{Fact, World, known_for, sure_of};
 use sight::{Described, Met};
 
 /// Something in a topic's rules that does not fit its schema.
@@ -214,8 +214,13 @@ impl Check<'_> {
             }
             Reading::Choice { when, then, otherwise } => {
                 self.expression(when, worlds, Need::Defined);
-                self.expression(then, &assume(&self.root, when, true, worlds), need);
-                let others = assume(&self.root, when, false, worlds);
+                let those = known_for(reading, then, worlds);
+                self.expression(then, &assume(&self.root, when, true, &those), need);
+                let those = match otherwise {
+                    Some(otherwise) => known_for(reading, otherwise, worlds),
+                    None => sure_of(reading, worlds),
+                };
+                let others = assume(&self.root, when, false, &those);
                 match otherwise {
                     Some(otherwise) => self.expression(otherwise, &others, need),
                     None if others.is_empty() || needs::allows_nothing(need) => {}
@@ -223,7 +228,7 @@ impl Check<'_> {
                 }
             }
             Reading::Default { value, other, or_empty } => {
-                self.default(value, other, *or_empty, (worlds, need));
+                self.default(reading, (value, other), *or_empty, (worlds, need));
             }
             Reading::Other { name, parts } => {
                 if let ("+", [(_, one), (_, other)]) = (name.as_str(), parts.as_slice())
@@ -269,8 +274,8 @@ impl Check<'_> {
     /// The value where there is one, the other where there is none.
     fn default(
         &mut self,
-        value: &Reading,
-        other: &Reading,
+        whole: &Reading,
+        (value, other): (&Reading, &Reading),
         or_empty: bool,
         (worlds, need): (&[World], Need),
     ) {
@@ -289,7 +294,7 @@ impl Check<'_> {
         };
         let (given, replaced) = (with(&[there]), with(&elsewhere));
         self.expression(value, &given, need);
-        self.expression(other, &replaced, need);
+        self.expression(other, &known_for(whole, other, &replaced), need);
     }
 
     fn path(&mut self, path: &Path, worlds: &[World], need: Need) {
@@ -366,7 +371,8 @@ impl Check<'_> {
             Met::Unknown => (described, false),
             Met::Value(kinds) => (kinds, kinds.meets(Kinds::NULL)),
         };
-        let fitting = needs::fitting(need);
+        let null = if needs::allows_null(need) { Kinds::NULL } else { Kinds::NONE };
+        let fitting = needs::fitting(need).or(null);
         if described != Kinds::ALL && !kinds.meets(fitting) {
             return Some(words::wrong_type(path, described, need));
         }

@@ -94,6 +94,9 @@ fn told(root: &Place<'_>, condition: &Reading, truth: bool, world: &World) -> Ve
     if let Reading::Constant(value) = condition {
         return if is_truthy(value) == truth { vec![world.clone()] } else { Vec::new() };
     }
+    if let Some(answer) = constant(condition) {
+        return if answer == truth { vec![world.clone()] } else { Vec::new() };
+    }
     match shown(condition, truth) {
         Some((path, facts)) => {
             let with = facts.iter().filter_map(|fact| world.with(path, fact));
@@ -101,6 +104,22 @@ fn told(root: &Place<'_>, condition: &Reading, truth: bool, world: &World) -> Ve
         }
         None => world.answered(condition, truth).into_iter().collect(),
     }
+}
+
+/// The answer of a test or a comparison that has nothing to do with the event.
+fn constant(condition: &Reading) -> Option<bool> {
+    if let Reading::Is(test, of) = condition {
+        let kinds = Kinds::of(of.as_constant()?);
+        let is_so = |fact: &Fact| matches!(fact, Fact::Kinds(those) if kinds.meets(*those));
+        return Some(*test == Test::Defined || shown_by(*test, true).iter().any(is_so));
+    }
+    let Reading::Compare(comparison, one, other) = condition else { return None };
+    let (one, other) = (one.as_constant()?, other.as_constant()?);
+    // To the language `true` is `1`.
+    let is_alike = Kinds::of(one) == Kinds::of(other) || one.is_null() || other.is_null();
+    let is_equal = matches!(comparison, Comparison::Equal);
+    let is_comparison = is_equal || matches!(comparison, Comparison::NotEqual);
+    (is_comparison && is_alike).then(|| equal(one, other) == is_equal)
 }
 
 /// A path, and the ways in which it may be for the condition to come out so; `None` where the

@@ -188,10 +188,36 @@ impl World {
         Some(world)
     }
 
+    /// Whether a condition that is not understood has looked at one of the places that a value depends
+    /// on: it may have asked for that very value.
+    pub(super) fn doubts(&self, reading: &Reading) -> bool {
+        let is_touched = |path: &&Path| {
+            let mut known = Some(&self.event);
+            let mut steps = path.iter();
+            while let Some(here) = known.filter(|here| !here.touched) {
+                known = steps.next().and_then(|step| here.below(step));
+            }
+            known.is_some()
+        };
+        reading.mentions().is_none_or(|paths| paths.iter().any(is_touched))
+    }
+
     fn at(&mut self, path: &Path) -> &mut Known {
         path.iter()
             .fold(&mut self.event, |known, step| known.below.entry(step.clone()).or_default())
     }
+}
+
+/// The worlds in which something is told of one of the values that the whole may have. Of one that stands
+/// in for another, nothing is told where a condition may have asked for it.
+pub(super) fn known_for(whole: &Reading, part: &Reading, worlds: &[World]) -> Vec<World> {
+    let stands_in = part.as_constant().is_some() || part.as_unset().is_some();
+    if stands_in { sure_of(whole, worlds) } else { worlds.to_vec() }
+}
+
+/// The worlds in which no condition that is not understood may have asked for this value.
+pub(super) fn sure_of(reading: &Reading, worlds: &[World]) -> Vec<World> {
+    worlds.iter().filter(|world| !world.doubts(reading)).cloned().collect()
 }
 
 /// As the language counts it.

@@ -1,6 +1,6 @@
 //! Which types do for what is needed, and which type comes of an operation.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::domain::message::Recipient;
 use crate::domain::rules::reads::{Need, Reading, is_order};
@@ -69,6 +69,11 @@ pub(super) fn is_met(need: Need, value: &Json) -> bool {
         return true;
     }
     let text_is = |exists: fn(&str) -> bool| value.as_str().is_none_or(exists);
+    // What is empty has no items, whatever it is of.
+    let is_empty = value.as_str() == Some("") || value.as_object().is_some_and(Map::is_empty);
+    if is_empty && need == Need::List {
+        return true;
+    }
     fitting(need).meets(Kinds::of(value))
         && match need {
             Need::Currency => text_is(is_currency),

@@ -61,8 +61,11 @@ pub(super) fn presence(way: &Way<'_>, known: &Known, step: &Step) -> Answer {
         Step::Each => Answer::Yes,
         Step::Index(0) if known.truthy == Some(true) => Answer::Yes,
         Step::Index(index) => {
-            let least = usize::try_from(way.min_items).unwrap_or(usize::MAX);
-            if *index < least { Answer::Yes } else { optional }
+            if *index < least(way, kinds) {
+                Answer::Yes
+            } else {
+                optional
+            }
         }
         Step::Name(name) if way.required.contains(name.as_str()) => Answer::Yes,
         Step::Name(name) if way.naming(name) == Naming::Unsaid => Answer::Unknown,
@@ -70,12 +73,24 @@ pub(super) fn presence(way: &Way<'_>, known: &Known, step: &Step) -> Answer {
     }
 }
 
+/// How many items there are at least, or letters.
+fn least(way: &Way<'_>, kinds: Kinds) -> usize {
+    let stated = match (kinds.meets(Kinds::ARRAY), kinds.meets(Kinds::STRING)) {
+        (true, true) => way.min_items.min(way.min_letters),
+        (true, false) => way.min_items,
+        (false, _) => way.min_letters,
+    };
+    usize::try_from(stated).unwrap_or(usize::MAX)
+}
+
 pub(super) fn allowed_kinds(way: &Way<'_>, known: &Known) -> Kinds {
     let mut kinds = way.likely_kinds().and(known.kinds);
     // What has something in it counts as true.
     if known.truthy == Some(false) && way.min_items > 0 {
-        let is_text = way.kinds == Kinds::STRING;
-        kinds = kinds.without(if is_text { Kinds::STRING } else { Kinds::ARRAY });
+        kinds = kinds.without(Kinds::ARRAY);
+    }
+    if known.truthy == Some(false) && way.min_letters > 0 {
+        kinds = kinds.without(Kinds::STRING);
     }
     if known.truthy == Some(false) && !way.required.is_empty() {
         kinds = kinds.without(Kinds::OBJECT);
@@ -214,8 +229,9 @@ fn goes_with(way: &Way<'_>, known: &Known, depth: usize) -> bool {
                 return !(contains_only && way.required.contains(name.as_str()));
             }
             (Some(false), Step::Index(index)) => {
-                let least = usize::try_from(way.min_items).unwrap_or(usize::MAX);
-                let is_there = *index < least || (*index == 0 && known.truthy == Some(true));
+                let kinds = allowed_kinds(way, known);
+                let is_there =
+                    *index < least(way, kinds) || (*index == 0 && known.truthy == Some(true));
                 return !(contains_only && is_there);
             }
             // What has something in it counts as true.

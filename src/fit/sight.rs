@@ -129,7 +129,8 @@ pub(super) fn meet(root: &Place<'_>, known: &Known, path: &[Step], needs_end: bo
     };
     let mut kinds = ways.iter().fold(Kinds::NONE, |kinds, way| kinds.or(allowed_kinds(way, known)));
     let may_be_null = |way: &Way<'_>| allowed_kinds(way, known).meets(Kinds::NULL);
-    if !ways.iter().any(|way| !way.uncertain && may_be_null(way)) && !ways.iter().all(may_be_null) {
+    let is_clear = |way: &Way<'_>| !way.vague && may_be_null(way);
+    if !ways.iter().any(|way| !way.uncertain && is_clear(way)) && !ways.iter().all(is_clear) {
         kinds = kinds.without(Kinds::NULL);
     }
     if known.touched || kinds == Kinds::ALL || kinds == Kinds::NONE {

@@ -57,8 +57,8 @@ pub struct Way<'s> {
     /// The values of `enum` and `const`.
     pub values: Option<Vec<&'s Value>>,
     pub required: BTreeSet<&'s str>,
-    /// Of a text, letters.
     pub min_items: u64,
+    pub min_letters: u64,
     pub texts: Texts,
     /// Those that wait for an answer before they narrow the way down.
     pub conditions: Vec<Condition<'s>>,
@@ -180,6 +180,7 @@ impl<'s> Way<'s> {
             values: None,
             required: BTreeSet::new(),
             min_items: 0,
+            min_letters: 0,
             texts: Texts::Any,
             conditions: Vec::new(),
             vague: false,
@@ -278,6 +279,7 @@ impl<'s> Way<'s> {
         merged.required.extend(&other.required);
         merged.texts = self.texts.max(other.texts);
         merged.min_items = self.min_items.max(other.min_items);
+        merged.min_letters = self.min_letters.max(other.min_letters);
         merged.conditions.extend(other.conditions.iter().cloned());
         for (name, schemas) in &other.properties {
             merged.properties.entry(name).or_default().extend(schemas);

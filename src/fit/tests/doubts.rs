@@ -81,3 +81,102 @@ fn what_no_way_requires_may_be_missing_in_doubt_as_well(
 fn what_a_way_requires_that_may_be_the_only_one_passes(#[case] text: &str, #[case] message: &str) {
     assert_eq!(said_of(&schema(text), vec![rule("r", None, message)]), "");
 }
+
+/// What may be missing has a stand-in, which is asked for before it is used.
+const OPTIONAL: &str = r#"{
+  "type": "object",
+  "required": ["flag", "st", "list"],
+  "properties": {
+    "flag": {"type": "boolean"}, "st": {"enum": ["a", "b"]},
+    "name": {"type": "string"}, "num": {"type": "number"}, "t": {"type": "string", "format": "date-time"},
+    "cur": {"enum": ["THB", "USD"]},
+    "list": {"type": ["array", "null"], "items": {"type": "string"}},
+    "items": {"type": "array", "items": {"type": "object", "required": ["price"], "properties": {"price": {"type": "number"}}}}
+  }
+}"#;
+
+#[rstest]
+#[case::set_before(
+    "{% set name = none %}{% if event.name is defined %}{% set name = event.name %}{% endif %}Hello{% if name is not none %} {{ name }}{% endif %}"
+)]
+#[case::null(
+    "{% set n = event.num | default(none) %}{% if n is not none %}{{ n | number }}{% endif %}{{ '-' if n is none else n | number }}"
+)]
+#[case::choice(
+    "{% set n = event.num if event.num is defined else none %}{% if n is not none %}{{ n | number }}{% endif %}"
+)]
+#[case::chosen(
+    "{% set w = none %}{% if event.num is defined %}{% set w = event.num %}{% endif %}{{ w | money('THB') if w is not none else '-' }}"
+)]
+#[case::empty(
+    "{% set n = '' %}{% if event.num is defined %}{% set n = event.num %}{% endif %}{% if n != '' %}{{ n | number }}{% endif %}"
+)]
+#[case::word(
+    "{% set n = event.num | default('n/a', true) %}{% if n != 'n/a' %}{{ n | number }}{% endif %}"
+)]
+#[case::type_of_it(
+    "{% set n = event.num | default(none) %}{% if n is number %}{{ n | number }}{% endif %}"
+)]
+#[case::compared(
+    "{% if event.flag %}{% set n = event.num | default(none) %}{% else %}{% set n = none %}{% endif %}{% if n != none %}{{ n | number }}{% endif %}"
+)]
+#[case::joined(
+    "{% set title = none %}{% if event.flag %}{% set title = 'a' %}{% elif event.st == 'a' %}{% set title = 'b' %}{% endif %}x{{ title ~ ' ' if title is not none else '' }}"
+)]
+#[case::currency(
+    "{% set cur = event.cur | default(none) %}{% if cur is not none %}{{ 5 | money(cur) }}{% endif %}"
+)]
+#[case::computed(
+    "{{ (event.t | default('')) | date('UTC') if (event.t | default('')) | length > 0 else '-' }}"
+)]
+#[case::no_else(
+    "{% set a = event.num if event.num is defined %}{% if a is defined %}{{ a | number }}{% endif %}"
+)]
+#[case::no_else_computed(
+    "{% set a = event.num if event.num is defined %}{% if event.num | default(0) > 0 %}{{ a | number }}{% endif %}"
+)]
+#[case::not_set(
+    "{% if event.items is defined %}{% set a = event.items %}{% endif %}{% if event.items | default([]) | length > 0 %}{{ a | length }}{% endif %}"
+)]
+#[case::constant(
+    "{% set w = none %}{% if w is not none %}{{ w | number }}{% endif %}{% if w == none %}x{% else %}{{ w | number }}{% endif %}"
+)]
+#[case::only_null(
+    "{% if event.list == none or event.num is defined %}{% for i in event.list %}{{ i }}{% endfor %}{% endif %}"
+)]
+#[case::empty_list(
+    "{{ event.items | default | sum(attribute='price') }}{{ event.items | default('') | selectattr('price') | list | length }}"
+)]
+fn a_stand_in_that_is_asked_for_passes(#[case] message: &str) {
+    assert_eq!(said_of(&schema(OPTIONAL), vec![rule("r", None, message)]), "");
+}
+
+#[rstest]
+#[case::null("{% set n = event.num | default(none) %}{{ n | number }}", "null is null")]
+#[case::elsewhere(
+    "{% set n = event.num | default('-') %}{% if event.st == 'a' %}{{ n | number }}{% endif %}",
+    "\"-\" is a string"
+)]
+#[case::constant("{% set w = none %}{% if w is none %}{{ w | number }}{% endif %}", "null is null")]
+fn a_stand_in_that_is_not_asked_for_is_told(#[case] message: &str, #[case] expected: &str) {
+    let said = said_of(&schema(OPTIONAL), vec![rule("r", None, message)]);
+    assert!(said.starts_with(&format!("0.message: {expected}")), "{said}");
+}
+
+#[rstest]
+#[case(r#"{"type": "object", "required": ["s"], "properties": {"s": {"allOf": [{"type": ["array", "string"], "minItems": 2}, {"type": "string"}]}}}"#, "not event.s", true)]
+#[case(r#"{"type": "object", "required": ["s"], "properties": {"s": {"type": "string", "allOf": [{"minLength": 1}]}}}"#, "not event.s", false)]
+fn an_empty_text_is_possible_unless_letters_are_demanded(
+    #[case] text: &str,
+    #[case] when: &str,
+    #[case] is_possible: bool,
+) {
+    let said = said_of(&schema(text), vec![rule("r", Some(when), "x")]);
+    assert_eq!(said.is_empty(), is_possible, "{said}");
+}
+
+#[test]
+fn null_that_a_not_excludes_is_not_told() {
+    let text = r#"{"type": "object", "required": ["k"], "properties": {"k": {"type": ["number", "null"], "not": {"type": "null"}}}}"#;
+    assert_eq!(said_of(&schema(text), vec![rule("r", None, "{{ event.k }}")]), "");
+}

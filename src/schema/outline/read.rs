@@ -60,7 +60,8 @@ fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
         Some(format) if WITHOUT_A_TIME.contains(&format) => Texts::NoTime,
         _ => Texts::Any,
     };
-    way.min_items = least_items(keywords, way.kinds);
+    way.min_items = least_items(keywords);
+    way.min_letters = keywords.get("minLength").and_then(Value::as_u64).unwrap_or(0);
     if let Some(properties) = keywords.get("properties").and_then(Value::as_object) {
         way.properties =
             properties.iter().map(|(name, schema)| (name.as_str(), vec![schema])).collect();
@@ -96,12 +97,9 @@ fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
     way
 }
 
-/// How many items a list has at least, or letters a text.
-fn least_items(keywords: &Map<String, Value>, kinds: Kinds) -> u64 {
+/// How many items a list has at least.
+fn least_items(keywords: &Map<String, Value>) -> u64 {
     let stated = |name| keywords.get(name).and_then(Value::as_u64);
-    if kinds == Kinds::STRING {
-        return stated("minLength").unwrap_or(0);
-    }
     let contained = keywords.get("contains").map(|_| stated("minContains").unwrap_or(1));
     stated("minItems").max(contained).unwrap_or(0)
 }
