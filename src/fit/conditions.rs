@@ -126,7 +126,7 @@ fn constant(condition: &Reading) -> Option<bool> {
 /// condition is not understood.
 fn shown(condition: &Reading, truth: bool) -> Option<(&Path, Vec<Fact>)> {
     if let Reading::Is(test, of) = condition {
-        return Some((of.as_path()?, shown_by(*test, truth)));
+        return tested(*test, of, truth);
     }
     if let Reading::Compare(comparison, one, other) = condition {
         return compared(*comparison, one, other, truth);
@@ -141,6 +141,24 @@ fn shown(condition: &Reading, truth: bool) -> Option<(&Path, Vec<Fact>)> {
     }
     // In the place of what is empty, the other would be taken.
     (!(other && *or_empty)).then_some((path, facts))
+}
+
+/// What a test shows of a path, or of the path that a constant stands in for.
+fn tested(test: Test, of: &Reading, truth: bool) -> Option<(&Path, Vec<Fact>)> {
+    let Reading::Default { value, other, or_empty: false } = of else {
+        return Some((of.as_path()?, shown_by(test, truth)));
+    };
+    let of_other = constant(&Reading::Is(test, other.clone()))?;
+    let asks_for_it = matches!(test, Test::Defined | Test::Undefined);
+    let mut facts = match (asks_for_it, of_other == truth) {
+        (false, _) => shown_by(test, truth),
+        // There is always one of the two.
+        (true, true) => vec![Fact::Present],
+        (true, false) => Vec::new(),
+    };
+    facts.retain(|fact| !matches!(fact, Fact::Absent));
+    facts.extend((of_other == truth).then_some(Fact::Absent));
+    Some((value.as_path()?, facts))
 }
 
 /// Each of the facts is one way in which the test can come out so.

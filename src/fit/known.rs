@@ -184,7 +184,8 @@ impl World {
     /// In a round of a loop: there is an item, of which nothing is known yet.
     pub(super) fn in_loop(&self, over: &Path) -> Option<Self> {
         let mut world = self.with(over, &Fact::Truthy(true))?;
-        world.at(over).below.remove(&Step::Each);
+        let item = Known { present: Some(true), ..Known::default() };
+        world.at(over).below.insert(Step::Each, item);
         Some(world)
     }
 

@@ -141,6 +141,10 @@ const OPTIONAL: &str = r#"{
 #[case::constant(
     "{% set w = none %}{% if w is not none %}{{ w | number }}{% endif %}{% if w == none %}x{% else %}{{ w | number }}{% endif %}"
 )]
+#[case::items("{% for i in event.list | default([], true) if i is not none %}{{ i }}{% endfor %}")]
+#[case::list_or_text(
+    "{% set x = event.items | default('-') %}{{ x if x is string else x | length }}"
+)]
 #[case::only_null(
     "{% if event.list == none or event.num is defined %}{% for i in event.list %}{{ i }}{% endfor %}{% endif %}"
 )]
@@ -179,4 +183,43 @@ fn an_empty_text_is_possible_unless_letters_are_demanded(
 fn null_that_a_not_excludes_is_not_told() {
     let text = r#"{"type": "object", "required": ["k"], "properties": {"k": {"type": ["number", "null"], "not": {"type": "null"}}}}"#;
     assert_eq!(said_of(&schema(text), vec![rule("r", None, "{{ event.k }}")]), "");
+}
+
+const CARD: &str = r#"{"type": "object", "properties": {"card": {"type": "string"}, "bill": {"type": "string"}}, "dependentRequired": {"card": ["bill"]}}"#;
+const REACHED: &str = r#"{"type": "object", "properties": {"phone": {"type": "string"}, "email": {"type": "string"}}, "anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}"#;
+const NOTES: &str = r#"{"type": "object", "required": ["l"], "properties": {"l": {"type": "array", "items": {"type": ["string", "null"]}}}}"#;
+
+#[rstest]
+#[case(CARD, "x{% if event.card | default(none) is not none %}{{ event.bill }}{% endif %}", "")]
+#[case(
+    CARD,
+    "x{% if event.card | default(none) is none %}{{ event.bill }}{% endif %}",
+    "`event.bill` may be missing"
+)]
+#[case(
+    REACHED,
+    "{% set c = event.phone | default(none) %}{% if c is none %}{{ event.email }}{% else %}{{ c }}{% endif %}",
+    ""
+)]
+#[case(
+    REACHED,
+    "{% set c = none %}{% if event.phone is defined %}{% set c = event.phone %}{% endif %}{% if c is not none %}{{ event.email }}{% endif %}",
+    "`event.email` may be missing"
+)]
+#[case(NOTES, "{% for i in event.l if i is not none %}{{ i }}{% endfor %}", "")]
+#[case(
+    NOTES,
+    "{% for i in event.l %}{% if i is none %}-{% else %}{{ i }}{% endif %}{% endfor %}",
+    ""
+)]
+#[case(NOTES, "{% for i in event.l %}{{ i }}{% endfor %}", "`event.l[…]` may be null")]
+fn a_test_of_a_stand_in_or_of_an_item_tells_what_it_tells(
+    #[case] text: &str,
+    #[case] message: &str,
+    #[case] expected: &str,
+) {
+    let said = said_of(&schema(text), vec![rule("r", None, message)]);
+    let beginning = if expected.is_empty() { "" } else { "0.message: " };
+    assert!(said.starts_with(&format!("{beginning}{expected}")), "{said}");
+    assert_eq!(said.is_empty(), expected.is_empty(), "{said}");
 }

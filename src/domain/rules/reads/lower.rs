@@ -238,18 +238,14 @@ fn tested(test: &ast::Test<'_>, names: &Names) -> Reading {
 
 /// Whether a name is set is known of each of the branches that may have set it.
 fn told_of(test: Test, value: Reading) -> Reading {
-    if test != Test::Defined && test != Test::Undefined {
-        return Reading::Is(test, Box::new(value));
-    }
     if let Reading::Choice { when, then, otherwise } = value {
         let told = |value: Box<Reading>| Box::new(told_of(test, *value));
         let nothing = || Box::new(Reading::Constant((test == Test::Undefined).into()));
         let otherwise = Some(otherwise.map_or_else(nothing, told));
         return Reading::Choice { when, then: told(then), otherwise };
     }
-    if value.as_constant().is_some() || value.as_unset().is_some() {
-        let is_set = value.as_unset().is_none();
-        return Reading::Constant((is_set == (test == Test::Defined)).into());
+    if value.as_unset().is_some() {
+        return Reading::Constant((test == Test::Undefined).into());
     }
     Reading::Is(test, Box::new(value))
 }
