@@ -236,6 +236,7 @@ fn goes_with(way: &Way<'_>, known: &Known, depth: usize) -> bool {
             }
             // What has something in it counts as true.
             (Some(true), _) if known.truthy == Some(false) => return false,
+            (Some(true), Step::Name(name)) if way.excludes(name) => return false,
             (Some(true), _) => {}
         }
         way.kinds.meets(container(step))

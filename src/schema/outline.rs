@@ -73,6 +73,8 @@ pub struct Way<'s> {
     others: Vec<&'s Value>,
     /// Properties that are not named are allowed in so many words.
     is_open: bool,
+    /// There are no properties but these.
+    closed_to: Option<BTreeSet<&'s str>>,
     prefix: Vec<Vec<&'s Value>>,
     items: Vec<&'s Value>,
     /// Objects or arrays, if anything is said of what is in them.
@@ -189,6 +191,7 @@ impl<'s> Way<'s> {
             properties: BTreeMap::new(),
             others: Vec::new(),
             is_open: false,
+            closed_to: None,
             prefix: Vec::new(),
             items: Vec::new(),
             described: Kinds::NONE,
@@ -229,6 +232,11 @@ impl<'s> Way<'s> {
         } else {
             Naming::Unsaid
         }
+    }
+
+    /// Whether there can't be a property of this name.
+    pub fn excludes(&self, name: &str) -> bool {
+        self.closed_to.as_ref().is_some_and(|names| !names.contains(name))
     }
 
     pub fn property(&self, name: &str) -> Place<'s> {
@@ -297,6 +305,10 @@ impl<'s> Way<'s> {
         merged.uncertain |= other.uncertain;
         merged.described = merged.described.or(other.described);
         merged.is_open |= other.is_open;
+        merged.closed_to = match (&self.closed_to, &other.closed_to) {
+            (Some(some), Some(others)) => Some(some & others),
+            (some, others) => some.clone().or_else(|| others.clone()),
+        };
         Some(merged)
     }
 }

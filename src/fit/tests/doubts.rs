@@ -187,6 +187,10 @@ fn null_that_a_not_excludes_is_not_told() {
 
 const CARD: &str = r#"{"type": "object", "properties": {"card": {"type": "string"}, "bill": {"type": "string"}}, "dependentRequired": {"card": ["bill"]}}"#;
 const REACHED: &str = r#"{"type": "object", "properties": {"phone": {"type": "string"}, "email": {"type": "string"}}, "anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}"#;
+const CLOSED: &str = r#"{"oneOf": [
+  {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}, "additionalProperties": false},
+  {"type": "object", "required": ["b", "c"], "properties": {"b": {"type": "string"}, "c": {"type": "string"}}, "additionalProperties": false}
+]}"#;
 const NOTES: &str = r#"{"type": "object", "required": ["l"], "properties": {"l": {"type": "array", "items": {"type": ["string", "null"]}}}}"#;
 
 #[rstest]
@@ -206,6 +210,8 @@ const NOTES: &str = r#"{"type": "object", "required": ["l"], "properties": {"l":
     "{% set c = none %}{% if event.phone is defined %}{% set c = event.phone %}{% endif %}{% if c is not none %}{{ event.email }}{% endif %}",
     "`event.email` may be missing"
 )]
+#[case(CLOSED, "x{% if event.b is defined %}{{ event.c }}{% endif %}", "")]
+#[case(CLOSED, "x{% if event.a is defined %}{{ event.c }}{% endif %}", "`event.c` may be missing")]
 #[case(NOTES, "{% for i in event.l if i is not none %}{{ i }}{% endfor %}", "")]
 #[case(
     NOTES,

@@ -88,6 +88,9 @@ fn own<'s>(outline: &'s Outline, keywords: &'s Map<String, Value>) -> Way<'s> {
         (way.is_open, way.vague) = (true, true);
         way.others.clear();
     }
+    if closing("additionalProperties") && !keywords.contains_key("patternProperties") {
+        way.closed_to = Some(way.properties.keys().copied().collect());
+    }
     way.prefix = list(keywords, "prefixItems").map(|schema| vec![schema]).collect();
     way.items = keywords.get("items").into_iter().collect();
     let says_who_is_there = ["not", "minProperties", "$dynamicRef"];
