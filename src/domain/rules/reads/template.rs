@@ -256,18 +256,12 @@ pub(in super::super) fn set_in_branches(source: &str) -> BTreeSet<String> {
 
 fn in_branches<'a>(statements: &[Stmt<'a>], found: &mut Vec<&'a str>) {
     for statement in statements {
-        match statement {
-            Stmt::IfCond(_) => names_set(std::slice::from_ref(statement), found),
-            Stmt::SetBlock(it) => in_branches(&it.body, found),
-            Stmt::ForLoop(it) => {
-                in_branches(&it.body, found);
-                in_branches(&it.else_body, found);
+        if matches!(statement, Stmt::IfCond(_)) {
+            names_set(std::slice::from_ref(statement), found);
+        } else {
+            for block in blocks(statement) {
+                in_branches(block, found);
             }
-            Stmt::WithBlock(it) => in_branches(&it.body, found),
-            Stmt::AutoEscape(it) => in_branches(&it.body, found),
-            Stmt::FilterBlock(it) => in_branches(&it.body, found),
-            Stmt::Template(it) => in_branches(&it.children, found),
-            Stmt::EmitExpr(_) | Stmt::EmitRaw(_) | Stmt::Set(_) | Stmt::Do(_) => {}
         }
     }
 }
@@ -275,25 +269,27 @@ fn in_branches<'a>(statements: &[Stmt<'a>], found: &mut Vec<&'a str>) {
 /// The names that are set anywhere below.
 fn names_set<'a>(statements: &[Stmt<'a>], found: &mut Vec<&'a str>) {
     for statement in statements {
-        match statement {
-            Stmt::Set(set) => found.extend(assigned(&set.target)),
-            Stmt::SetBlock(set) => {
-                found.extend(assigned(&set.target));
-                names_set(&set.body, found);
-            }
-            Stmt::IfCond(condition) => {
-                names_set(&condition.true_body, found);
-                names_set(&condition.false_body, found);
-            }
-            Stmt::ForLoop(each) => {
-                names_set(&each.body, found);
-                names_set(&each.else_body, found);
-            }
-            Stmt::WithBlock(with) => names_set(&with.body, found),
-            Stmt::AutoEscape(escape) => names_set(&escape.body, found),
-            Stmt::FilterBlock(filter) => names_set(&filter.body, found),
-            Stmt::Template(template) => names_set(&template.children, found),
-            Stmt::EmitExpr(_) | Stmt::EmitRaw(_) | Stmt::Do(_) => {}
+        if let Stmt::Set(set) = statement {
+            found.extend(assigned(&set.target));
+        } else if let Stmt::SetBlock(set) = statement {
+            found.extend(assigned(&set.target));
         }
+        for block in blocks(statement) {
+            names_set(block, found);
+        }
+    }
+}
+
+/// The blocks of statements directly within a statement.
+fn blocks<'s, 'a>(statement: &'s Stmt<'a>) -> [&'s [Stmt<'a>]; 2] {
+    match statement {
+        Stmt::IfCond(it) => [&it.true_body, &it.false_body],
+        Stmt::ForLoop(it) => [&it.body, &it.else_body],
+        Stmt::WithBlock(it) => [&it.body, &[]],
+        Stmt::SetBlock(it) => [&it.body, &[]],
+        Stmt::AutoEscape(it) => [&it.body, &[]],
+        Stmt::FilterBlock(it) => [&it.body, &[]],
+        Stmt::Template(it) => [&it.children, &[]],
+        Stmt::EmitExpr(_) | Stmt::EmitRaw(_) | Stmt::Set(_) | Stmt::Do(_) => [&[], &[]],
     }
 }
