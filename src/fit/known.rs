@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::domain::rules::reads::{Path, Reading, Step};
 use crate::schema::outline::{Kinds, equal};
@@ -67,11 +67,22 @@ impl Known {
     pub(super) fn allows(&self, value: &Json) -> bool {
         self.kinds.meets(Kinds::of(value))
             && self.only.as_ref().is_none_or(|only| only.iter().any(|one| equal(one, value)))
-            && match value.as_str() {
-                Some(text) => !self.never_texts.contains(text),
-                None => !self.never.iter().any(|one| equal(one, value)),
-            }
+            && !self.is_never(value)
             && self.truthy.is_none_or(|truthy| truthy == is_truthy(value))
+    }
+
+    fn is_never(&self, value: &Json) -> bool {
+        match value.as_str() {
+            Some(text) => self.never_texts.contains(text),
+            None => self.never.iter().any(|one| equal(one, value)),
+        }
+    }
+
+    /// The types that it may have and still be none of their empty value.
+    pub(super) fn never_empty(&self) -> Kinds {
+        let empty = [json!(""), json!([]), json!({})];
+        let never = empty.iter().filter(|value| self.is_never(value)).map(Kinds::of);
+        never.fold(Kinds::NONE, Kinds::or)
     }
 
     /// The values that it may have, where they are counted.

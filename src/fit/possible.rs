@@ -48,29 +48,31 @@ pub(super) fn presence(way: &Way<'_>, known: &Known, step: &Step) -> Answer {
         None => {}
     }
     let kinds = allowed_kinds(way, known);
-    if kinds == Kinds::ALL || (*step == Step::Each && kinds.without(Kinds::NULL) != Kinds::ARRAY) {
-        return Answer::Unknown;
-    }
     if *step == Step::Each {
-        return Answer::Yes;
+        let is_list = kinds != Kinds::ALL && kinds.without(Kinds::NULL) == Kinds::ARRAY;
+        return if is_list && may_have(way, known, step) { Answer::Yes } else { Answer::Unknown };
+    }
+    if kinds == Kinds::ALL {
+        return Answer::Unknown;
     }
     if kinds.without(container(step)) != Kinds::NONE {
         return optional;
     }
     match step {
-        Step::Each => Answer::Yes,
-        Step::Index(0) if known.truthy == Some(true) => Answer::Yes,
-        Step::Index(index) => {
-            if *index < least(way, kinds) {
-                Answer::Yes
-            } else {
-                optional
-            }
-        }
+        Step::Index(index) if has_item(way, known, kinds, *index) => Answer::Yes,
         Step::Name(name) if way.required.contains(name.as_str()) => Answer::Yes,
         Step::Name(name) if way.naming(name) == Naming::Unsaid => Answer::Unknown,
-        Step::Name(_) => optional,
+        Step::Index(_) | Step::Name(_) | Step::Each => optional,
     }
+}
+
+/// Whether there is an item with this index for sure, or a letter.
+fn has_item(way: &Way<'_>, known: &Known, kinds: Kinds, index: usize) -> bool {
+    let is_filled = known.truthy == Some(true) || kinds.without(known.never_empty()) == Kinds::NONE;
+    let is_later = |step: &Step| matches!(step, Step::Index(at) if *at > index);
+    index < least(way, kinds)
+        || (index == 0 && is_filled)
+        || known.children().any(|(step, at)| is_later(step) && at.present == Some(true))
 }
 
 /// How many items there are at least, or letters.
@@ -85,15 +87,15 @@ fn least(way: &Way<'_>, kinds: Kinds) -> usize {
 
 pub(super) fn allowed_kinds(way: &Way<'_>, known: &Known) -> Kinds {
     let mut kinds = way.likely_kinds().and(known.kinds);
-    // What has something in it counts as true.
-    if known.truthy == Some(false) && way.min_items > 0 {
-        kinds = kinds.without(Kinds::ARRAY);
-    }
-    if known.truthy == Some(false) && way.min_letters > 0 {
-        kinds = kinds.without(Kinds::STRING);
-    }
-    if known.truthy == Some(false) && !way.required.is_empty() {
-        kinds = kinds.without(Kinds::OBJECT);
+    if known.truthy == Some(false) {
+        let filled = [
+            (way.min_items > 0, Kinds::ARRAY),
+            (way.min_letters > 0, Kinds::STRING),
+            (!way.required.is_empty(), Kinds::OBJECT),
+        ];
+        // What has something in it counts as true.
+        let filled = filled.iter().filter(|(is_filled, _)| *is_filled).map(|(_, kinds)| *kinds);
+        kinds = kinds.without(filled.fold(known.never_empty(), Kinds::or));
     }
     match candidates(way, known) {
         Some(values) => values.iter().fold(Kinds::NONE, |all, value| all.or(Kinds::of(value))),
@@ -101,9 +103,19 @@ pub(super) fn allowed_kinds(way: &Way<'_>, known: &Known) -> Kinds {
     }
 }
 
+fn has_enough(way: &Way<'_>, value: &Json) -> bool {
+    if let Some(items) = value.as_array() {
+        items.len() as u64 >= way.min_items
+    } else {
+        value.as_str().is_none_or(|text| text.chars().count() as u64 >= way.min_letters)
+    }
+}
+
 /// The values that may be here, where they are counted.
 pub(super) fn candidates<'a>(way: &'a Way<'_>, known: &'a Known) -> Option<Vec<&'a Json>> {
-    let fits = |value: &&Json| way.kinds.meets(Kinds::of(value)) && known.allows(value);
+    let fits = |value: &&Json| {
+        way.kinds.meets(Kinds::of(value)) && has_enough(way, value) && known.allows(value)
+    };
     match (&way.values, known.values()) {
         (Some(values), _) => Some(values.iter().copied().filter(fits).collect()),
         (None, Some(values)) => Some(values.filter(fits).collect()),
@@ -221,27 +233,38 @@ fn goes_with(way: &Way<'_>, known: &Known, depth: usize) -> bool {
     {
         return false;
     }
-    known.children().all(|(step, below)| {
-        let contains_only = way.kinds.and(known.kinds).without(container(step)) == Kinds::NONE;
-        match (below.present, step) {
-            (None, _) | (Some(false), Step::Each) => return true,
-            (Some(false), Step::Name(name)) => {
-                return !(contains_only && way.required.contains(name.as_str()));
-            }
-            (Some(false), Step::Index(index)) => {
-                let kinds = allowed_kinds(way, known);
-                let is_there =
-                    *index < least(way, kinds) || (*index == 0 && known.truthy == Some(true));
-                return !(contains_only && is_there);
-            }
-            // What has something in it counts as true.
-            (Some(true), _) if known.truthy == Some(false) => return false,
-            (Some(true), Step::Name(name)) if way.excludes(name) => return false,
-            (Some(true), _) => {}
+    let contains_only = |step| way.kinds.and(known.kinds).without(container(step)) == Kinds::NONE;
+    known.children().all(|(step, below)| match (below.present, step) {
+        (None, _) | (Some(false), Step::Each) => true,
+        (Some(false), Step::Name(name)) => {
+            !(contains_only(step) && way.required.contains(name.as_str()))
         }
-        way.kinds.meets(container(step))
-            && !possible_below(&child(way, step), below, depth).is_empty()
+        (Some(false), Step::Index(index)) => {
+            let kinds = allowed_kinds(way, known);
+            !(contains_only(step) && has_item(way, known, kinds, *index))
+        }
+        (Some(true), _) => {
+            may_have(way, known, step)
+                && !possible_below(&child(way, step), below, depth).is_empty()
+        }
     })
+}
+
+/// Whether there may be something at the step.
+fn may_have(way: &Way<'_>, known: &Known, step: &Step) -> bool {
+    let has = |value: &&Json| match step {
+        Step::Name(name) => value.get(name).is_some(),
+        Step::Index(_) | Step::Each => {
+            let at = if let Step::Index(index) = step { *index } else { 0 };
+            value.get(at).is_some()
+                || value.as_str().is_some_and(|text| text.chars().nth(at).is_some())
+        }
+    };
+    // What has something in it counts as true.
+    known.truthy != Some(false)
+        && way.kinds.meets(container(step))
+        && !matches!(step, Step::Name(name) if way.excludes(name))
+        && candidates(way, known).is_none_or(|values| values.iter().any(has))
 }
 
 fn answer(when: &When<'_>, way: &Way<'_>, known: &Known, depth: usize) -> Answer {

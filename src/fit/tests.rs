@@ -196,6 +196,14 @@ fn what_the_schema_does_not_have_is_a_mistake(#[case] message: &str, #[case] exp
     "{{ event.items[0].name }}",
     "`event.items[0]`, needed for `event.items[0].name`, may be missing: the schema does not require it; guard it with `event.items[0] is defined`, or use the filter `default`"
 )]
+#[case::second_of_a_list_that_is_not_empty(
+    "{% if event.items != [] %}{{ event.items[1].size | default('') }}{% endif %}",
+    "`event.items[1]`, needed for `event.items[1].size`, may be missing: the schema does not require it; guard it with `event.items[1] is defined`, or use the filter `default`"
+)]
+#[case::later_than_the_one_that_is_there(
+    "{% if event.items[1] is defined %}{{ event.items[2].name }}{% endif %}",
+    "`event.items[2]`, needed for `event.items[2].name`, may be missing: the schema does not require it; guard it with `event.items[2] is defined`, or use the filter `default`"
+)]
 #[case::third_of_two(
     "{% if event.pair is defined %}{{ event.pair[2] }}{% endif %}",
     "`event.pair[2]` may be missing: the schema does not require it; guard it with `event.pair[2] is defined`, or use the filter `default`"
@@ -286,6 +294,8 @@ fn what_may_be_missing_or_null_is_guarded(#[case] message: &str, #[case] expecte
 #[case("{% for item in event.items %}{{ event.items[0].name }}{% endfor %}")]
 #[case("{% if event.items %}{{ event.items[0].name }}{% endif %}")]
 #[case("{% if event.items | length > 0 %}{{ event.items[0].name }}{% endif %}")]
+#[case("{% if event.items != [] %}{{ event.items[0].name }}{% endif %}")]
+#[case("{% if event.items[1] is defined %}{{ event.items[0].name }}{% endif %}")]
 #[case("{% if event.pair is defined %}{{ event.pair[1] }}{% endif %}")]
 #[case(
     "{% set t = event.tracking | default('') %}{% if t %}{{ event.tracking }} {{ t }}{% endif %}"

@@ -36,6 +36,8 @@ fn events() -> Vec<Json> {
                 json!([{"d": 1}]),
                 json!([{"c": "w"}]),
                 json!([{"c": "w"}, {}]),
+                json!([{"c": "w"}, {"c": ""}]),
+                json!([{}, {"c": "w"}]),
                 json!([{"c": ""}, {}]),
                 json!([{"c": ""}]),
             ],
@@ -124,6 +126,9 @@ fn condition() -> impl Strategy<Value = String> {
         Just("event.s == 'x'".to_owned()),
         Just("event.s in ['y']".to_owned()),
         Just("event.a != none".to_owned()),
+        Just("event.l != []".to_owned()),
+        Just("event.l == []".to_owned()),
+        Just("event.l[1] is defined".to_owned()),
         Just("(event.s | default('x')) == 'x'".to_owned()),
     ];
     leaf.prop_recursive(3, 8, 2, |inner| {
