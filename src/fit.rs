@@ -161,12 +161,12 @@ impl Check<'_> {
                 self.statements(then, &assume(&self.root, condition, true, worlds));
                 self.statements(otherwise, &assume(&self.root, condition, false, worlds));
             }
-            Statement::For { over, filter, body, otherwise } => {
+            Statement::For { over, items, filter, body, otherwise } => {
                 self.expression(over, worlds, Need::Looped);
-                let mut inside: Vec<World> = match over.as_path() {
-                    Some(path) => worlds
+                let mut inside: Vec<World> = match items {
+                    Some(items) => worlds
                         .iter()
-                        .filter_map(|world| world.in_loop(path))
+                        .filter_map(|world| world.in_loop(items))
                         .filter(|world| possible::is_possible(&self.root, &world.event))
                         .collect(),
                     None => worlds.to_vec(),

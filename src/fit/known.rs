@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use serde_json::{Value as Json, json};
 
-use crate::domain::rules::reads::{Path, Reading, Step};
+use crate::domain::rules::reads::{Items, Path, Reading, Step};
 use crate::schema::outline::{Kinds, equal};
 
 /// What is known of the value at one place, and of what is below it.
@@ -193,10 +193,10 @@ impl World {
     }
 
     /// In a round of a loop: there is an item, of which nothing is known yet.
-    pub(super) fn in_loop(&self, over: &Path) -> Option<Self> {
-        let mut world = self.with(over, &Fact::Truthy(true))?;
-        let item = Known { present: Some(true), ..Known::default() };
-        world.at(over).below.insert(Step::Each, item);
+    pub(super) fn in_loop(&self, items: &Items) -> Option<Self> {
+        let mut world = self.with(&items.of, &Fact::Truthy(true))?;
+        let item = Known { present: Some(true), touched: !items.any, ..Known::default() };
+        world.at(&items.of).below.insert(Step::Each, item);
         Some(world)
     }
 

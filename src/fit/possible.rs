@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::known::Known;
+use super::known::{Known, is_truthy};
 use crate::domain::rules::reads::Step;
 use crate::schema::outline::{Condition, Kinds, Naming, Place, Way, When, equal};
 
@@ -26,7 +26,9 @@ pub(super) fn container(step: &Step) -> Kinds {
     match step {
         Step::Name(_) => Kinds::OBJECT,
         // A text has items as well: its letters.
-        Step::Index(_) | Step::Each => Kinds::ARRAY.or(Kinds::STRING),
+        Step::Index(_) => Kinds::ARRAY.or(Kinds::STRING),
+        // A loop goes through the names of an object.
+        Step::Each => Kinds::ARRAY.or(Kinds::STRING).or(Kinds::OBJECT),
     }
 }
 
@@ -254,11 +256,11 @@ fn goes_with(way: &Way<'_>, known: &Known, depth: usize) -> bool {
 fn may_have(way: &Way<'_>, known: &Known, step: &Step) -> bool {
     let has = |value: &&Json| match step {
         Step::Name(name) => value.get(name).is_some(),
-        Step::Index(_) | Step::Each => {
-            let at = if let Step::Index(index) = step { *index } else { 0 };
+        Step::Index(at) => {
             value.get(at).is_some()
-                || value.as_str().is_some_and(|text| text.chars().nth(at).is_some())
+                || value.as_str().is_some_and(|it| it.chars().nth(*at).is_some())
         }
+        Step::Each => is_truthy(value),
     };
     // What has something in it counts as true.
     known.truthy != Some(false)

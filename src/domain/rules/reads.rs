@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::TopicRules;
 
 mod filters;
+mod items;
 mod lower;
 mod template;
 
@@ -132,6 +133,14 @@ pub enum Comparison {
     NotIn,
 }
 
+/// The items that a loop goes through.
+#[derive(Clone, Debug)]
+pub struct Items {
+    pub of: Path,
+    /// Any item of it may be among them; otherwise only those that are like something.
+    pub any: bool,
+}
+
 /// A part of a template.
 #[derive(Clone, Debug)]
 pub enum Statement {
@@ -156,6 +165,8 @@ pub enum Statement {
     },
     For {
         over: Reading,
+        /// None where it is not known of what the items are.
+        items: Option<Items>,
         filter: Option<Reading>,
         body: Vec<Statement>,
         otherwise: Vec<Statement>,

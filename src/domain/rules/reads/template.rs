@@ -6,8 +6,9 @@ use minijinja::machinery::ast::{self, Expr, Stmt};
 use minijinja::machinery::parse;
 
 use super::super::names;
+use super::items::items;
 use super::lower::{Names, before_set, other, reading};
-use super::{Need, Reading, Statement, Step};
+use super::{Need, Path, Reading, Statement, Step};
 use crate::domain::words::is_identifier;
 
 /// The largest value that a name stands for as it is. A name that is set by means of others could
@@ -26,7 +27,7 @@ pub(super) fn statements(source: &str) -> Vec<Statement> {
             let mut set = Vec::new();
             in_branches(&template.children, &mut set);
             let names = set.into_iter().map(|name| (name.to_owned(), before_set(name))).collect();
-            Lowering { names, unknowns: 0 }.block(&template.children)
+            Lowering { names, unknowns: 0, loops: Vec::new() }.block(&template.children)
         }
         Ok(_) | Err(_) => Vec::new(),
     }
@@ -62,6 +63,8 @@ struct Lowering {
     names: Names,
     /// Tells one value that is not known apart from another.
     unknowns: usize,
+    /// The lists that the loops around go through.
+    loops: Vec<Path>,
 }
 
 impl Lowering {
@@ -182,8 +185,11 @@ impl Lowering {
         for name in &set {
             self.names.insert((*name).to_owned(), Reading::Anything);
         }
-        let item = match over.as_path().filter(|_| !each.recursive) {
-            Some(path) => Reading::Path(path.iter().cloned().chain([Step::Each]).collect()),
+        // Of two loops over one list, the path could not tell whose item it is.
+        let items = items(&each.iter, &self.names)
+            .filter(|items| !each.recursive && !self.loops.contains(&items.of));
+        let item = match &items {
+            Some(items) => Reading::Path(items.of.iter().cloned().chain([Step::Each]).collect()),
             None => self.summary(&over),
         };
         if let Expr::Var(name) = &each.target {
@@ -195,7 +201,9 @@ impl Lowering {
             }
         }
         let filter = each.filter_expr.as_ref().map(|filter| self.reading(filter));
+        self.loops.extend(items.iter().map(|items| items.of.clone()));
         let body = self.block(&each.body);
+        self.loops.truncate(self.loops.len() - usize::from(items.is_some()));
         self.names = before;
         // The fields of a namespace, unlike a plain name, keep what the body has set.
         for name in set {
@@ -206,7 +214,7 @@ impl Lowering {
             }
         }
         let otherwise = self.block(&each.else_body);
-        Statement::For { over, filter, body, otherwise }
+        Statement::For { over, items, filter, body, otherwise }
     }
 }
 
