@@ -29,7 +29,7 @@ mod possible;
 mod sight;
 mod words;
 
-use conditions::assume;
+use conditions::{assume, bounded};
 use known::{Fact, World, known_for, sure_of};
 use sight::{Described, Met};
 
@@ -290,7 +290,8 @@ impl Check<'_> {
         let with = |facts: &[Fact]| -> Vec<World> {
             let worlds = worlds.iter();
             let with = worlds.flat_map(|world| facts.iter().map(|fact| world.with(path, fact)));
-            with.flatten().filter(|world| possible::is_possible(&self.root, &world.event)).collect()
+            let with = with.flatten();
+            bounded(with.filter(|world| possible::is_possible(&self.root, &world.event)).collect())
         };
         let (given, replaced) = (with(&[there]), with(&elsewhere));
         self.expression(value, &given, need);

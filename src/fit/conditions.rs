@@ -13,19 +13,15 @@ const WORLDS_LIMIT: usize = 32;
 /// The largest condition that is taken apart, in parts.
 const SIZE_LIMIT: usize = 300;
 
+/// As many worlds as are told apart.
+pub(super) fn bounded(worlds: Vec<World>) -> Vec<World> {
+    if worlds.len() > WORLDS_LIMIT { vec![World::unknown()] } else { worlds }
+}
+
 /// The worlds in which a condition holds, and those in which it does not.
 struct Outcome {
     holds: Vec<World>,
     fails: Vec<World>,
-}
-
-impl Outcome {
-    fn bounded(self) -> Self {
-        let bounded = |worlds: Vec<World>| {
-            if worlds.len() > WORLDS_LIMIT { vec![World::unknown()] } else { worlds }
-        };
-        Self { holds: bounded(self.holds), fails: bounded(self.fails) }
-    }
 }
 
 /// Those of the worlds, taken apart where needed, in which `condition` is `truth`.
@@ -81,7 +77,7 @@ fn outcome(root: &Place<'_>, condition: &Reading, worlds: &[World]) -> Outcome {
             Outcome { holds: in_those(true), fails: in_those(false) }
         }
     };
-    outcome.bounded()
+    Outcome { holds: bounded(outcome.holds), fails: bounded(outcome.fails) }
 }
 
 fn joined(mut some: Vec<World>, others: Vec<World>) -> Vec<World> {

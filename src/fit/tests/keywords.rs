@@ -89,6 +89,17 @@ fn a_condition_of_countless_parts_is_left_alone(#[case] when: String) {
 }
 
 #[test]
+fn a_value_that_many_stand_in_for_is_left_alone() {
+    let names: Vec<String> = (0..40).map(|at| format!("a{at}")).collect();
+    let properties = names.iter().map(|name| format!(r#""{name}":{{"type":["string","null"]}}"#));
+    let text = properties.collect::<Vec<_>>().join(",");
+    let text = format!(r#"{{"type":"object","properties":{{{text}}}}}"#);
+    let first = names.iter().map(|name| format!("event.{name} | default("));
+    let message = format!("{{{{ {}'z'{} }}}}", first.collect::<String>(), ", true)".repeat(40));
+    assert_eq!(said_of(&schema(&text), vec![rule("r", None, &message)]), "");
+}
+
+#[test]
 fn a_schema_of_countless_ways_is_left_alone() {
     let two = r#"{"anyOf":[{"required":["a"]},{"required":["b"]}]}"#;
     let text = format!(
