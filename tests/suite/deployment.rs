@@ -100,12 +100,56 @@ fn a_misspelt_field_of_a_manifest_is_seen() {
     "drainTimeout: name it"
 )]
 #[case::a_port_that_is_not_known("config.admin.listen=${LISTEN}", "adminPort: name it")]
+#[case::a_token_in_a_file_that_no_pod_has(
+    "config.line.token.file=/tmp/token",
+    "line.token.file: no pod has the file /tmp/token; say /var/run/secrets/line/token"
+)]
+#[case::a_token_in_a_variable_that_no_pod_has(
+    "config.line.token.file=null,config.line.token.env=LINE_TOKEN",
+    "line.token.env: no pod has the variable LINE_TOKEN; name it in secretEnv"
+)]
+#[case::a_schema_that_was_not_given(
+    "config.topics.orders.schema=schemas/payments.json",
+    "topics.orders.schema: no pod has the file /etc/line-bridge/schemas/payments.json"
+)]
+#[case::a_schema_whose_dot_was_taken_for_another_level(
+    "schemas.payments.json.type=object,config.topics.orders.schema=schemas/payments.json",
+    r"'schemas.NAME\.json=FILE', with the backslash (given are: orders.json, payments)"
+)]
+#[case::a_schema_beside_the_configuration(
+    "config.topics.orders.schema=orders.json",
+    "no pod has the file /etc/line-bridge/orders.json; say schemas/NAME"
+)]
+#[case::a_port_that_no_probe_reaches(
+    "config.admin.listen=127.0.0.1:9090",
+    "admin.listen: the probes of Kubernetes don't reach 127.0.0.1:9090"
+)]
 fn wrong_values_are_refused(#[case] set: &str, #[case] told: &str) {
     let (chart, values) = (chart(), values("minimal"));
     let mut command = helm(&["template", "shop", &chart, "--values", &values, "--set", set]);
     let output = command.output().expect("helm runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains(told), "{said}");
+}
+
+/// What only the pods know, and what somebody else may put there.
+#[rstest]
+#[case::a_token_in_a_variable_of_theirs(
+    "config.line.token.file=null,config.line.token.env=LINE_TOKEN,\
+     secretEnv.LINE_TOKEN.secret=line,secretEnv.LINE_TOKEN.key=token"
+)]
+#[case::a_token_that_an_annotation_brings(
+    "config.line.token.file=/vault/secrets/token,podAnnotations.inject=ours"
+)]
+#[case::a_path_of_a_variable("config.topics.orders.schema=${SCHEMAS}/orders.json")]
+#[case::a_path_that_only_looks_different(
+    "config.topics.orders.schema=/etc/line-bridge/schemas/orders.json"
+)]
+#[case::every_address_of_version_6("config.admin.listen=[::]:9090")]
+#[case::a_configuration_of_ones_own("config.line.token.file=/tmp/token,existingConfigMap=ours")]
+fn values_that_may_be_right_are_not_refused(#[case] set: &str) {
+    let (chart, values) = (chart(), values("minimal"));
+    run_tool(&mut helm(&["template", "shop", &chart, "--values", &values, "--set", set]));
 }
 
 #[rstest]

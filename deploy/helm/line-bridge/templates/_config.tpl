@@ -9,6 +9,49 @@
 {{- if kindIs "string" .Values.config -}}{{ .Values.config }}{{- else -}}{{ toYaml .Values.config }}{{- end -}}
 {{- end -}}
 
+{{- /* A path of the configuration as the pods have it. */ -}}
+{{- define "line-bridge.path" -}}
+{{- $path := toString . -}}
+{{- clean (ternary $path (printf "/etc/line-bridge/%s" $path) (hasPrefix "/" $path)) -}}
+{{- end -}}
+
+{{- /* What the pods don't have, so that no bridge could start there, or none could become ready; as far
+as the configuration names it: a ${NAME} is known to the pods alone. */ -}}
+{{- define "line-bridge.refuseWhatCannotStart" -}}
+{{- $values := .Values -}}
+{{- $config := include "line-bridge.config" . | fromYaml -}}
+{{- $token := ($config.line | default dict).token -}}
+{{- if not (kindIs "map" $token) -}}{{- $token = dict -}}{{- end -}}
+{{- $mounted := "/var/run/secrets/line/token" -}}
+{{- with $token.env -}}
+{{- if not (or (hasKey $values.env (toString .)) (hasKey $values.secretEnv (toString .)) (contains "${" (toString .))) -}}
+{{- printf "line.token.env: no pod has the variable %v; name it in secretEnv, or say file: %s, where the Secret token.secret is mounted" . $mounted | fail -}}
+{{- end -}}
+{{- end -}}
+{{- with $token.file -}}
+{{- $file := include "line-bridge.path" . -}}
+{{- $kafka := and $values.kafkaCertificates (hasPrefix "/var/run/secrets/kafka/" $file) -}}
+{{- /* Annotations may have an injector put files there. */ -}}
+{{- if not (or (eq $file $mounted) $kafka (contains "${" (toString .)) $values.podAnnotations) -}}
+{{- printf "line.token.file: no pod has the file %s; say %s, where the Secret token.secret is mounted" $file $mounted | fail -}}
+{{- end -}}
+{{- end -}}
+{{- range $topic, $of := $config.topics -}}
+{{- with ($of | default dict).schema -}}
+{{- $file := include "line-bridge.path" . -}}
+{{- $name := trimPrefix "/etc/line-bridge/schemas/" $file -}}
+{{- if not (or (hasKey $values.schemas $name) (contains "${" (toString .))) -}}
+{{- $given := keys $values.schemas | sortAlpha | join ", " | default "none" -}}
+{{- printf "topics.%s.schema: no pod has the file %s; say schemas/NAME, and give it by --set-file 'schemas.NAME\\.json=FILE', with the backslash (given are: %s)" $topic $file $given | fail -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $listen := ($config.admin | default dict).listen | default "" -}}
+{{- if regexMatch "^(127\\.|\\[::1\\]|\\[::ffff:127\\.)" $listen -}}
+{{- printf "admin.listen: the probes of Kubernetes don't reach %s; leave it out, or name 0.0.0.0 or [::] and a port" $listen | fail -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* A duration of the configuration, such as 1h30m, in seconds, rounded up. */ -}}
 {{- define "line-bridge.seconds" -}}
 {{- $of := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
