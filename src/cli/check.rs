@@ -12,7 +12,7 @@ mod online;
 #[command(after_help = "Examples:\n  \
     line-bridge check --config line-bridge.yaml\n  \
     line-bridge check --config line-bridge.yaml --output json\n  \
-    line-bridge check --config line-bridge.yaml --output github   # in a GitHub workflow\n  \
+    line-bridge check --config line-bridge.yaml --output github # in a workflow\n  \
     line-bridge check --config line-bridge.yaml --online")]
 pub(super) struct Check {
     #[command(flatten)]

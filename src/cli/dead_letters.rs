@@ -28,7 +28,8 @@ use crate::topics::Topics;
 #[command(after_help = "Examples:\n  \
     line-bridge dead-letters list --config line-bridge.yaml --since 24h\n  \
     line-bridge dead-letters show 2 1234 --config line-bridge.yaml\n  \
-    line-bridge dead-letters redrive --config line-bridge.yaml --reason rejected --dry-run")]
+    line-bridge dead-letters redrive --config line-bridge.yaml \\\n    \
+    --reason rejected --dry-run")]
 pub(super) struct DeadLetters {
     #[command(subcommand)]
     command: Command,

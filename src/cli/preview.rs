@@ -29,11 +29,14 @@ const INPUT_LIMIT: u64 = 16 << 20;
     Nothing is sent, and no token is needed. Exit code 0 means that the result could be\n\
     shown, not that a message would be sent.\n\n\
     Examples:\n  \
-    line-bridge preview --config line-bridge.yaml --topic orders --event order.json\n  \
-    echo '{\"orderId\": \"1\"}' | line-bridge preview --config line-bridge.yaml --topic orders\n  \
-    line-bridge preview --config line-bridge.yaml --topic orders --partition 0 --offset 17\n  \
-    line-bridge preview --config line-bridge.yaml --topic orders --event order.json \\\n    \
-    --output json | jq -r '.messages[].text'"
+    line-bridge preview --config line-bridge.yaml --topic orders \\\n    \
+    --event order.json\n  \
+    echo '{\"orderId\": \"1\"}' |\n    \
+    line-bridge preview --config line-bridge.yaml --topic orders\n  \
+    line-bridge preview --config line-bridge.yaml --topic orders \\\n    \
+    --partition 0 --offset 17\n  \
+    line-bridge preview --config line-bridge.yaml --topic orders \\\n    \
+    --event order.json --output json | jq -r '.messages[].text'"
 )]
 pub(super) struct Preview {
     #[command(flatten)]

@@ -22,7 +22,8 @@ const LINE_LIMIT: usize = 1 << 20;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     line-bridge publish --config line-bridge.yaml --topic orders events.jsonl\n  \
-    jq -c . order.json | line-bridge publish --config line-bridge.yaml --topic orders \\\n    \
+    jq -c . order.json |\n    \
+    line-bridge publish --config line-bridge.yaml --topic orders \\\n    \
     --key event.customer.contactId")]
 pub(super) struct Publish {
     #[command(flatten)]

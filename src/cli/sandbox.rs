@@ -13,7 +13,8 @@ use crate::sandbox::{self, Faults, Options};
 #[command(after_help = "Examples:\n  \
     line-bridge sandbox --listen 127.0.0.1:8080\n  \
     line-bridge sandbox --listen 127.0.0.1:8080 --faults faults.json\n  \
-    curl -X PUT 127.0.0.1:8080/_sandbox/faults -H 'Content-Type: application/json' \\\n    \
+    curl -X PUT 127.0.0.1:8080/_sandbox/faults \\\n    \
+    -H 'Content-Type: application/json' \\\n    \
     -d '{\"rules\": [{\"fault\": {\"kind\": \"status\", \"status\": 502}, \"every\": 20}]}'")]
 pub(super) struct Sandbox {
     /// The address to listen on, which also serves the inbox page.

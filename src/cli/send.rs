@@ -28,7 +28,8 @@ const INPUT_LIMIT: u64 = 4 * TEXT_LIMIT as u64 + 2;
     after_help = "The message is attempted once. Exit code 0 means that the API has accepted it; LINE does not\n\
     say whether it was delivered. No Kafka is needed.\n\n\
     Examples:\n  \
-    line-bridge send --config line-bridge.yaml --channel support --contact c-10001 'Hello.'\n  \
+    line-bridge send --config line-bridge.yaml --channel support \\\n    \
+    --contact c-10001 'Hello.'\n  \
     line-bridge send --config line-bridge.yaml --channel support \\\n    \
     --user U4af4980629f1a7e2b0d3c5e6f7081929 - <message.txt"
 )]

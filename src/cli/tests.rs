@@ -71,6 +71,17 @@ fn every_command_shows_an_example_that_works() {
     }
 }
 
+/// A terminal of 80 columns breaks longer ones, and what is copied then is two commands.
+#[test]
+fn every_example_can_be_copied_from_a_narrow_terminal() {
+    for (call, command) in commands() {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in help.lines().filter(|line| line.starts_with("  ")) {
+            assert!(line.chars().count() <= 80, "{call} --help: {line}");
+        }
+    }
+}
+
 #[test]
 fn every_command_and_every_argument_says_what_it_is() {
     for (call, command) in commands() {

@@ -25,8 +25,10 @@ const DETAIL: usize = 80;
     after_help = "Reads the dead-letter topic from its beginning to its end, without joining a group.\n\n\
     Examples:\n  \
     line-bridge dead-letters list --config line-bridge.yaml\n  \
-    line-bridge dead-letters list --config line-bridge.yaml --topic orders --reason rejected --since 2h\n  \
-    line-bridge dead-letters list --config line-bridge.yaml --limit 1000 --output json | jq -r '.letters[].detail'"
+    line-bridge dead-letters list --config line-bridge.yaml \\\n    \
+    --topic orders --reason rejected --since 2h\n  \
+    line-bridge dead-letters list --config line-bridge.yaml \\\n    \
+    --limit 1000 --output json | jq -r '.letters[].detail'"
 )]
 pub(super) struct List {
     #[command(flatten)]

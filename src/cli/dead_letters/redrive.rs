@@ -33,9 +33,12 @@ const PROGRESS: Duration = Duration::from_secs(2);
     redriven before is left out, so an interrupted redrive goes on where the same command is given\n\
     again. Nothing is deleted from the dead-letter topic.\n\n\
     Examples:\n  \
-    line-bridge dead-letters redrive --config line-bridge.yaml --topic orders --since 2h --dry-run\n  \
-    line-bridge dead-letters redrive --config line-bridge.yaml --topic orders --since 2h --limit 10\n  \
-    line-bridge dead-letters redrive --config line-bridge.yaml --partition 0 --offset 17,20..25 --ignore-expiry\n  \
+    line-bridge dead-letters redrive --config line-bridge.yaml \\\n    \
+    --topic orders --since 2h --dry-run\n  \
+    line-bridge dead-letters redrive --config line-bridge.yaml \\\n    \
+    --topic orders --since 2h --limit 10\n  \
+    line-bridge dead-letters redrive --config line-bridge.yaml \\\n    \
+    --partition 0 --offset 17,20..25 --ignore-expiry\n  \
     line-bridge dead-letters redrive --config line-bridge.yaml --all --rate 50/s"
 )]
 pub(super) struct Redrive {

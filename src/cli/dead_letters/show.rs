@@ -21,7 +21,8 @@ const HEX: usize = 256;
 #[command(after_help = "It shows the whole event: mind who is watching.\n\n\
     Examples:\n  \
     line-bridge dead-letters show 0 17 --config line-bridge.yaml\n  \
-    line-bridge dead-letters show --config line-bridge.yaml 0 17 --output json | jq .event")]
+    line-bridge dead-letters show 0 17 --config line-bridge.yaml \\\n    \
+    --output json | jq .event")]
 pub(super) struct Show {
     /// The partition of the dead-letter topic.
     #[arg(value_name = "PARTITION", value_parser = clap::value_parser!(i32).range(0..))]
