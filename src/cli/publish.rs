@@ -188,7 +188,10 @@ async fn publish(
             continue;
         }
         let json: serde_json::Value = serde_json::from_slice(event).map_err(|error| {
-            wrong(format!("not one JSON value (column {}); one event a line", error.column()))
+            let column = error.column();
+            wrong(format!(
+                "not one JSON value (column {column}); one event a line, as `jq -c .` writes them"
+            ))
         })?;
         let key = key.map(|key| key.key(json)).transpose();
         let key = key.map_err(|why| wrong(format!("--key: {why}")))?;

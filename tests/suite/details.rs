@@ -314,6 +314,7 @@ fn publish_puts_json_lines_into_a_topic_by_their_key() {
     let (code, said) = publish("bad.jsonl");
     assert_eq!(code, Some(64));
     assert!(said.contains("bad.jsonl:2: not one JSON value"), "{said}");
+    assert!(said.contains("as `jq -c .` writes them"), "{said}");
     assert!(said.contains("1 event published"), "{said}");
     assert!(said.contains("fix the next line, and continue from there"), "{said}");
 
