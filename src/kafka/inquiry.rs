@@ -13,6 +13,7 @@ use super::preflight::{
     self, Groupless, Refused, dead_letter_topic, groupless, wait_until_reachable,
 };
 use super::settings::Settings;
+use super::topic::{self, Topic};
 
 mod writing;
 
@@ -55,7 +56,7 @@ pub enum Severity {
 #[derive(Debug, Default)]
 pub struct Answers {
     pub findings: Vec<Finding>,
-    /// The topics that are there, the dead-letter topic last, each with its number of partitions.
+    /// The topics that are there, those of dead letters last, each with its number of partitions.
     pub partitions: Vec<(String, usize)>,
 }
 
@@ -122,9 +123,13 @@ fn ask_into(
         answers.partitions.push((dead_letters.to_owned(), partitions.number));
         let looked = dead_letter_topic(&admin, dead_letters).map(|looked| looked.warnings);
         answers.findings.extend(findings(&About::DeadLetters, looked));
-        let looked = preflight::redrive::check(settings, &admin, dead_letters, redrive);
-        answers.findings.extend(findings(&About::Redrive, looked));
         answers.findings.extend(writing::check(settings));
+    }
+    let looked = preflight::redrive::check(settings, &admin, dead_letters, redrive);
+    answers.findings.extend(findings(&About::Redrive, looked));
+    // What is wrong with it has been found.
+    if let Ok(Topic::There(partitions)) = topic::look_up(&client, redrive, ANSWER) {
+        answers.partitions.push((redrive.to_owned(), partitions.len()));
     }
     answers.findings.extend(group(settings, topics)?);
     let looked = preflight::protocol::check(settings, &admin);

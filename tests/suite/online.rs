@@ -50,6 +50,7 @@ fn what_is_right_is_told_so_and_nothing_is_left_behind() {
     let topic = &stage.topics["orders"];
     assert!(said.contains(&format!("{topic} (2 partitions)")), "{said}");
     assert!(said.contains(&format!("{} (3 partitions)", stage.dead_letters)), "{said}");
+    assert!(said.contains(&format!("{} (1 partition)", redrive(&stage))), "{said}");
     assert!(said.contains("accepts the token"), "{said}");
     assert!(stage.kafka.consume_all(&stage.dead_letters).is_empty());
     assert!(stage.kafka.committed(&stage.group, topic).is_empty());
@@ -86,6 +87,26 @@ fn all_that_is_wrong_is_told_at_once_each_with_its_place() {
         assert!(message.contains(&says), "{key}: {message}");
     }
     assert!(!logins.is_empty());
+}
+
+/// The redrive topic may be there, or not, whatever becomes of the other one.
+#[rstest]
+#[case::there(true)]
+#[case::missing(false)]
+fn without_a_dead_letter_topic_the_redrive_topic_is_asked_for(#[case] there: bool) {
+    let mut stage = Stage::of(KafkaCluster::shared(), &["orders"], 1);
+    stage.dead_letters = unique("absent");
+    let redrive = redrive(&stage);
+    if there {
+        stage.kafka.create_topic(&redrive, 1, &[]);
+    }
+    let (code, found) = check(&stage, &stage.config());
+    assert_eq!(code, Some(64));
+    let keys: Vec<_> = found.iter().map(|(key, _)| key.as_str()).collect();
+    let mut expected = vec!["dead_letters.redrive_topic", "dead_letters.topic"];
+    expected.drain(..usize::from(there));
+    assert_eq!(keys, expected, "{found:?}");
+    assert!(found.iter().all(|(_, says)| says.contains("does not exist")), "{found:?}");
 }
 
 #[rstest]
@@ -159,11 +180,12 @@ fn each_right_that_is_missing_is_named_until_none_is() {
     };
     let no_group = ("kafka.group", "grant it Read on the group");
     let letters_key = "dead_letters.topic";
-    awaits(64, &[no_group, (letters_key, "Describe and Write"), (&orders, "Describe and Read")]);
+    let unseen = ("dead_letters.redrive_topic", "Kafka does not let the bridge see the topic");
+    let neither = [unseen, (letters_key, "Describe and Write"), (&orders, "Describe and Read")];
+    awaits(64, &[&[no_group], &neither[..]].concat());
     grant(stage.kafka, topic, Operation::Describe);
     grant(stage.kafka, letters, Operation::Describe);
     let untold = (letters_key, "can't be read; grant DescribeConfigs");
-    let unseen = ("dead_letters.redrive_topic", "Kafka does not let the bridge see the topic");
     let no_write = (letters_key, "grant it Write");
     awaits(64, &[no_group, unseen, untold, no_write, (&orders, "read the topic")]);
     grant(stage.kafka, topic, Operation::Read);
