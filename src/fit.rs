@@ -30,7 +30,7 @@ mod sight;
 mod words;
 
 use conditions::{assume, bounded};
-use known::{Fact, World, known_for, sure_of};
+use known::{Fact, World, told_for};
 use sight::{Described, Met};
 
 /// Something in a topic's rules that does not fit its schema.
@@ -214,12 +214,9 @@ impl Check<'_> {
             }
             Reading::Choice { when, then, otherwise } => {
                 self.expression(when, worlds, Need::Defined);
-                let those = known_for(reading, then, worlds);
+                let those = told_for(reading, Some(then), worlds);
                 self.expression(then, &assume(&self.root, when, true, &those), need);
-                let those = match otherwise {
-                    Some(otherwise) => known_for(reading, otherwise, worlds),
-                    None => sure_of(reading, worlds),
-                };
+                let those = told_for(reading, otherwise.as_deref(), worlds);
                 let others = assume(&self.root, when, false, &those);
                 match otherwise {
                     Some(otherwise) => self.expression(otherwise, &others, need),
@@ -295,7 +292,7 @@ impl Check<'_> {
         };
         let (given, replaced) = (with(&[there]), with(&elsewhere));
         self.expression(value, &given, need);
-        self.expression(other, &known_for(whole, other, &replaced), need);
+        self.expression(other, &told_for(whole, Some(other), &replaced), need);
     }
 
     fn path(&mut self, path: &Path, worlds: &[World], need: Need) {
@@ -375,7 +372,7 @@ impl Check<'_> {
         let null = if needs::allows_null(need) { Kinds::NULL } else { Kinds::NONE };
         let fitting = needs::fitting(need).or(null);
         if described != Kinds::ALL && !kinds.meets(fitting) {
-            return Some(words::wrong_type(path, described, need));
+            return Some(words::wrong_type(path, (described, kinds), need));
         }
         (may_be_null && !needs::allows_null(need)).then(|| words::null(path))
     }

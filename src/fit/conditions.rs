@@ -87,10 +87,7 @@ fn joined(mut some: Vec<World>, others: Vec<World>) -> Vec<World> {
 
 /// What a condition without parts tells of one world by being `truth`.
 fn told(root: &Place<'_>, condition: &Reading, truth: bool, world: &World) -> Vec<World> {
-    if let Reading::Constant(value) = condition {
-        return if is_truthy(value) == truth { vec![world.clone()] } else { Vec::new() };
-    }
-    if let Some(answer) = constant(condition) {
+    if let Some(answer) = answer_without_event(condition) {
         return if answer == truth { vec![world.clone()] } else { Vec::new() };
     }
     match shown(condition, truth) {
@@ -102,12 +99,20 @@ fn told(root: &Place<'_>, condition: &Reading, truth: bool, world: &World) -> Ve
     }
 }
 
-/// The answer of a test or a comparison that has nothing to do with the event.
-fn constant(condition: &Reading) -> Option<bool> {
+/// The answer where it has nothing to do with the event.
+fn answer_without_event(condition: &Reading) -> Option<bool> {
     if let Reading::Is(test, of) = condition {
-        let kinds = Kinds::of(of.as_constant()?);
-        let is_so = |fact: &Fact| matches!(fact, Fact::Kinds(those) if kinds.meets(*those));
-        return Some(*test == Test::Defined || shown_by(*test, true).iter().any(is_so));
+        let stands_in =
+            matches!(&**of, Reading::Default { other, .. } if other.as_constant().is_some());
+        return match kinds_of(*test) {
+            // Where a constant stands in, there is always one of the two.
+            None if stands_in || of.as_constant().is_some() => Some(*test == Test::Defined),
+            None => None,
+            Some(kinds) => Some(kinds.meets(Kinds::of(of.as_constant()?))),
+        };
+    }
+    if let Some(value) = condition.as_constant() {
+        return Some(is_truthy(value));
     }
     let Reading::Compare(comparison, one, other) = condition else { return None };
     let (one, other) = (one.as_constant()?, other.as_constant()?);
@@ -139,40 +144,32 @@ fn shown(condition: &Reading, truth: bool) -> Option<(&Path, Vec<Fact>)> {
     (!(other && *or_empty)).then_some((path, facts))
 }
 
-/// What a test shows of a path, or of the path that a constant stands in for.
+/// What a test shows of a path, or of the path that a constant stands in for: each of the facts is one
+/// way in which it can come out so.
 fn tested(test: Test, of: &Reading, truth: bool) -> Option<(&Path, Vec<Fact>)> {
-    let Reading::Default { value, other, or_empty: false } = of else {
-        return Some((of.as_path()?, shown_by(test, truth)));
+    let Some(kinds) = kinds_of(test) else {
+        let is_there = (test == Test::Defined) == truth;
+        return Some((of.as_path()?, vec![if is_there { Fact::Present } else { Fact::Absent }]));
     };
-    let of_other = constant(&Reading::Is(test, other.clone()))?;
-    let asks_for_it = matches!(test, Test::Defined | Test::Undefined);
-    let mut facts = match (asks_for_it, of_other == truth) {
-        (false, _) => shown_by(test, truth),
-        // There is always one of the two.
-        (true, true) => vec![Fact::Present],
-        (true, false) => Vec::new(),
+    let fact = Fact::Kinds(if truth { kinds } else { Kinds::ALL.without(kinds) });
+    let (path, absent_too) = if let Reading::Default { value, other, or_empty: false } = of {
+        (value.as_path()?, kinds.meets(Kinds::of(other.as_constant()?)) == truth)
+    } else {
+        (of.as_path()?, !truth)
     };
-    facts.retain(|fact| !matches!(fact, Fact::Absent));
-    facts.extend((of_other == truth).then_some(Fact::Absent));
-    Some((value.as_path()?, facts))
+    Some((path, if absent_too { vec![Fact::Absent, fact] } else { vec![fact] }))
 }
 
-/// Each of the facts is one way in which the test can come out so.
-fn shown_by(test: Test, truth: bool) -> Vec<Fact> {
-    let kinds = match test {
-        Test::Defined => return vec![if truth { Fact::Present } else { Fact::Absent }],
-        Test::Undefined => return vec![if truth { Fact::Absent } else { Fact::Present }],
-        Test::Null => Kinds::NULL,
-        Test::String => Kinds::STRING,
-        Test::Number => Kinds::NUMBER.or(Kinds::BOOLEAN),
-        Test::Boolean => Kinds::BOOLEAN,
-        Test::List => Kinds::ARRAY,
-        Test::Object => Kinds::OBJECT,
-    };
-    if truth {
-        vec![Fact::Kinds(kinds)]
-    } else {
-        vec![Fact::Absent, Fact::Kinds(Kinds::ALL.without(kinds))]
+/// The types that a test asks for; none where it asks whether there is a value.
+fn kinds_of(test: Test) -> Option<Kinds> {
+    match test {
+        Test::Defined | Test::Undefined => None,
+        Test::Null => Some(Kinds::NULL),
+        Test::String => Some(Kinds::STRING),
+        Test::Number => Some(Kinds::NUMBER.or(Kinds::BOOLEAN)),
+        Test::Boolean => Some(Kinds::BOOLEAN),
+        Test::List => Some(Kinds::ARRAY),
+        Test::Object => Some(Kinds::OBJECT),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of an event at some point of a rule: what the conditions on the way there have
 //! shown.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -204,12 +205,14 @@ impl World {
     /// on: it may have asked for that very value.
     pub(super) fn doubts(&self, reading: &Reading) -> bool {
         let is_touched = |path: &&Path| {
-            let mut known = Some(&self.event);
-            let mut steps = path.iter();
-            while let Some(here) = known.filter(|here| !here.touched) {
-                known = steps.next().and_then(|step| here.below(step));
+            let mut known = &self.event;
+            for step in *path {
+                match known.below(step) {
+                    Some(below) if !known.touched => known = below,
+                    Some(_) | None => break,
+                }
             }
-            known.is_some()
+            known.touched
         };
         reading.mentions().is_none_or(|paths| paths.iter().any(is_touched))
     }
@@ -222,14 +225,18 @@ impl World {
 
 /// The worlds in which something is told of one of the values that the whole may have. Of one that stands
 /// in for another, nothing is told where a condition may have asked for it.
-pub(super) fn known_for(whole: &Reading, part: &Reading, worlds: &[World]) -> Vec<World> {
-    let stands_in = part.as_constant().is_some() || part.as_unset().is_some();
-    if stands_in { sure_of(whole, worlds) } else { worlds.to_vec() }
-}
-
-/// The worlds in which no condition that is not understood may have asked for this value.
-pub(super) fn sure_of(reading: &Reading, worlds: &[World]) -> Vec<World> {
-    worlds.iter().filter(|world| !world.doubts(reading)).cloned().collect()
+pub(super) fn told_for<'w>(
+    whole: &Reading,
+    part: Option<&Reading>,
+    worlds: &'w [World],
+) -> Cow<'w, [World]> {
+    // Where there is no part, nothing stands in.
+    let stands_in = |part: &Reading| part.as_constant().is_some() || part.as_unset().is_some();
+    if part.is_none_or(stands_in) {
+        worlds.iter().filter(|world| !world.doubts(whole)).cloned().collect()
+    } else {
+        worlds.into()
+    }
 }
 
 /// As the language counts it.

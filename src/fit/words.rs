@@ -68,8 +68,10 @@ pub(super) fn not_always_set(name: &str) -> String {
 pub(super) const BOOLEAN_IN_A_TEXT: &str =
     "true or false can't stand in a text; choose one with `{{ \"…\" if … else \"…\" }}`";
 
-pub(super) fn wrong_type(path: &[Step], kinds: Kinds, need: Need) -> String {
-    format!("`{}`: the schema says that it is {kinds}; {}", shown(path), needed(need))
+/// `here` is what is left of the types after the conditions on the way.
+pub(super) fn wrong_type(path: &[Step], (stated, here): (Kinds, Kinds), need: Need) -> String {
+    let only = if here == stated { String::new() } else { format!(", and here only {here}") };
+    format!("`{}`: the schema says that it is {stated}{only}; {}", shown(path), needed(need))
 }
 
 /// Of an operation.
