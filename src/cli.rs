@@ -166,22 +166,36 @@ fn read(file: &ConfigFile, strictness: Strictness) -> Result<(Loaded, Topics), M
     loading::load(&file.config, environment(), strictness)
 }
 
-/// Reads the configuration for a command that uses these sections besides `topics`: what is absent
-/// anywhere else, such as the token, is missed by nobody.
-fn read_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Loaded, Topics), Failure> {
-    let strict = match read(file, Strictness::Run) {
+/// Reads what does without anything that is absent, or is no token, unless it is `missed` there.
+fn read_without<T>(
+    read: impl Fn(Strictness) -> Result<T, Mistakes>,
+    missed: impl Fn(&Mistake) -> bool,
+) -> Result<T, Mistakes> {
+    let strict = match read(Strictness::Run) {
         Ok(read) => return Ok(read),
         Err(strict) => strict,
     };
-    let read = read(file, Strictness::Check)?;
-    let missed = strict.0.into_iter().filter(|mistake| mistake.is_error_in(sections));
-    let missed: Vec<Mistake> = missed.collect();
-    if missed.is_empty() { Ok(read) } else { Err(Mistakes(missed).into()) }
+    let read = read(Strictness::Part)?;
+    let missed: Vec<Mistake> = strict.0.into_iter().filter(missed).collect();
+    if missed.is_empty() { Ok(read) } else { Err(Mistakes(missed)) }
+}
+
+/// Reads the configuration for a command that uses these sections besides `topics`.
+fn read_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Loaded, Topics), Failure> {
+    let missed = |mistake: &Mistake| mistake.is_error_in(sections);
+    Ok(read_without(|strictness| read(file, strictness), missed)?)
 }
 
 /// The same, its warnings left to `check`.
 fn load_parts(file: &ConfigFile, sections: &[&str]) -> Result<(Config, Topics), Failure> {
     read_parts(file, sections).map(|(loaded, topics)| (loaded.config, topics))
+}
+
+/// Reads the configuration for a command that uses these sections, and no rule or schema: it is there
+/// for an operator whose latest change broke one.
+fn load_config(file: &ConfigFile, sections: &[&str]) -> Result<Config, Failure> {
+    let read = |strictness| loading::load_config(&file.config, environment(), strictness);
+    Ok(read_without(read, |mistake| mistake.is_error_in(sections))?)
 }
 
 /// The work could not be done, for this reason.

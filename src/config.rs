@@ -88,6 +88,8 @@ pub enum Strictness {
     /// It is a warning: a file is often checked where its secrets are not. A value without its
     /// variable stays as it is written, or is the default where it can't be a text.
     Check,
+    /// It is a warning, and so is a token that can't be one: what is asked for does without.
+    Part,
 }
 
 /// Everything that the file says, defaults filled in.

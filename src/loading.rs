@@ -16,20 +16,33 @@ pub fn load(
     env: &Environment<'_>,
     strictness: Strictness,
 ) -> Result<(Loaded, Topics), Mistakes> {
-    let mut examiner = Examiner { topics: Topics::default(), strictness };
+    let mut examiner = Examiner { topics: Some(Topics::default()), strictness };
     let loaded = Config::load(path, env, strictness, &mut examiner)?;
-    let topics = examiner.topics.redriven_on(&loaded.config.dead_letters.redrive_topic);
+    let topics = examiner.topics.unwrap_or_default();
+    let topics = topics.redriven_on(&loaded.config.dead_letters.redrive_topic);
     Ok((loaded, topics))
 }
 
+/// The same without the rules and schemas, of which whoever asks has no need.
+pub fn load_config(
+    path: &Path,
+    env: &Environment<'_>,
+    strictness: Strictness,
+) -> Result<Config, Mistakes> {
+    let mut examiner = Examiner { topics: None, strictness };
+    Config::load(path, env, strictness, &mut examiner).map(|loaded| loaded.config)
+}
+
 struct Examiner {
-    topics: Topics,
+    /// None where they are not looked at.
+    topics: Option<Topics>,
     strictness: Strictness,
 }
 
 impl Examine for Examiner {
     fn topic(&mut self, topic: &Topic, channels: &Channels, at: &Locations) -> Vec<Mistake> {
-        self.topics.add(topic, channels, at, self.strictness)
+        let topics = self.topics.as_mut();
+        topics.map_or_else(Vec::new, |topics| topics.add(topic, channels, at, self.strictness))
     }
 
     fn kafka(
@@ -55,7 +68,7 @@ impl Examine for Examiner {
         // Where a configuration is only checked, what is mounted into the bridge's pod is not there.
         let severity = match self.strictness {
             Strictness::Run => Severity::Error,
-            Strictness::Check => Severity::Warning,
+            Strictness::Check | Strictness::Part => Severity::Warning,
         };
         let missing = settings.missing_files().into_iter().map(place);
         mistakes.extend(missing.map(|mistake| Mistake { severity, ..mistake }));

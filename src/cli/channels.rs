@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::output::{Output, on_one_line};
 use super::{
-    ConfigFile, Failure, counted, eprint_note, failed, load_parts, logging, print_line, table,
+    ConfigFile, Failure, counted, eprint_note, failed, load_config, logging, print_line, table,
 };
 use crate::bridge;
 use crate::config::Config;
@@ -33,7 +33,7 @@ pub(super) struct Channels {
 impl Channels {
     pub(super) async fn run(self) -> Result<(), Failure> {
         logging::start("warn");
-        let (config, _) = load_parts(&self.file, &["line"])?;
+        let config = load_config(&self.file, &["line"])?;
         let (client, _) = bridge::line_client(&config).map_err(failed)?;
         let listed = client.channels(self.keyword.as_deref()).await.map_err(failed)?;
         match self.output {

@@ -15,14 +15,13 @@ use clap::{Args, Subcommand};
 
 use chosen::Chosen;
 
-use super::{ConfigFile, Failure, eprint_line, load_parts, logging};
+use super::{Failure, eprint_line, logging};
 use crate::bridge;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::domain::clock::Timestamp;
 use crate::domain::ports::Clock as _;
 use crate::kafka;
-use crate::topics::Topics;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
@@ -56,26 +55,27 @@ impl DeadLetters {
     }
 }
 
+/// The sections of the configuration that the commands use.
+const SECTIONS: [&str; 2] = ["kafka", "dead_letters"];
+
 /// What each of the commands works with.
 struct Context {
     config: Config,
-    topics: Topics,
     kafka: kafka::Settings,
     now: Timestamp,
 }
 
 impl Context {
-    fn open(file: &ConfigFile) -> Result<Self, Failure> {
-        Self::open_for(file, &Chosen::default())
-    }
-
-    fn open_for(file: &ConfigFile, chosen: &Chosen) -> Result<Self, Failure> {
-        let (config, topics) = load_parts(file, &["kafka", "dead_letters"])?;
+    fn of(config: Config, chosen: &Chosen) -> Self {
         let now = SystemClock::start().now().wall;
         for warning in chosen.strange(&config, now) {
             eprint_line(format_args!("warning: {warning}"));
         }
         let kafka = bridge::kafka_settings(&config);
-        Ok(Self { config, topics, kafka, now })
+        Self { config, kafka, now }
+    }
+
+    fn redrive_topic(&self) -> &str {
+        &self.config.dead_letters.redrive_topic
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::task::{JoinError, JoinSet};
 
-use super::{ConfigFile, Failure, counted, eprint_note, failed, load_parts, logging};
+use super::{ConfigFile, Failure, counted, eprint_note, failed, load_config, logging};
 use crate::bridge;
 use crate::domain::rules::KeyExpression;
 use crate::domain::words::file_reason;
@@ -42,7 +42,7 @@ pub(super) struct Publish {
 impl Publish {
     pub(super) async fn run(self) -> Result<(), Failure> {
         logging::start("warn");
-        let (config, _) = load_parts(&self.file, &["kafka"])?;
+        let config = load_config(&self.file, &["kafka"])?;
         let key = self.key.as_deref().map(KeyExpression::compile).transpose();
         let key =
             key.map_err(|mistakes| Failure::Usage(format!("--key: {}", mistakes.join("; "))))?;

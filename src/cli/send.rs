@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 use super::output::Output;
-use super::{ConfigFile, Failure, eprint_note, failed, load_parts, logging, print_line};
+use super::{ConfigFile, Failure, eprint_note, failed, load_config, logging, print_line};
 use crate::bridge;
 use crate::config::Config;
 use crate::domain::clock::Timestamp;
@@ -63,7 +63,7 @@ struct To {
 impl Send {
     pub(super) async fn run(self) -> Result<(), Failure> {
         logging::start("warn");
-        let (config, _) = load_parts(&self.file, &["line", "channels"])?;
+        let config = load_config(&self.file, &["line", "channels"])?;
         let message = Message {
             rule: "by hand".into(),
             channel: self.channel(&config)?,

@@ -141,7 +141,7 @@ fn event(reader: &mut Reader<'_>, item: &Item<'_>) -> Option<ExampleEvent> {
         Kind::Text(_) => {
             // Where the service runs, the files of its tests need not be.
             let missing = match reader.strictness {
-                Strictness::Run => Missing::IsPassedOver,
+                Strictness::Run | Strictness::Part => Missing::IsPassedOver,
                 Strictness::Check => Missing::IsMistake,
             };
             existing_file(reader, item, EVENT, missing).map(ExampleEvent::File)

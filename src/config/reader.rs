@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
     pub(super) fn absent(&mut self, item: &Item<'_>, message: impl Into<String>) {
         let severity = match self.strictness {
             Strictness::Run => Severity::Error,
-            Strictness::Check => Severity::Warning,
+            Strictness::Check | Strictness::Part => Severity::Warning,
         };
         self.report(severity, item.place(), &item.path, message);
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::Strictness;
 use super::fields::Item;
 use super::reader::{Reader, Refusal};
 use crate::domain::words::{file_reason, is_identifier};
@@ -22,7 +23,7 @@ const SIZE_LIMIT: usize = 8 * 1024;
 pub struct Token {
     pub source: TokenSource,
     /// As it was when the configuration was read; `None` only under
-    /// [`Strictness::Check`](super::Strictness::Check).
+    /// [`Strictness::Check`](super::Strictness::Check) and `Part`.
     pub value: Option<SecretString>,
 }
 
@@ -119,16 +120,21 @@ fn from_file(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
     let path = reader.folder.join(text.trim());
     let value = match read_token_file(&path) {
         Ok(value) => Some(value),
-        Err(why @ (NoToken::Unreadable(_) | NoToken::Empty)) => {
-            reader.absent(item, why.to_string());
-            None
-        }
-        Err(why @ (NoToken::TooLarge | NoToken::BadCharacter)) => {
-            reader.error(item, why.to_string());
+        Err(why) => {
+            refuse(reader, item, &why);
             None
         }
     };
     Token { source: TokenSource::File(path), value }
+}
+
+fn refuse(reader: &mut Reader<'_>, item: &Item<'_>, why: &NoToken) {
+    let is_there = matches!(why, NoToken::TooLarge | NoToken::BadCharacter);
+    if is_there && reader.strictness != Strictness::Part {
+        reader.error(item, why.to_string());
+    } else {
+        reader.absent(item, why.to_string());
+    }
 }
 
 fn from_env(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
@@ -148,12 +154,8 @@ fn from_env(reader: &mut Reader<'_>, item: &Item<'_>) -> Token {
                 None
             }
             Some(Ok(value)) => Some(value),
-            Some(Err(why @ NoToken::Empty)) => {
-                reader.absent(item, why.to_string());
-                None
-            }
             Some(Err(why)) => {
-                reader.error(item, why.to_string());
+                refuse(reader, item, &why);
                 None
             }
         };

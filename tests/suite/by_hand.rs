@@ -139,6 +139,15 @@ fn a_token_that_is_absent_or_not_taken_is_told() {
     assert_eq!(code, Some(64));
 }
 
+#[test]
+fn a_rule_that_has_a_mistake_keeps_nobody_from_sending_by_hand() {
+    let desk = Desk::with_support();
+    desk.workspace.file("orders.json", "{\"type\": \"strin\"}");
+    assert_eq!(run(&desk.workspace, "check", &[]).0, Some(64));
+    assert_eq!(run(&desk.workspace, "channels", &[]).0, Some(0));
+    assert_eq!(desk.send().0, Some(0));
+}
+
 #[rstest]
 #[case::by_name(&["--channel", "support", "--contact", "c-1", "Hello"], json!({"contactId": "c-1"}))]
 #[case::by_id(

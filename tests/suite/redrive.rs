@@ -144,6 +144,15 @@ fn dead_letters_are_listed_shown_and_redriven_once() {
     assert_eq!(bridge.metrics().get(&metric), Some(4.0));
     assert!(bridge.drain(LIMIT).success());
     assert!(!bridge.stderr().contains("refused-"));
+
+    // Whose latest change broke a rule may look at what became of it, and redrives nothing by it.
+    let broken = stage.config().replace("not in event.eventId'", "not in event.id'");
+    stage.workspace.file("bridge.yaml", &broken);
+    assert_eq!(json(&stage, &["list"])["count"], 7);
+    let (code, shown, _) = run(&stage, &["show", &place[0], &place[1]]);
+    assert_eq!((code, shown.contains("unknown: `line-bridge check` tells")), (0, true), "{shown}");
+    let (code, _, said) = run(&stage, &["redrive", "--all"]);
+    assert_eq!((code, said.contains("rules[0].when")), (64, true), "{said}");
 }
 
 #[test]

@@ -185,6 +185,12 @@ fn a_config_map_and_a_secret_are_followed_through_their_symbolic_links() {
     stage.wait_committed(LIMIT);
     let letters = stage.kafka.consume_all(&stage.dead_letters);
     assert_eq!(letters[0].header("line-bridge-reason"), Some("schema"));
+    // A pause is in force although the token is being replaced, and is none yet.
+    let paused = second.replace("paused: false", "paused: true");
+    let no_token = ("token", "not yet\n");
+    publish("..5", &[("bridge.yaml", &paused), ("orders.json", &strict), first[2], no_token]);
+    wait_reloads(&mut bridge, "applied", 4.0);
+    wait_reloads(&mut bridge, "refused", 1.0);
     assert!(bridge.drain(LIMIT).success());
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::Context;
 use super::chosen::Chosen;
 use super::redriven::Redriven;
+use super::{Context, SECTIONS};
 use crate::cli::output::{Output, on_one_line};
 use crate::cli::table::table;
-use crate::cli::{ConfigFile, Failure, counted, failed, print_line, times};
+use crate::cli::{ConfigFile, Failure, counted, failed, load_config, print_line, times};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::Reason;
 use crate::domain::letter::{Letter, Place};
@@ -70,7 +70,8 @@ struct Found {
 
 impl List {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let context = Context::open_for(&self.file, &self.chosen)?;
+        let config = load_config(&self.file, &SECTIONS)?;
+        let context = Context::of(config, &self.chosen);
         let topic = &context.config.dead_letters.topic;
         let redriven = Redriven::read_if_any(&context).await.map_err(failed)?;
         let part = self.chosen.part(context.now);

@@ -7,6 +7,7 @@ use crate::domain::letter::Letter;
 use crate::domain::message::{Message, Verdict};
 use crate::domain::ports::Decide as _;
 use crate::domain::record::{Record, RecordOffset, TopicPartition};
+use crate::topics::Topics;
 
 /// In short: what comes first of this, if there are several messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +21,21 @@ pub(super) enum Outlook {
 }
 
 /// What the bridge would decide of it.
-pub(super) fn verdict(context: &Context, letter: &Letter, ignore_expiry: bool) -> Verdict {
+pub(super) fn verdict(
+    topics: &Topics,
+    context: &Context,
+    letter: &Letter,
+    ignore_expiry: bool,
+) -> Verdict {
     let redriven = Record {
-        source: TopicPartition { topic: context.topics.redrive().into(), partition: 0 },
+        source: TopicPartition { topic: context.redrive_topic().into(), partition: 0 },
         offset: RecordOffset(0),
         timestamp: context.now,
         key: letter.original.key.clone(),
         value: letter.original.value.clone(),
         headers: letter.redriven(ignore_expiry, false),
     };
-    context.topics.decide(&redriven).verdict
+    topics.decide(&redriven).verdict
 }
 
 pub(super) fn of(verdict: &Verdict, now: Timestamp) -> Outlook {

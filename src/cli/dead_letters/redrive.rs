@@ -13,12 +13,15 @@ use super::newest::Newest;
 use super::outlook::{self, Outlook};
 use super::redriven::Redriven;
 use super::report::{FailCause, RedriveOutcome, Report, SkipCause};
-use super::{Context, pointer};
+use super::{Context, SECTIONS, pointer};
 use crate::cli::output::Output;
-use crate::cli::{ConfigFile, Failure, eprint_line, eprint_note, failed, interrupted, print_line};
+use crate::cli::{
+    ConfigFile, Failure, eprint_line, eprint_note, failed, interrupted, load_parts, print_line,
+};
 use crate::domain::letter::{Letter, Place, REDRIVES_LIMIT};
 use crate::kafka::publisher::{Outgoing, PublishError, Publisher};
 use crate::kafka::scan::{Scan, ScanError};
+use crate::topics::Topics;
 
 const INTERRUPTED: &str =
     "interrupted; the same command continues where it stopped (not with --again)";
@@ -104,11 +107,12 @@ impl Redrive {
             let which = "say which dead letters (--topic, --reason, --rule, --since, --until, --partition, --offset), or --all";
             return Err(Failure::Usage(which.to_owned()));
         }
-        let context = Context::open_for(&self.file, &self.chosen)?;
+        let (config, topics) = load_parts(&self.file, &SECTIONS)?;
+        let context = Context::of(config, &self.chosen);
         for what in context.config.paused.phrases() {
             eprint_note(format_args!("{what} is paused: what is redriven for it waits"));
         }
-        let topic = context.topics.redrive();
+        let topic = context.redrive_topic();
         let before = match Redriven::read(&context).await {
             Err(ScanError::NoTopic(_)) => {
                 return Err(failed(format_args!(
@@ -126,6 +130,7 @@ impl Redrive {
         let mut run = Run {
             redrive: &self,
             context: &context,
+            topics: &topics,
             publisher: &publisher,
             before,
             under_way: UnderWay::new(),
@@ -157,6 +162,7 @@ impl Redrive {
 struct Run<'r> {
     redrive: &'r Redrive,
     context: &'r Context,
+    topics: &'r Topics,
     publisher: &'r Publisher,
     before: Redriven,
     under_way: UnderWay,
@@ -255,7 +261,8 @@ impl Run<'_> {
         if !pointer::follow(letter, &self.context.kafka).await.map_err(failed)? {
             return Ok(RedriveOutcome::Failed(FailCause::Gone));
         }
-        let verdict = outlook::verdict(self.context, letter, self.redrive.which.ignore_expiry);
+        let ignore_expiry = self.redrive.which.ignore_expiry;
+        let verdict = outlook::verdict(self.topics, self.context, letter, ignore_expiry);
         Ok(match outlook::of(&verdict, self.context.now) {
             Outlook::Sent => RedriveOutcome::Redriven,
             Outlook::Expired => RedriveOutcome::Skipped(SkipCause::Expired),

@@ -16,7 +16,7 @@ impl Redriven {
     pub(super) async fn read(context: &Context) -> Result<Self, ScanError> {
         let mut redriven = Self::default();
         let mut scan =
-            Scan::start(&context.kafka, context.topics.redrive(), Part::default()).await?;
+            Scan::start(&context.kafka, context.redrive_topic(), Part::default()).await?;
         while let Some(record) = scan.next().await? {
             let Ok(letter) = Letter::read(record) else { continue };
             let Some(failed) = FailedTry::redriven(&letter) else { continue };

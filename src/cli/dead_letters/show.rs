@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::chosen::Chosen;
 use super::redriven::Redriven;
-use super::{Context, outlook, pointer};
+use super::{Context, SECTIONS, outlook, pointer};
 use crate::cli::output::{Output, on_lines, on_one_line};
-use crate::cli::{ConfigFile, Failure, failed, print_line, times};
+use crate::cli::{ConfigFile, Failure, failed, load_config, load_parts, print_line, times};
 use crate::domain::clock::Timestamp;
 use crate::domain::dead_letter::{HEADER_PREFIX, Rejection};
 use crate::domain::letter::{Letter, Place};
@@ -43,14 +44,17 @@ struct Shown {
     /// The event was not in it, and stands where it points, or not any more.
     is_pointer: bool,
     redriven: Vec<Place>,
-    /// What the bridge would decide if it were redriven; none where its event is gone.
+    /// What the bridge would decide if it were redriven; none where its event is gone, or the rules
+    /// can't be used.
     verdict: Option<Verdict>,
     now: Timestamp,
 }
 
 impl Show {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let context = Context::open(&self.file)?;
+        let config = load_config(&self.file, &SECTIONS)?;
+        let topics = load_parts(&self.file, &SECTIONS).ok().map(|(_, topics)| topics);
+        let context = Context::of(config, &Chosen::default());
         let topic = context.config.dead_letters.topic.as_str().into();
         let source = TopicPartition { topic, partition: self.partition };
         let offset = RecordOffset(self.offset);
@@ -62,7 +66,8 @@ impl Show {
         let redriven = redriven.places(&letter).to_vec();
         let is_pointer = letter.is_pointer();
         let has_event = pointer::follow(&mut letter, &context.kafka).await.map_err(failed)?;
-        let verdict = has_event.then(|| outlook::verdict(&context, &letter, false));
+        let verdict = topics.filter(|_| has_event);
+        let verdict = verdict.map(|topics| outlook::verdict(&topics, &context, &letter, false));
         let shown = Shown { letter, is_pointer, redriven, verdict, now: context.now };
         match self.output {
             Output::Json => print_line(shown.json()),
@@ -92,8 +97,8 @@ impl Shown {
             || "gone: it was too large for a dead letter, and its topic has deleted it".to_owned(),
             pretty,
         );
-        let from =
-            if self.is_pointer && self.verdict.is_some() { ", from its own topic" } else { "" };
+        let is_fetched = self.is_pointer && original.value.is_some();
+        let from = if is_fetched { ", from its own topic" } else { "" };
         lines.push(format!("event{from}\n  {}", on_lines(&event, "  ")));
         lines.push(format!("redriven now\n  {}", self.outlook()));
         lines.join("\n")
@@ -125,7 +130,8 @@ impl Shown {
 
     fn outlook(&self) -> String {
         match &self.verdict {
-            None => "nothing: there is no event".to_owned(),
+            None if self.letter.original.value.is_none() => "nothing: there is no event".to_owned(),
+            None => "unknown: `line-bridge check` tells what is wrong with the rules".to_owned(),
             Some(Verdict::Skip(_)) => {
                 let rule = self.letter.rule.as_deref().map_or(
                     "no rule matches",

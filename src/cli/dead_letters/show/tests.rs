@@ -94,6 +94,8 @@ fn an_event_that_is_gone_is_told_to_be_so() {
     assert!(gone.text().contains("gone: it was too large for a dead letter"));
     let json = gone.json();
     assert_eq!((&json["pointer"], &json["outlook"]), (&json!(true), &Value::Null));
+    let text = shown(Some(b"{}"), None).text();
+    assert!(text.ends_with("unknown: `line-bridge check` tells what is wrong with the rules"));
     let skipped = shown(Some(b"{}"), Some(Verdict::Skip(SkipReason::Unmatched)));
     assert!(skipped.text().ends_with("the rule that it was set aside for does not match"));
     assert_eq!(skipped.json()["outlook"]["skipped"], true);
