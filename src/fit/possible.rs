@@ -63,6 +63,7 @@ pub(super) fn presence(way: &Way<'_>, known: &Known, step: &Step) -> Answer {
     match step {
         Step::Index(index) if has_item(way, known, kinds, *index) => Answer::Yes,
         Step::Name(name) if way.required.contains(name.as_str()) => Answer::Yes,
+        Step::Name(name) if way.excludes(name) => Answer::No,
         Step::Name(name) if way.naming(name) == Naming::Unsaid => Answer::Unknown,
         Step::Index(_) | Step::Name(_) | Step::Each => optional,
     }
