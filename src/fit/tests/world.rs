@@ -152,6 +152,12 @@ fn template() -> impl Strategy<Value = String> {
         }),
         Just("{% for i in event.l %}{{ i.c }}{% endfor %}".to_owned()),
         Just("{% for i in event.l if i.c is defined %}{{ i.c }}{% endfor %}".to_owned()),
+        Just("{% for i in event.l | default([]) %}{{ i.c }}{% endfor %}".to_owned()),
+        Just(
+            "{% for i in event.l %}{% for j in event.l %}{{ i.c }}{% endfor %}{% endfor %}"
+                .to_owned()
+        ),
+        Just("{{ event.l | default([]) | join('', attribute='c') }}".to_owned()),
         path().prop_map(|path| format!("{{% for i in event.l %}}{{{{ {path} }}}}{{% endfor %}}")),
     ];
     leaf.prop_recursive(4, 12, 3, |inner| {
