@@ -75,7 +75,13 @@ fn has_item(way: &Way<'_>, known: &Known, kinds: Kinds, index: usize) -> bool {
     let is_later = |step: &Step| matches!(step, Step::Index(at) if *at > index);
     index < least(way, kinds)
         || (index == 0 && is_filled)
+        || candidates(way, known).is_some_and(|all| all.iter().all(|value| has_at(value, index)))
         || known.children().any(|(step, at)| is_later(step) && at.present == Some(true))
+}
+
+fn has_at(value: &Json, index: usize) -> bool {
+    let letter = || value.as_str().and_then(|text| text.chars().nth(index));
+    value.get(index).is_some() || letter().is_some()
 }
 
 /// How many items there are at least, or letters.
@@ -257,10 +263,7 @@ fn goes_with(way: &Way<'_>, known: &Known, depth: usize) -> bool {
 fn may_have(way: &Way<'_>, known: &Known, step: &Step) -> bool {
     let has = |value: &&Json| match step {
         Step::Name(name) => value.get(name).is_some(),
-        Step::Index(at) => {
-            value.get(at).is_some()
-                || value.as_str().is_some_and(|it| it.chars().nth(*at).is_some())
-        }
+        Step::Index(index) => has_at(value, *index),
         Step::Each => is_truthy(value),
     };
     // What has something in it counts as true.

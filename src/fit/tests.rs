@@ -295,6 +295,7 @@ fn what_may_be_missing_or_null_is_guarded(#[case] message: &str, #[case] expecte
 #[case("{% if event.items %}{{ event.items[0].name }}{% endif %}")]
 #[case("{% if event.items | length > 0 %}{{ event.items[0].name }}{% endif %}")]
 #[case("{% if event.items != [] %}{{ event.items[0].name }}{% endif %}")]
+#[case("{{ event.status[5] }}{% if event.id == 'ab' %}{{ event.id[1] }}{% endif %}")]
 #[case("{% if event.items[1] is defined %}{{ event.items[0].name }}{% endif %}")]
 #[case("{% if event.pair is defined %}{{ event.pair[1] }}{% endif %}")]
 #[case(
