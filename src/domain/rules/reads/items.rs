@@ -149,8 +149,11 @@ impl Found {
         }
         if let Expr::Slice(slice) = list {
             let found = Self::of(&slice.expr, names)?;
-            let any = found.any && slice.start.is_none() && slice.step.is_none();
-            return Some(Self { any, ..found });
+            // A guard may have looked at the very items that are taken.
+            return Some(Self { any: false, ..found });
+        }
+        if !is_plain(list) {
+            return None;
         }
         match reading(list, names) {
             Reading::Path(list) => Some(Self { list, any: true, whole: None }),
@@ -183,6 +186,32 @@ impl Found {
             },
             None => path,
         }
+    }
+}
+
+/// Whether it is a name, or something below one, with a constant to stand in for it or not. Nothing else
+/// is a list of the event, and chains of filters would be gone through twice at each of their links.
+fn is_plain(list: &Expr<'_>) -> bool {
+    match list {
+        Expr::Var(_) => true,
+        Expr::GetAttr(attribute) => is_plain(&attribute.expr),
+        Expr::GetItem(item) => is_plain(&item.expr) && item.subscript_expr.as_const().is_some(),
+        Expr::Filter(filter) if matches!(filter.name, "default" | "d") => {
+            let is_constant = |argument: &CallArg<'_>| matches!(argument, CallArg::Pos(value) if value.as_const().is_some());
+            filter.expr.as_ref().is_some_and(is_plain) && filter.args.iter().all(is_constant)
+        }
+        Expr::Filter(_)
+        | Expr::Const(_)
+        | Expr::Slice(_)
+        | Expr::UnaryOp(_)
+        | Expr::BinOp(_)
+        | Expr::Compare(_)
+        | Expr::IfExpr(_)
+        | Expr::Test(_)
+        | Expr::Call(_)
+        | Expr::List(_)
+        | Expr::Tuple(_)
+        | Expr::Map(_) => false,
     }
 }
 
