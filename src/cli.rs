@@ -175,9 +175,8 @@ fn read_without<T>(
         Ok(read) => return Ok(read),
         Err(strict) => strict,
     };
-    let read = read(Strictness::Part)?;
     let missed: Vec<Mistake> = strict.0.into_iter().filter(missed).collect();
-    if missed.is_empty() { Ok(read) } else { Err(Mistakes(missed)) }
+    if missed.is_empty() { read(Strictness::Part) } else { Err(Mistakes(missed)) }
 }
 
 /// Reads the configuration for a command that uses these sections besides `topics`.
