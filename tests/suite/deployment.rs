@@ -141,6 +141,17 @@ fn wrong_values_are_refused(#[case] set: &str, #[case] told: &str) {
 #[case::a_token_that_an_annotation_brings(
     "config.line.token.file=/vault/secrets/token,podAnnotations.inject=ours"
 )]
+#[case::a_token_that_a_label_brings(
+    "config.line.token.file=/vault/secrets/token,podLabels.inject=ours"
+)]
+#[case::a_variable_beside_none_of_the_other_kind(
+    "env=null,config.line.token.file=null,config.line.token.env=LINE_TOKEN,\
+     secretEnv.LINE_TOKEN.secret=line,secretEnv.LINE_TOKEN.key=token"
+)]
+#[case::a_schema_of_the_image("config.topics.orders.schema=/schemas/orders.json")]
+#[case::what_the_bridge_refuses_with_its_line(
+    "config.topics.orders=5,config.topics.login.schema.a=b"
+)]
 #[case::a_path_of_a_variable("config.topics.orders.schema=${SCHEMAS}/orders.json")]
 #[case::a_path_that_only_looks_different(
     "config.topics.orders.schema=/etc/line-bridge/schemas/orders.json"

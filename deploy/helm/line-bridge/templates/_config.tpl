@@ -11,36 +11,42 @@
 
 {{- /* A path of the configuration as the pods have it. */ -}}
 {{- define "line-bridge.path" -}}
-{{- $path := toString . -}}
+{{- $path := toString . | trim -}}
 {{- clean (ternary $path (printf "/etc/line-bridge/%s" $path) (hasPrefix "/" $path)) -}}
 {{- end -}}
 
 {{- /* What the pods don't have, so that no bridge could start there, or none could become ready; as far
-as the configuration names it: a ${NAME} is known to the pods alone. */ -}}
+as the configuration names it: a ${NAME} is known to the pods alone, and what an image or an injector (which
+annotations and labels ask for) brings, is not known here. What has another form is for the bridge to refuse. */ -}}
 {{- define "line-bridge.refuseWhatCannotStart" -}}
 {{- $values := .Values -}}
 {{- $config := include "line-bridge.config" . | fromYaml -}}
+{{- $injected := or $values.podAnnotations $values.podLabels -}}
 {{- $token := ($config.line | default dict).token -}}
 {{- if not (kindIs "map" $token) -}}{{- $token = dict -}}{{- end -}}
 {{- $mounted := "/var/run/secrets/line/token" -}}
 {{- with $token.env -}}
-{{- if not (or (hasKey $values.env (toString .)) (hasKey $values.secretEnv (toString .)) (contains "${" (toString .))) -}}
+{{- $given := merge dict ($values.env | default dict) ($values.secretEnv | default dict) -}}
+{{- if not (or (hasKey $given (toString .)) (contains "${" (toString .)) $injected) -}}
 {{- printf "line.token.env: no pod has the variable %v; name it in secretEnv, or say file: %s, where the Secret token.secret is mounted" . $mounted | fail -}}
 {{- end -}}
 {{- end -}}
 {{- with $token.file -}}
 {{- $file := include "line-bridge.path" . -}}
 {{- $kafka := and $values.kafkaCertificates (hasPrefix "/var/run/secrets/kafka/" $file) -}}
-{{- /* Annotations may have an injector put files there. */ -}}
-{{- if not (or (eq $file $mounted) $kafka (contains "${" (toString .)) $values.podAnnotations) -}}
+{{- if not (or (eq $file $mounted) $kafka (contains "${" (toString .)) $injected) -}}
 {{- printf "line.token.file: no pod has the file %s; say %s, where the Secret token.secret is mounted" $file $mounted | fail -}}
 {{- end -}}
 {{- end -}}
-{{- range $topic, $of := $config.topics -}}
-{{- with ($of | default dict).schema -}}
-{{- $file := include "line-bridge.path" . -}}
+{{- $topics := $config.topics -}}
+{{- if not (kindIs "map" $topics) -}}{{- $topics = dict -}}{{- end -}}
+{{- range $topic, $of := $topics -}}
+{{- $schema := "" -}}
+{{- if kindIs "map" $of -}}{{- $schema = $of.schema -}}{{- end -}}
+{{- if and $schema (kindIs "string" $schema) (not (contains "${" $schema)) -}}
+{{- $file := include "line-bridge.path" $schema -}}
 {{- $name := trimPrefix "/etc/line-bridge/schemas/" $file -}}
-{{- if not (or (hasKey $values.schemas $name) (contains "${" (toString .))) -}}
+{{- if and (hasPrefix "/etc/line-bridge/" $file) (not (hasKey $values.schemas $name)) -}}
 {{- $given := keys $values.schemas | sortAlpha | join ", " | default "none" -}}
 {{- printf "topics.%s.schema: no pod has the file %s; say schemas/NAME, and give it by --set-file 'schemas.NAME\\.json=FILE', with the backslash (given are: %s)" $topic $file $given | fail -}}
 {{- end -}}
