@@ -17,6 +17,12 @@ impl Tenure {
     fn tries_one(&self) -> bool {
         !self.stranded && self.uncommitted.is_clean() && self.in_flight == 0
     }
+
+    /// Whether any of its messages may be the probe of a stop: the one that holds the frontier up may fail
+    /// by itself.
+    pub(super) fn may_probe(&self) -> bool {
+        !self.held_back || self.uncommitted.is_clean()
+    }
 }
 
 impl Machine {
@@ -68,7 +74,8 @@ impl Machine {
         let (epoch, place) = (delivery.lane.epoch, (delivery.offset, delivery.part));
         let Some(tenure) = self.tenures.get(&epoch) else { return false };
         let goes_on = || self.to_go_on_with(tenure).any(|first| first == id);
-        if !tenure.held_back || tenure.tries_one() || goes_on() {
+        let probes = || tenure.may_probe() && self.is_stopped(&delivery.lane.channel);
+        if !tenure.held_back || tenure.tries_one() || goes_on() || probes() {
             return false;
         }
         if let Some(tenure) = self.tenures.get_mut(&epoch) {

@@ -7,6 +7,7 @@ use super::super::delivery::{Delivery, DeliveryId, HeldVerdict, State};
 use super::super::gate::{Probe, Stop};
 use super::super::retry;
 use super::Machine;
+use super::tenure::Tenure;
 
 impl Machine {
     /// Probes what is due.
@@ -149,7 +150,7 @@ impl Machine {
                     && !delivery.is_tried()
                     && !delivery.message.expired(now.wall)
                     && !delivery.must_not_repeat()
-                    && tenure.is_some_and(|tenure| !tenure.held_back)
+                    && tenure.is_some_and(Tenure::may_probe)
             })
         };
         let mut ready = self.gates.get(gate)?.ready.iter();

@@ -355,6 +355,32 @@ fn a_partition_whose_oldest_message_is_stopped_shows_by_another_that_its_commits
     assert!(good >= 199, "{good} of the good partition");
 }
 
+/// The API works again, but for the oldest message, which fails by itself, and is all that a partition
+/// held back goes on with.
+#[test]
+fn a_channel_is_not_kept_stopped_by_the_oldest_message_of_a_partition_held_back() {
+    let mut rig = owning(1, settings());
+    (0..10).for_each(|offset| read_of(&mut rig, 0, offset, "alerts"));
+    (10..40).for_each(|offset| read_of(&mut rig, 0, offset, "support"));
+    let mut accepted = 0;
+    for second in 0..660 {
+        if rig.asked_to(&Effect::List) {
+            rig.list(&["support", "alerts"]);
+        }
+        for attempt in rig.sent() {
+            let alerts = &*attempt.message.channel.name == "alerts";
+            let fails = attempt.offset.0 == 0 || alerts && second < 60;
+            accepted += usize::from(alerts && !fails);
+            let answer = Class::Ambiguous(Ambiguity::ServerError);
+            rig.answer(&attempt, if fails { answer } else { Class::Accepted });
+        }
+        commit_without_metadata(&mut rig);
+        rig.pass(Duration::from_secs(1));
+    }
+    assert!(accepted > 0, "none of the nine others in the ten minutes after the outage");
+    assert_eq!(rig.machine.gates[1].stop, None);
+}
+
 #[test]
 fn a_drain_counts_a_partition_whose_commit_does_not_tell_all() {
     let mut rig = owning(1, settings());
